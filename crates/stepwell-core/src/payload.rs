@@ -1,0 +1,161 @@
+//! What crosses a checkpoint: JSON text, checked before it is stored.
+
+mod checked;
+
+use std::{fmt, sync::Arc};
+
+use serde::{Serialize, Serializer, de::DeserializeOwned};
+
+use crate::limits::InvalidInput;
+
+/// A value as JSON text. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Payload(Arc<str>);
+
+impl Payload {
+    /// Writes `value` as JSON of at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// Names the path of the part that JSON cannot hold (NaN, an infinite number, a map key that
+    /// is not a string), that nests too deep, or says how large the whole is.
+    pub fn of<T: Serialize + ?Sized>(value: &T, bytes_max: usize) -> Result<Self, InvalidInput> {
+        let text = checked::to_json(value)?;
+        if text.len() > bytes_max {
+            return Err(InvalidInput::new(format!(
+                "the value has {} bytes as JSON, at most {bytes_max} are allowed; store it \
+                 elsewhere and pass a reference, or raise the application's limit",
+                text.len()
+            )));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Takes JSON text that a store has kept. It is not parsed again.
+    #[must_use]
+    pub fn from_stored(json: String) -> Self {
+        Self(json.into())
+    }
+
+    /// The JSON value `null`.
+    #[must_use]
+    pub fn null() -> Self {
+        Self("null".into())
+    }
+
+    /// Reads the value.
+    ///
+    /// # Errors
+    /// serde's, if the value does not fit the type.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.0)
+    }
+
+    /// The JSON text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether both hold the same JSON value. The order of an object's keys does not count, so that
+    /// a map that was filled in another order is no other input.
+    #[must_use]
+    pub fn same_value(&self, other: &Self) -> bool {
+        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+        self.0 == other.0 || (parse(&self.0).is_some() && parse(&self.0) == parse(&other.0))
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_str::<&serde_json::value::RawValue>(&self.0) {
+            Ok(raw) => raw.serialize(serializer),
+            // A store that hands out what is no JSON is corrupt; show the text rather than panic.
+            Err(_) => self.0.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[track_caller]
+    fn refused<T: Serialize>(value: &T, reason: &str) {
+        let error = Payload::of(value, 1_000).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+
+    #[derive(Serialize)]
+    struct Point {
+        x: f64,
+        more: Vec<Option<f32>>,
+    }
+
+    #[test]
+    fn what_json_would_silently_change_is_refused_with_its_path() {
+        refused(
+            &Point {
+                x: f64::NAN,
+                more: vec![],
+            },
+            "`x` is NaN",
+        );
+        refused(
+            &Point {
+                x: 1.0,
+                more: vec![None, Some(f32::INFINITY)],
+            },
+            "`more[1]` is inf",
+        );
+        refused(
+            &BTreeMap::from([("price", f64::NEG_INFINITY)]),
+            "`price` is -inf",
+        );
+    }
+
+    #[test]
+    fn a_map_key_that_is_no_text_is_refused() {
+        refused(&BTreeMap::from([((1, 2), 3)]), "key must be a string");
+    }
+
+    #[test]
+    fn a_payload_that_is_too_large_names_both_sizes() {
+        refused(&"x".repeat(1_000), "has 1002 bytes as JSON, at most 1000");
+    }
+
+    #[test]
+    fn a_payload_that_could_not_be_read_again_is_refused() {
+        let mut value = serde_json::json!(1);
+        for _ in 0..200 {
+            value = serde_json::json!([value]);
+        }
+        refused(&value, "nests deeper than 120");
+    }
+
+    #[test]
+    fn the_order_of_keys_makes_no_other_value() {
+        let a = Payload::from_stored(r#"{"a":1,"b":2}"#.into());
+        assert!(a.same_value(&Payload::from_stored(r#"{"b":2,"a":1}"#.into())));
+        assert!(!a.same_value(&Payload::from_stored(r#"{"b":2,"a":3}"#.into())));
+    }
+
+    #[test]
+    fn what_fits_comes_back_as_it_was() {
+        let value = BTreeMap::from([("a".to_owned(), vec![Some(1.5), None])]);
+        let payload = Payload::of(&value, 1_000).unwrap();
+        assert_eq!(
+            payload
+                .read::<BTreeMap<String, Vec<Option<f64>>>>()
+                .unwrap(),
+            value
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! Where an operation stands in its workflow: a path of numbers, `4`, `4.0`, `4.0.2`.
+//!
+//! An operation takes the next number of its context; members of a join, a race or a branch number
+//! below it. So a number never depends on timing.
+
+use std::fmt;
+
+/// A path of numbers that names one operation of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position(Vec<u32>);
+
+impl Position {
+    /// The `number`-th operation of the workflow's body.
+    #[must_use]
+    pub fn top(number: u32) -> Self {
+        Self(vec![number])
+    }
+
+    /// The `number`-th position below this one.
+    #[must_use]
+    pub fn child(&self, number: u32) -> Self {
+        let mut path = Vec::with_capacity(self.0.len() + 1);
+        path.extend_from_slice(&self.0);
+        path.push(number);
+        Self(path)
+    }
+
+    /// The number in the workflow's body that this position is at or below.
+    #[must_use]
+    pub fn top_number(&self) -> u32 {
+        self.0.first().copied().unwrap_or(0)
+    }
+
+    /// Whether this position is `other` or lies below it.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
+    }
+
+    /// The number that follows `ancestor` on this path, if it lies below it.
+    #[must_use]
+    pub fn member_of(&self, ancestor: &Self) -> Option<u32> {
+        self.is_within(ancestor)
+            .then(|| self.0.get(ancestor.0.len()).copied())
+            .flatten()
+    }
+
+    /// The form that a store keeps: its bytes sort as the positions do, and a person can read it.
+    ///
+    /// A number of one digit stands as it is; a longer one is led by a letter for its length, `a`
+    /// for two digits, `b` for three: `4.0`, `a12`, `b100.3`. `.` sorts before every digit and every
+    /// digit before every letter, so plain byte order is path order.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::with_capacity(self.0.len() * 3);
+        for (i, number) in self.0.iter().enumerate() {
+            if i > 0 {
+                text.push('.');
+            }
+            let digits = number.to_string();
+            if let Some(letter) = length_letter(digits.len()) {
+                text.push(letter);
+            }
+            text.push_str(&digits);
+        }
+        text
+    }
+
+    /// Reads the stored form; also the shown form, in which numbers have no letter.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = |part: &str| {
+            part.trim_start_matches(|c: char| c.is_ascii_lowercase())
+                .parse()
+                .ok()
+        };
+        text.split('.')
+            .map(number)
+            .collect::<Option<Vec<u32>>>()
+            .map(Self)
+    }
+}
+
+/// The letter that leads a number of `digits` digits; none for one digit.
+fn length_letter(digits: usize) -> Option<char> {
+    match digits {
+        0 | 1 => None,
+        more => Some(char::from(
+            b'a' + u8::try_from(more - 2).unwrap_or(u8::MAX - b'a'),
+        )),
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, number) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(".")?;
+            }
+            number.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_stored_form_is_readable() {
+        assert_eq!(Position::top(4).child(0).child(12).encode(), "4.0.a12");
+        assert_eq!(Position::top(4).child(0).child(12).to_string(), "4.0.12");
+        assert_eq!(Position::parse("b100.3"), Some(Position::top(100).child(3)));
+        assert_eq!(Position::parse("4..1"), None);
+        assert_eq!(Position::parse("x"), None);
+    }
+
+    #[test]
+    fn a_member_is_named_by_its_number_below() {
+        let race = Position::top(3);
+        assert_eq!(race.child(1).child(7).member_of(&race), Some(1));
+        assert_eq!(race.member_of(&race), None);
+        assert_eq!(Position::top(30).member_of(&race), None);
+    }
+
+    proptest! {
+        #[test]
+        fn byte_order_is_path_order(
+            a in prop::collection::vec(0u32..2_000_000, 1..4),
+            b in prop::collection::vec(0u32..2_000_000, 1..4),
+        ) {
+            let (a, b) = (Position(a), Position(b));
+            prop_assert_eq!(a.encode().as_bytes().cmp(b.encode().as_bytes()), a.cmp(&b));
+            prop_assert_eq!(Position::parse(&a.encode()), Some(a));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What the engine asks of a database.
+//!
+//! A store knows tables; the engine does not. Writes are values ([`Change`]) and go through
+//! [`Store::commit`] in batches, one transaction each; reads are the methods of the traits by noun.
+//! Every write is repeatable: a batch whose answer was lost is handed in again as it was.
+
+mod change;
+mod driver;
+mod error;
+mod executors;
+mod messages;
+mod workflows;
+
+use jiff::Timestamp;
+
+pub use change::{
+    Applied, Batch, Cancel, CancelCause, Cancelled, Change, Effect, EffectOutcome, Finish,
+    Finished, Fork, Forked, Launch, NewMessage, NewRecord, NewWorkflow, Owner, Progress,
+    Progressed, QueueLimits, QueueUse, Refusal, Resumed, Sent, Started,
+};
+pub use driver::{OpenStore, StoreDriver, StoreUrl, open_store};
+pub use error::{StoreError, StoreErrorKind};
+pub use executors::{
+    Claim, Claimed, Executor, ExecutorStore, NewExecutor, RecoveryRules, Renewed, TakenOver,
+};
+pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry};
+pub use workflows::{Filter, WorkflowStore};
+
+use crate::BoxFuture;
+
+/// What a method of a store returns.
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// A database that keeps workflows.
+///
+/// Free to change between minor versions: implement it only together with the conformance suite.
+pub trait Store: WorkflowStore + MessageStore + ExecutorStore + Send + Sync + 'static {
+    /// Applies every change of the batch in one durable transaction and says what each came to,
+    /// in the same order.
+    ///
+    /// The fence comes first: if [`Batch::executor`] is no longer live, nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Fenced`] if the executor has lost its lease. After any other error it is
+    /// unknown whether the batch was applied; handing it in again is safe.
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, Vec<Applied>>;
+
+    /// The store's clock: the only one for leases, deadlines, delays and schedules.
+    fn now(&self) -> Timestamp;
+
+    /// Whether another process has written since the last call. Cheap; polled.
+    fn changed_elsewhere(&self) -> StoreFuture<'_, bool>;
+
+    /// What a person calls this database, without a password.
+    fn describe(&self) -> String;
+}

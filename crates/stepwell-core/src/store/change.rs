@@ -1,0 +1,384 @@
+//! Writes as values, and what each can come to.
+
+use std::time::Duration;
+
+use crate::{
+    id::{ExecutorId, WorkflowId, WorkflowKey},
+    payload::Payload,
+    position::Position,
+    workflow::{End, Outcome, Place, RecordKind, State},
+};
+
+/// What one transaction applies.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Whose lease the writes stand on; none for a client that runs no workflows.
+    pub executor: Option<ExecutorId>,
+    /// The changes, applied in this order.
+    pub changes: Vec<Change>,
+}
+
+/// One atomic transition.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Makes a workflow exist. Answered by [`Applied::Start`].
+    Start(NewWorkflow),
+    /// Adds records to a running workflow, and what they bring about. [`Applied::Progress`].
+    Progress(Progress),
+    /// Ends a running workflow. [`Applied::Finish`].
+    Finish(Finish),
+    /// Puts a message into a workflow's inbox, from outside a workflow. [`Applied::Send`].
+    Send(NewMessage),
+    /// Cancels a workflow and its attached children. [`Applied::Cancel`].
+    Cancel(Cancel),
+    /// Lets a cancelled, stuck or dead workflow go on. [`Applied::Resume`].
+    Resume(WorkflowId),
+    /// Starts a workflow from the first part of another one's history. [`Applied::Fork`].
+    Fork(Fork),
+}
+
+impl Change {
+    /// Whether the change is one of a run, which stands on the executor's lease.
+    ///
+    /// The others are requests of a client and outlive the executor's incarnation.
+    #[must_use]
+    pub fn is_of_a_run(&self) -> bool {
+        matches!(self, Self::Progress(_) | Self::Finish(_))
+    }
+}
+
+/// What a [`Change`] came to.
+#[derive(Debug, Clone)]
+pub enum Applied {
+    /// Of [`Change::Start`].
+    Start(Started),
+    /// Of [`Change::Progress`].
+    Progress(Progressed),
+    /// Of [`Change::Finish`].
+    Finish(Finished),
+    /// Of [`Change::Send`].
+    Send(Sent),
+    /// Of [`Change::Cancel`].
+    Cancel(Cancelled),
+    /// Of [`Change::Resume`].
+    Resume(Resumed),
+    /// Of [`Change::Fork`].
+    Fork(Forked),
+}
+
+/// A workflow to start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewWorkflow {
+    /// Its id; the same id again starts nothing.
+    pub id: WorkflowId,
+    /// The name of the function.
+    pub name: String,
+    /// The arguments, a JSON array; its first record.
+    pub input: Payload,
+    /// Who is to run it.
+    pub launch: Launch,
+    /// How long it waits before it may run.
+    pub delay: Option<Duration>,
+    /// When it is cancelled, counted from its start.
+    pub deadline: Option<Duration>,
+    /// The workflow that starts it, and whether it is cancelled together with that one.
+    pub parent: Option<Owner>,
+    /// Attributes for search.
+    pub attributes: Vec<(String, String)>,
+    /// Where it comes from.
+    pub origin: Option<String>,
+}
+
+/// Who runs a new workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Launch {
+    /// The executor of the batch, at once (unless it is delayed).
+    Here,
+    /// Any executor that knows its name.
+    Anywhere,
+    /// Any executor that knows its name, when the queue has a place.
+    Queue(QueueUse),
+}
+
+/// The queue that a workflow goes through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueUse {
+    /// The queue's name.
+    pub name: String,
+    /// The limits that the code declares. They become the queue's when it does not exist yet.
+    pub limits: QueueLimits,
+}
+
+/// How much of a queue may run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct QueueLimits {
+    /// Across all executors.
+    pub concurrency: Option<u32>,
+    /// In one executor.
+    pub executor_concurrency: Option<u32>,
+}
+
+/// The parent of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The parent's key.
+    pub key: WorkflowKey,
+    /// A detached child is not cancelled with its parent.
+    pub detached: bool,
+}
+
+/// What a start came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Started {
+    /// It was made now.
+    New {
+        /// Its key.
+        key: WorkflowKey,
+    },
+    /// It was there, with the same name and input. Nothing was written.
+    Existing {
+        /// Its key.
+        key: WorkflowKey,
+        /// Where it is in its life.
+        state: State,
+        /// Whether the executor of the batch owns it: it does when a start is handed in again
+        /// after its answer was lost.
+        mine: bool,
+    },
+    /// The id belongs to a workflow with another name or input. Nothing was written.
+    Conflict {
+        /// The name of the one that is there.
+        name: String,
+    },
+}
+
+/// Records of a running workflow, and what they bring about: all of it or nothing.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// The workflow. It must be running, and owned by the executor of the batch.
+    pub key: WorkflowKey,
+    /// The records, at least one. The first one decides: if it is there already, nothing is written.
+    pub records: Vec<NewRecord>,
+    /// What else happens in the same moment.
+    pub effects: Vec<Effect>,
+}
+
+/// A record to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRecord {
+    /// Where it stands.
+    pub place: Place,
+    /// What the operation is.
+    pub kind: RecordKind,
+    /// Its name.
+    pub name: String,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// How long the operation took; the store subtracts it from its clock.
+    pub elapsed: Duration,
+}
+
+/// What a record brings about.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Publishes a value under a name, in place of the last one.
+    SetEvent {
+        /// The event's name.
+        name: String,
+        /// The value.
+        value: Payload,
+    },
+    /// Puts a message into another workflow's inbox.
+    Send(NewMessage),
+    /// Takes a message out of the workflow's own inbox.
+    Receive {
+        /// The message's number, as it was read.
+        message: i64,
+    },
+    /// Appends a value to a stream of the workflow.
+    Append {
+        /// The stream's name.
+        stream: String,
+        /// The value.
+        value: Payload,
+    },
+    /// Starts a child.
+    Start(NewWorkflow),
+    /// Sets an attribute.
+    SetAttribute {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// What progress came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progressed {
+    /// It was written; what the effects came to, in their order.
+    Recorded(Vec<EffectOutcome>),
+    /// The first record was there already; nothing was written.
+    Existing,
+    /// The workflow is not running, or not here; nothing was written.
+    Refused(Refusal),
+    /// An effect could not be had; nothing of this change was written.
+    Conflict {
+        /// What a person can act on.
+        reason: String,
+    },
+}
+
+/// What an effect came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EffectOutcome {
+    /// It happened, and there is nothing more to say.
+    Done,
+    /// Of [`Effect::Send`].
+    Sent(Sent),
+    /// Of [`Effect::Start`]; never a conflict, which refuses the whole change.
+    Started(Started),
+}
+
+/// Why a change of a run was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The workflow has left the running state.
+    NotRunning(State),
+    /// Another executor runs it.
+    NotMine,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// The workflow. It must be running, and owned by the executor of the batch.
+    pub key: WorkflowKey,
+    /// How it ends; the payload becomes its last record.
+    pub end: End,
+    /// The version of the code, remembered when it is stuck.
+    pub version: String,
+}
+
+/// What an end came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// It ended now.
+    Now,
+    /// It was at rest before, in this state; nothing was written. The same end handed in again
+    /// comes to this.
+    Already(State),
+    /// Another executor runs it, or nobody does; nothing was written.
+    NotMine,
+}
+
+/// A message for a workflow's inbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewMessage {
+    /// The receiver.
+    pub to: WorkflowId,
+    /// The topic; empty for none.
+    pub topic: String,
+    /// The message.
+    pub payload: Payload,
+    /// Sent once for each key and receiver. A send from a workflow has its position as the key.
+    pub key: Option<String>,
+}
+
+/// What a send came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The message is in the inbox now.
+    New {
+        /// The receiver's key.
+        to: WorkflowKey,
+    },
+    /// A message with this key was sent before; nothing was written.
+    Duplicate,
+    /// There is no such workflow; nothing was written.
+    NoSuchWorkflow,
+}
+
+/// A cancellation.
+#[derive(Debug, Clone)]
+pub struct Cancel {
+    /// The workflow.
+    pub id: WorkflowId,
+    /// Who or what cancels.
+    pub cause: CancelCause,
+}
+
+/// Why a workflow is cancelled. It becomes the reason of the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelCause {
+    /// Somebody asked for it.
+    Request,
+    /// Its deadline passed. The store refuses it while the deadline is ahead.
+    Deadline,
+    /// It was a child that lost a race.
+    LostRace,
+}
+
+impl CancelCause {
+    /// The reason that the row keeps.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "cancelled on request",
+            Self::Deadline => "its deadline passed",
+            Self::LostRace => "another operation of its parent's race won",
+        }
+    }
+}
+
+/// What a cancellation came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cancelled {
+    /// These workflows are cancelled now: the one, and its attached descendants. Those that ran
+    /// in another executor are in that executor's interrupts.
+    Now(Vec<WorkflowKey>),
+    /// It was at rest before; nothing was written.
+    Already(State),
+    /// Its deadline is ahead or it has none; nothing was written.
+    NotDue,
+    /// There is no such workflow.
+    NoSuchWorkflow,
+}
+
+/// What a resumption came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resumed {
+    /// It waits for an executor now.
+    Now,
+    /// It is on its way (delayed, enqueued, running) or has a result; nothing was written.
+    Not(State),
+    /// There is no such workflow.
+    NoSuchWorkflow,
+}
+
+/// A fork: a new workflow that begins with another one's history before a position.
+#[derive(Debug, Clone)]
+pub struct Fork {
+    /// The workflow whose history is copied.
+    pub source: WorkflowId,
+    /// The new workflow's id; the same id again forks nothing.
+    pub id: WorkflowId,
+    /// The first operation that runs anew; everything before it is copied.
+    pub from: Position,
+}
+
+/// What a fork came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Forked {
+    /// The new workflow waits for an executor now.
+    New {
+        /// Its key.
+        key: WorkflowKey,
+    },
+    /// A workflow with the new id is there; nothing was written.
+    Existing,
+    /// There is no such source.
+    NoSuchWorkflow,
+}

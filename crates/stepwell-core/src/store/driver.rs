@@ -1,0 +1,104 @@
+//! From a URL to a store.
+
+use std::{fmt, sync::Arc};
+
+use super::{Store, StoreError, StoreErrorKind, StoreFuture};
+
+/// Opens the database at a URL, migrated and ready.
+pub type OpenStore = for<'a> fn(&'a StoreUrl) -> StoreFuture<'a, Arc<dyn Store>>;
+
+/// A kind of store that is linked into this program.
+///
+/// Every store crate submits one, so that `App::builder(…).database(url)` finds it by the URL's
+/// scheme without core knowing any database.
+#[derive(Debug)]
+pub struct StoreDriver {
+    /// The schemes of its URLs: `sqlite`.
+    pub schemes: &'static [&'static str],
+    /// Opens a database.
+    pub open: OpenStore,
+}
+
+inventory::collect!(StoreDriver);
+
+/// The address of a database. `Debug` and `Display` never show a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreUrl(String);
+
+impl StoreUrl {
+    /// Takes a URL as the user wrote it.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The whole URL, with what is secret in it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before the first `:`.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.0.split_once(':').map_or("", |(scheme, _)| scheme)
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self
+            .0
+            .split_once("://")
+            .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)))
+        {
+            Some((scheme, (_, place))) => write!(f, "{scheme}://…@{place}"),
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Opens the store for a URL.
+///
+/// # Errors
+/// If no linked store knows the scheme, or the database cannot be opened.
+pub async fn open_store(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
+    let scheme = url.scheme();
+    let mut known = Vec::new();
+    for driver in inventory::iter::<StoreDriver> {
+        if driver.schemes.contains(&scheme) {
+            return (driver.open)(url).await;
+        }
+        known.extend_from_slice(driver.schemes);
+    }
+    Err(StoreError::new(
+        StoreErrorKind::Unusable,
+        format!(
+            "no store in this program opens `{url}`; the URL begins with one of: {}. \
+             Other stores are features of the crate `stepwell`",
+            known.join(":, ") + ":"
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let url = StoreUrl::new("postgres://shop:s3cr3t@db:5432/shop");
+        assert_eq!(url.to_string(), "postgres://…@db:5432/shop");
+        assert!(!format!("{url:?}").contains("s3cr3t"));
+        assert_eq!(
+            StoreUrl::new("sqlite:shop.db").to_string(),
+            "sqlite:shop.db"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! Errors of a store: the cases that the engine treats differently.
+
+use std::{error::Error as StdError, fmt};
+
+/// What the engine does about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// The executor has lost its lease: drop its workflows, take a new incarnation.
+    Fenced,
+    /// The database is away or busy: try again.
+    Unavailable,
+    /// The disk is full: refuse what is new, keep what runs waiting.
+    Full,
+    /// The database cannot be written: refuse what is new, keep what runs waiting.
+    ReadOnly,
+    /// What was read makes no sense.
+    Corrupt,
+    /// The schema was made by a newer version, or the address names no usable database.
+    Unusable,
+    /// Anything else that the database says.
+    Backend,
+}
+
+/// An error of a store. The message says the operation; the cause is in `source()`.
+pub struct StoreError {
+    kind: StoreErrorKind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl StoreError {
+    /// Says what was tried, and to what.
+    #[must_use]
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Something that was read makes no sense.
+    #[must_use]
+    pub fn corrupt(message: impl Into<String>) -> Self {
+        Self::new(StoreErrorKind::Corrupt, message)
+    }
+
+    /// What the engine does about it.
+    #[must_use]
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreError")
+            .field("kind", &self.kind)
+            .field("message", &self.message)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,69 @@
+//! Reads of workflows and their histories.
+
+use jiff::Timestamp;
+
+use super::StoreFuture;
+use crate::{
+    id::{WorkflowId, WorkflowKey},
+    workflow::{Outcome, Place, Record, State, Takeover, Workflow},
+};
+
+/// Reads workflows and their histories.
+pub trait WorkflowStore {
+    /// The workflow with an id.
+    fn find(&self, id: &WorkflowId) -> StoreFuture<'_, Option<Workflow>>;
+
+    /// The workflow's state and, when it has ended with one, its result.
+    fn result(&self, key: WorkflowKey) -> StoreFuture<'_, Option<(Workflow, Option<Outcome>)>>;
+
+    /// The records after a place, in the order of the history, up to `limit`.
+    fn history(
+        &self,
+        key: WorkflowKey,
+        after: Option<Place>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<Record>>;
+
+    /// The workflows that a filter lets through, newest first.
+    fn list(&self, filter: Filter) -> StoreFuture<'_, Vec<Workflow>>;
+
+    /// The take-overs of a workflow, oldest first.
+    fn takeovers(&self, key: WorkflowKey) -> StoreFuture<'_, Vec<Takeover>>;
+
+    /// The workflows that this one started, oldest first.
+    fn children(&self, key: WorkflowKey) -> StoreFuture<'_, Vec<Workflow>>;
+}
+
+/// Which workflows a list shows. Every condition that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Any of these states; all when empty.
+    pub states: Vec<State>,
+    /// The name of the function.
+    pub name: Option<String>,
+    /// The queue.
+    pub queue: Option<String>,
+    /// Ids that begin with this.
+    pub id_prefix: Option<String>,
+    /// An attribute with this name and value.
+    pub attribute: Option<(String, String)>,
+    /// Started at this instant or later.
+    pub created_from: Option<Timestamp>,
+    /// Started before this instant.
+    pub created_before: Option<Timestamp>,
+    /// Only those older than this one: the last of the page before.
+    pub before: Option<WorkflowKey>,
+    /// How many at most; 100 when it is 0, never more than 1,000.
+    pub limit: u32,
+}
+
+impl Filter {
+    /// The bound of a page.
+    #[must_use]
+    pub fn page_size(&self) -> u32 {
+        match self.limit {
+            0 => 100,
+            more => more.min(1_000),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Transactions in the user's own database. The driver is open: implement [`Tx`] for a connection.
+
+use std::{error::Error as StdError, fmt};
+
+use crate::{BoxFuture, id::WorkflowId, payload::Payload, position::Position};
+
+/// One driver's transaction.
+///
+/// The user's code *owns* it while it runs and it comes home when it is dropped, so that closures
+/// need no higher-ranked lifetimes. Exactly once comes from the witness: a row in the user's
+/// database, written by [`commit`](Tx::commit) in the user's transaction, whose primary key is the
+/// operation. Whoever runs the operation again, finds it; whoever runs it twice at once, collides
+/// with it.
+pub trait Tx: Sized + Send + 'static {
+    /// What transactions are begun on: a pool.
+    type Source: Send + Sync + 'static;
+    /// Where the transaction comes to rest when the user's code is done with it.
+    type Home: Send + 'static;
+
+    /// Begins a transaction.
+    fn begin(source: &Self::Source) -> BoxFuture<'_, Result<(Self, Self::Home), TxError>>;
+
+    /// The output that an earlier, committed run of the operation left. Makes the witness table
+    /// when it is missing.
+    fn witnessed<'a>(
+        source: &'a Self::Source,
+        operation: &'a Operation,
+    ) -> BoxFuture<'a, Result<Option<Payload>, TxError>>;
+
+    /// Writes the witness through the same connection, then commits. After an error it is unknown
+    /// whether it was committed; [`witnessed`](Tx::witnessed) tells.
+    fn commit(home: Self::Home, witness: Witness)
+    -> BoxFuture<'static, Result<Committed, TxError>>;
+
+    /// Undoes what the user's code did.
+    fn rollback(home: Self::Home) -> BoxFuture<'static, ()>;
+
+    /// Whether a statement failed because of another transaction (a serialisation failure, a
+    /// deadlock, a busy database): then the engine runs the user's code again.
+    fn conflict(home: &Self::Home) -> bool;
+}
+
+/// Which operation of which workflow a transaction is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The operation's place in it.
+    pub position: Position,
+}
+
+/// The row that goes into the user's database with the user's changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Witness {
+    /// Its primary key.
+    pub operation: Operation,
+    /// What the user's code returned.
+    pub output: Payload,
+}
+
+/// What a commit came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Committed {
+    /// The changes and the witness are durable.
+    Now,
+    /// Another run of the operation was first: these changes are undone, and its output counts.
+    Before(Payload),
+}
+
+/// Trouble with the user's database: never shown to the user's code, always tried again.
+#[derive(Debug)]
+pub struct TxError {
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl TxError {
+    /// Says what was tried.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl fmt::Display for TxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for TxError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,352 @@
+//! What is kept of a workflow: its state, its records, and how it ended.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{ExecutorId, WorkflowId, WorkflowKey},
+    payload::Payload,
+    position::Position,
+};
+
+/// Where a workflow is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Waits for an instant before it may run.
+    Delayed,
+    /// Waits for an executor, or for a place in its queue.
+    Enqueued,
+    /// Belongs to an executor, which runs it or waits with it.
+    Running,
+    /// Ended with an output.
+    Succeeded,
+    /// Ended with an error of its own, or with a panic.
+    Failed,
+    /// Ended by a cancellation or by its deadline.
+    Cancelled,
+    /// Cannot go on with this code; another version may.
+    Stuck,
+    /// Was recovered too often without progress.
+    Dead,
+}
+
+impl State {
+    /// Every state, in the order of a life.
+    pub const ALL: [Self; 8] = [
+        Self::Delayed,
+        Self::Enqueued,
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Stuck,
+        Self::Dead,
+    ];
+
+    /// The name that rows, the CLI and the console use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delayed => "delayed",
+            Self::Enqueued => "enqueued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Stuck => "stuck",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Reads the name of a state.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
+    /// Whether the workflow has a result that will never change by itself.
+    #[must_use]
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// Whether nothing happens any more unless a person or another version acts.
+    #[must_use]
+    pub fn is_at_rest(self) -> bool {
+        self.has_ended() || matches!(self, Self::Stuck | Self::Dead)
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The hot row of a workflow, as it is read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Workflow {
+    /// The key of its rows.
+    pub key: WorkflowKey,
+    /// The id that a user sees.
+    pub id: WorkflowId,
+    /// The name of the function.
+    pub name: String,
+    /// Where it is in its life.
+    pub state: State,
+    /// Why it is cancelled, stuck or dead, in a sentence.
+    pub reason: Option<String>,
+    /// Who runs it, or ran it last.
+    pub executor: Option<ExecutorId>,
+    /// The queue that it goes through.
+    pub queue: Option<String>,
+    /// The workflow that started it.
+    pub parent: Option<WorkflowId>,
+    /// Where it came from: an HTTP route, a schedule, an event source.
+    pub origin: Option<String>,
+    /// How often it was recovered since its last progress.
+    pub recoveries: u32,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// When an executor first took it.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When it is cancelled if it has not ended.
+    pub deadline_at: Option<Timestamp>,
+    /// When a delayed one may run.
+    pub wake_at: Option<Timestamp>,
+    /// Attributes for search.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// What an operation is. Replay compares it, together with the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordKind {
+    /// The first record: the arguments.
+    Input,
+    /// The last record: the output or the error.
+    Result,
+    /// A step.
+    Step,
+    /// A failed attempt of a step, with the instant of the next one.
+    Attempt,
+    /// A transaction in the user's database.
+    Transaction,
+    /// The instant at which a wait ends.
+    Sleep,
+    /// A message that was received.
+    Recv,
+    /// A message that was sent.
+    Send,
+    /// A value that was published.
+    SetEvent,
+    /// A value that was read from another workflow.
+    GetEvent,
+    /// A child that was started.
+    Start,
+    /// The result of another workflow.
+    Await,
+    /// The number of the member that won a race.
+    Race,
+    /// The instant that the workflow saw.
+    Now,
+    /// A random number that the workflow saw.
+    Random,
+    /// A UUID that the workflow saw.
+    Uuid,
+    /// A code path that is guarded by `patched`.
+    Patch,
+    /// A value that was appended to a stream.
+    Append,
+    /// An attribute that was set.
+    SetAttribute,
+}
+
+impl RecordKind {
+    /// Every kind.
+    pub const ALL: [Self; 19] = [
+        Self::Input,
+        Self::Result,
+        Self::Step,
+        Self::Attempt,
+        Self::Transaction,
+        Self::Sleep,
+        Self::Recv,
+        Self::Send,
+        Self::SetEvent,
+        Self::GetEvent,
+        Self::Start,
+        Self::Await,
+        Self::Race,
+        Self::Now,
+        Self::Random,
+        Self::Uuid,
+        Self::Patch,
+        Self::Append,
+        Self::SetAttribute,
+    ];
+
+    /// The word that rows, the CLI and the console use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Result => "result",
+            Self::Step => "step",
+            Self::Attempt => "attempt",
+            Self::Transaction => "transaction",
+            Self::Sleep => "sleep",
+            Self::Recv => "recv",
+            Self::Send => "send",
+            Self::SetEvent => "set_event",
+            Self::GetEvent => "get_event",
+            Self::Start => "start",
+            Self::Await => "await",
+            Self::Race => "race",
+            Self::Now => "now",
+            Self::Random => "random",
+            Self::Uuid => "uuid",
+            Self::Patch => "patch",
+            Self::Append => "append",
+            Self::SetAttribute => "set_attribute",
+        }
+    }
+
+    /// Reads the word of a kind.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// Where a record stands in its workflow's history.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// The arguments: before every operation.
+    Input,
+    /// An operation.
+    At(Position),
+    /// The `n`-th failed attempt of the step at a position; sorts after it and before what lies below.
+    Attempt(Position, u32),
+    /// The output or the error: after every operation.
+    Result,
+}
+
+impl Place {
+    /// The form that a store keeps; its bytes sort in the order of the history.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        match self {
+            Self::Input => String::new(),
+            Self::At(position) => position.encode(),
+            // `!` sorts before `.`; eight digits hold every attempt that a policy can name.
+            Self::Attempt(position, number) => format!("{}!{number:08}", position.encode()),
+            Self::Result => "~".to_owned(),
+        }
+    }
+
+    /// Reads the stored form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "" => Some(Self::Input),
+            "~" => Some(Self::Result),
+            _ => match text.split_once('!') {
+                Some((position, number)) => Some(Self::Attempt(
+                    Position::parse(position)?,
+                    number.parse().ok()?,
+                )),
+                None => Position::parse(text).map(Self::At),
+            },
+        }
+    }
+
+    /// The operation that the record belongs to, if it belongs to one.
+    #[must_use]
+    pub fn position(&self) -> Option<&Position> {
+        match self {
+            Self::At(position) | Self::Attempt(position, _) => Some(position),
+            Self::Input | Self::Result => None,
+        }
+    }
+}
+
+/// What an operation came to: its value, or the error that it returned.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// A value.
+    Ok(Payload),
+    /// A business error, as data.
+    Err(Payload),
+}
+
+impl Outcome {
+    /// The value or the error.
+    #[must_use]
+    pub fn payload(&self) -> &Payload {
+        match self {
+            Self::Ok(payload) | Self::Err(payload) => payload,
+        }
+    }
+}
+
+/// One line of a workflow's history: written once, never changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Where it stands.
+    pub place: Place,
+    /// What the operation is.
+    pub kind: RecordKind,
+    /// Its name: of the step, topic, event, child; empty where the kind says all.
+    pub name: String,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// When the operation began, by the store's clock.
+    pub started_at: Timestamp,
+    /// When the record was made, by the store's clock.
+    pub recorded_at: Timestamp,
+}
+
+/// How a workflow stops running.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// With its output.
+    Succeeded(Payload),
+    /// With its error, or with a panic; `fingerprint` groups errors that are alike.
+    Failed {
+        /// The error as data.
+        error: Payload,
+        /// The error's type and message without digits and ids.
+        fingerprint: String,
+    },
+    /// Not at all, with this code.
+    Stuck {
+        /// What a person can act on.
+        reason: String,
+    },
+}
+
+/// One take-over of a workflow, for the timeline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Takeover {
+    /// Whose workflow.
+    pub workflow: WorkflowId,
+    /// When its executor was declared dead or handed it back.
+    pub lost_at: Timestamp,
+    /// When another executor went on with it.
+    pub at: Timestamp,
+    /// Who had it.
+    pub from: ExecutorId,
+    /// Who has it now.
+    pub to: ExecutorId,
+    /// How many records were there to be replayed.
+    pub replayed: u32,
+    /// Why: `lease ended`, `process gone`, `handed back`.
+    pub why: String,
+}
