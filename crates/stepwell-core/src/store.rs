@@ -9,6 +9,7 @@ mod driver;
 mod error;
 mod executors;
 mod messages;
+mod queues;
 mod workflows;
 
 use jiff::Timestamp;
@@ -24,9 +25,11 @@ pub use executors::{
     Claim, Claimed, Executor, ExecutorStore, NewExecutor, RecoveryRules, Renewed, TakenOver,
 };
 pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry};
+pub use queues::QueueRunning;
 pub use workflows::{Filter, WorkflowStore};
 
 use crate::BoxFuture;
+pub use crate::workflow::Workflow;
 
 /// What a method of a store returns.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -34,7 +37,9 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// A database that keeps workflows.
 ///
 /// Free to change between minor versions: implement it only together with the conformance suite.
-pub trait Store: WorkflowStore + MessageStore + ExecutorStore + Send + Sync + 'static {
+pub trait Store:
+    WorkflowStore + MessageStore + ExecutorStore + std::fmt::Debug + Send + Sync + 'static
+{
     /// Applies every change of the batch in one durable transaction and says what each came to,
     /// in the same order.
     ///

@@ -2,10 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::clock::Clock;
+
 use super::{Store, StoreError, StoreErrorKind, StoreFuture};
 
-/// Opens the database at a URL, migrated and ready.
-pub type OpenStore = for<'a> fn(&'a StoreUrl) -> StoreFuture<'a, Arc<dyn Store>>;
+/// Opens the database at a URL, migrated and ready. A store that keeps its own time takes it from
+/// the clock; one whose server has a clock ignores it.
+pub type OpenStore = for<'a> fn(&'a StoreUrl, Arc<dyn Clock>) -> StoreFuture<'a, Arc<dyn Store>>;
 
 /// A kind of store that is linked into this program.
 ///
@@ -68,12 +71,15 @@ impl fmt::Debug for StoreUrl {
 ///
 /// # Errors
 /// If no linked store knows the scheme, or the database cannot be opened.
-pub async fn open_store(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
+pub async fn open_store(
+    url: &StoreUrl,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, StoreError> {
     let scheme = url.scheme();
     let mut known = Vec::new();
     for driver in inventory::iter::<StoreDriver> {
         if driver.schemes.contains(&scheme) {
-            return (driver.open)(url).await;
+            return (driver.open)(url, clock).await;
         }
         known.extend_from_slice(driver.schemes);
     }

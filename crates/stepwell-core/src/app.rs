@@ -1,0 +1,440 @@
+//! [`App`]: the application's workflows, its state, and the executor that runs them.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    call::Call,
+    client::{Client, ClientCore},
+    clock::{Clock, SystemClock},
+    config::Config,
+    durable::{Durable, Workflow},
+    engine::{Engine, Ticks},
+    error::{Error, ErrorKind, WorkflowError},
+    handle::{Handle, Wait},
+    id::WorkflowId,
+    limits::{NAME_BYTES_MAX, check_name},
+    names::{Event, Topic},
+    payload::Payload,
+    registry::{Registration, Registry},
+    store::{Filter, Started, Store, StoreUrl, open_store},
+    workflow::State,
+};
+
+/// The environment variable that names the database when the code does not.
+const DATABASE_VARIABLE: &str = "STEPWELL_DATABASE_URL";
+
+/// An application: workflows, the state that they share, and an executor that runs them. Cheap to
+/// clone; all clones are one application.
+pub struct App<S = ()> {
+    inner: Arc<Inner<S>>,
+}
+
+struct Inner<S> {
+    state: Arc<S>,
+    client: Client,
+    registry: Arc<Registry>,
+    config: Config,
+    engine: Mutex<Arc<Engine>>,
+}
+
+impl<S> Clone for App<S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<S> fmt::Debug for App<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("name", &self.inner.config.application)
+            .field("workflows", &self.inner.registry)
+            .finish_non_exhaustive()
+    }
+}
+
+impl App<()> {
+    /// Begins an application. Executors with the same name on the same database share its work.
+    #[must_use]
+    pub fn builder(name: impl Into<String>) -> AppBuilder<()> {
+        AppBuilder {
+            state: (),
+            url: None,
+            store: None,
+            clock: Arc::new(SystemClock),
+            config: Config::new(name.into()),
+            registrations: Vec::new(),
+        }
+    }
+}
+
+/// What an application is made from.
+pub struct AppBuilder<S> {
+    state: S,
+    url: Option<StoreUrl>,
+    store: Option<Arc<dyn Store>>,
+    clock: Arc<dyn Clock>,
+    config: Config,
+    registrations: Vec<Registration>,
+}
+
+impl<S> fmt::Debug for AppBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppBuilder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Send + Sync + 'static> AppBuilder<S> {
+    /// Gives the workflows a state: pools, clients, settings.
+    pub fn state<T: Send + Sync + 'static>(self, state: T) -> AppBuilder<T> {
+        AppBuilder {
+            state,
+            url: self.url,
+            store: self.store,
+            clock: self.clock,
+            config: self.config,
+            registrations: self.registrations,
+        }
+    }
+
+    /// Names the database that keeps the workflows: `sqlite:shop.db`. Without it, the environment
+    /// variable `STEPWELL_DATABASE_URL` does, and without that it is `sqlite:<name>.db` in the
+    /// current directory.
+    #[must_use]
+    pub fn database(mut self, url: impl AsRef<str>) -> Self {
+        self.url = Some(StoreUrl::new(url.as_ref()));
+        self
+    }
+
+    /// Takes a store that is open already, instead of a URL.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Registers a workflow by hand, where those that are linked are not found by themselves.
+    #[must_use]
+    pub fn register<W: Workflow>(mut self) -> Self {
+        self.registrations.push(Registration::of::<W>());
+        self
+    }
+
+    /// Names the version of the code. A workflow that is stuck in one version is tried again by
+    /// another. By default every build of the executable is a version.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.config.version = version.into();
+        self
+    }
+
+    /// How long this executor may be silent before others take its workflows over; 10 s by default.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.config.lease = lease;
+        self
+    }
+
+    /// How many recoveries without a new record make a workflow dead; 100 by default.
+    #[must_use]
+    pub fn recoveries_max(mut self, recoveries: u32) -> Self {
+        self.config.recoveries_max = recoveries;
+        self
+    }
+
+    /// How many workflows that wait for an executor this one takes at most; 10,000 by default.
+    /// Those that are started here directly are not bounded by it.
+    #[must_use]
+    pub fn workflows_max(mut self, workflows: u32) -> Self {
+        self.config.workflows_max = workflows;
+        self
+    }
+
+    /// How long a step may go on after its workflow was cancelled or the application told to stop;
+    /// 5 s by default.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.config.grace = grace;
+        self
+    }
+
+    /// How large an argument, a result, an event or a message may be as JSON; 16 MiB by default.
+    #[must_use]
+    pub fn payload_bytes_max(mut self, bytes: usize) -> Self {
+        self.config.payload_bytes_max = bytes;
+        self
+    }
+
+    /// Opens the database. The application can start workflows and read them; it runs none until it
+    /// is launched.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Setup`] if two workflows have one name, a schedule is no cron expression or the
+    /// database cannot be used; [`ErrorKind::Unavailable`] if it does not answer.
+    pub async fn build(self) -> Result<App<S>, Error> {
+        let config = self.config;
+        check_name("application's name", &config.application, NAME_BYTES_MAX)?;
+        check_name("version", &config.version, NAME_BYTES_MAX)?;
+        let state = Arc::new(self.state);
+        let mut registry = Registry::linked(&state)?;
+        for registration in &self.registrations {
+            registry.add(registration, &state)?;
+        }
+        check_schedules(&registry)?;
+        let store = match self.store {
+            Some(store) => store,
+            None => {
+                let url = self.url.unwrap_or_else(|| default_url(&config.application));
+                let opened = open_store(&url, self.clock).await;
+                opened.map_err(|error| Error::of_store(&format!("open `{url}`"), error))?
+            }
+        };
+        let client = Client(Arc::new(ClientCore::new(store, config.payload_bytes_max)));
+        let registry = Arc::new(registry);
+        let engine = Engine::new(client.clone(), config.clone(), Arc::clone(&registry));
+        engine.open();
+        let engine = Mutex::new(engine);
+        Ok(App {
+            inner: Arc::new(Inner {
+                state,
+                client,
+                registry,
+                config,
+                engine,
+            }),
+        })
+    }
+
+    /// Opens the database, takes over what dead executors have left, and runs workflows from now on.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build) and [`App::launch`].
+    pub async fn launch(self) -> Result<App<S>, Error> {
+        let app = self.build().await?;
+        app.launch().await?;
+        Ok(app)
+    }
+}
+
+fn default_url(application: &str) -> StoreUrl {
+    let from_environment = std::env::var(DATABASE_VARIABLE)
+        .ok()
+        .filter(|url| !url.is_empty());
+    StoreUrl::new(from_environment.unwrap_or_else(|| format!("sqlite:{application}.db")))
+}
+
+fn check_schedules(registry: &Registry) -> Result<(), Error> {
+    registry
+        .iter()
+        .filter_map(|(name, known)| Some((name, known.schedule?)))
+        .try_for_each(|(name, schedule)| Ticks::of(name, &schedule).map(drop))
+}
+
+impl<S: Send + Sync + 'static> App<S> {
+    /// Begins to run workflows: what dead executors have left, what waits, what is started from now
+    /// on. Nothing has to be recovered by hand.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if the database does not answer.
+    pub async fn launch(&self) -> Result<(), Error> {
+        self.engine().begin().await?;
+        self.warn_of_unknown_names().await
+    }
+
+    /// A workflow whose name nobody registers waits for ever: that must be seen.
+    async fn warn_of_unknown_names(&self) -> Result<(), Error> {
+        let states = vec![State::Delayed, State::Enqueued];
+        let waiting = self.inner.client.list(Filter {
+            states,
+            limit: 1_000,
+            ..Filter::default()
+        });
+        let mut unknown: Vec<String> = waiting.await?.into_iter().map(|found| found.name).collect();
+        unknown.sort();
+        unknown.dedup();
+        unknown.retain(|name| self.inner.registry.get(name).is_none());
+        if !unknown.is_empty() {
+            tracing::warn!(
+                names = ?unknown,
+                "workflows wait that this application does not know; another executor must run them"
+            );
+        }
+        Ok(())
+    }
+
+    /// The state that the workflows share.
+    #[must_use]
+    pub fn state(&self) -> &S {
+        &self.inner.state
+    }
+
+    /// The application's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.config.application
+    }
+
+    /// Workflows by id, without types: lists, histories, cancel, resume, fork.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// Starts a workflow. Once this returns, it exists on disk and runs to an end, whatever dies. The
+    /// same id again starts nothing: the first one's handle comes back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if the id belongs to a workflow with another name or input,
+    /// [`ErrorKind::Invalid`] for bad input, [`ErrorKind::Unavailable`] without a database; then
+    /// starting again with the same id is safe.
+    pub async fn start<W: Workflow<State = S>>(&self, call: Call<W>) -> Result<Handle<W>, Error> {
+        Ok(self.start_new(call).await?.0)
+    }
+
+    /// Starts a workflow, and says whether it was made now.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_new<W: Workflow<State = S>>(
+        &self,
+        call: Call<W>,
+    ) -> Result<(Handle<W>, crate::StartOutcome), Error> {
+        let engine = self.engine();
+        let new = call.into_new(
+            WorkflowId::generate,
+            None,
+            self.inner.config.payload_bytes_max,
+        )?;
+        let id = new.id.to_string();
+        let outcome = match self.inner.client.start_change(new.clone()).await? {
+            Started::New { key } => {
+                engine.launch(key, &new);
+                crate::StartOutcome::New
+            }
+            Started::Existing { key, state, mine } => {
+                if mine && state == State::Running {
+                    engine.launch_again(key, &new);
+                }
+                crate::StartOutcome::Existing(state)
+            }
+            Started::Conflict { .. } => {
+                return Err(Error::new(
+                    ErrorKind::Internal,
+                    "a conflict is an error of the client",
+                ));
+            }
+        };
+        Ok((Handle::new(id, self.inner.client.clone()), outcome))
+    }
+
+    /// Starts a workflow and waits for its result.
+    ///
+    /// # Errors
+    /// The workflow's own error, or how else it ended, or the engine's.
+    pub async fn run<W: Workflow<State = S>>(
+        &self,
+        call: Call<W>,
+    ) -> Result<W::Output, WorkflowError<W::Error>> {
+        self.start(call).await?.result().await
+    }
+
+    /// The handle of a workflow that is known by its id. Whether it exists is seen when it is used.
+    #[must_use]
+    pub fn handle<W: Workflow>(&self, id: impl Into<String>) -> Handle<W> {
+        Handle::new(id.into(), self.inner.client.clone())
+    }
+
+    /// Puts a message into a workflow's inbox.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    pub async fn send<T: Durable>(
+        &self,
+        id: &str,
+        topic: Topic<T>,
+        message: T,
+    ) -> Result<(), Error> {
+        let message = Payload::of(&message, self.inner.config.payload_bytes_max)?;
+        self.inner
+            .client
+            .send(id, topic.name(), message, None)
+            .await
+    }
+
+    /// Waits for a value that a workflow publishes, for at most 60 s unless said otherwise.
+    #[must_use]
+    pub fn get_event<T: Durable>(&self, id: impl Into<String>, event: Event<T>) -> Wait<T> {
+        Wait::new(self.inner.client.clone(), id.into(), event)
+    }
+
+    /// Whether the application takes work: launched, and not shutting down.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let engine = self.engine();
+        self.inner.client.0.journal.executor().is_some() && !engine.stopping.is_cancelled()
+    }
+
+    /// Returns when the application has begun to shut down. Streams that would stay open end here.
+    pub async fn stopping(&self) {
+        self.engine().stopping.cancelled().await;
+    }
+
+    /// Stops taking work: from now on [`stopping`](Self::stopping) returns.
+    pub fn stop_taking_work(&self) {
+        self.engine().stopping.cancel();
+    }
+
+    /// Lets running steps end within the grace period, writes what they recorded, and hands the
+    /// rest back, so that another executor goes on with it at once. Call it once, at the end.
+    pub async fn shutdown(&self) {
+        self.engine().shut_down().await;
+    }
+
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(
+            &self
+                .inner
+                .engine
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// Drops everything where it stands, and begins anew on the same database, as a restarted
+    /// process does. For tests.
+    pub(crate) async fn crash(&self) -> Result<(), Error> {
+        let before = self.engine();
+        before.crash().await;
+        let (client, config) = (self.inner.client.clone(), self.inner.config.clone());
+        client.0.journal.reopen();
+        let engine = Engine::new(client, config, Arc::clone(&self.inner.registry));
+        engine.mocks.take_from(&before.mocks);
+        engine.open();
+        *self
+            .inner
+            .engine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::clone(&engine);
+        if let Some(gone) = self.inner.client.0.journal.executor() {
+            // What the operating system tells a restarted process about its predecessor.
+            let left = self.inner.client.0.store.retire(&gone).await;
+            left.map_err(|error| Error::of_store("clean up after the crash", error))?;
+            self.inner.client.0.journal.set_executor(None);
+        }
+        engine.begin().await
+    }
+}

@@ -1,0 +1,403 @@
+//! [`Client`]: the one way to workflows from outside, without types and without running any.
+//!
+//! The application, the web integration, the CLI, the console and other languages all go through it.
+
+mod waits;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    engine::Engine,
+    error::{Error, ErrorKind},
+    hub::Hub,
+    id::{WorkflowId, WorkflowKey},
+    journal::Journal,
+    limits::{NAME_BYTES_MAX, check_duration, check_name},
+    payload::Payload,
+    position::Position,
+    run::Interrupt,
+    store::{
+        Applied, Cancel, CancelCause, Cancelled, Change, Executor, Filter, Fork, Forked,
+        NewMessage, NewWorkflow, PublishedEvent, Resumed, Sent, Started, Store, StoreError,
+        StreamEntry,
+    },
+    workflow::{Outcome, Place, Record, State, Takeover, Workflow},
+};
+
+pub use waits::Ended;
+
+/// How many records or entries are read at once.
+const PAGE: u32 = 1_000;
+
+/// Reads and steers workflows by id. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client(pub(crate) Arc<ClientCore>);
+
+/// What a client and an engine share.
+#[derive(Debug)]
+pub(crate) struct ClientCore {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) journal: Journal,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) payload_bytes_max: usize,
+    /// The executor in this process, if there is one: it hears of cancellations at once.
+    engine: Mutex<Weak<Engine>>,
+}
+
+impl ClientCore {
+    pub(crate) fn new(store: Arc<dyn Store>, payload_bytes_max: usize) -> Self {
+        let hub = Arc::new(Hub::default());
+        let journal = Journal::new(Arc::clone(&store), Arc::clone(&hub));
+        Self {
+            store,
+            journal,
+            hub,
+            payload_bytes_max,
+            engine: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn set_engine(&self, engine: &Arc<Engine>) {
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(engine);
+    }
+
+    fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upgrade()
+    }
+}
+
+/// What a start came to, for a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartOutcome {
+    /// The workflow was made now.
+    New,
+    /// It was there, with the same input.
+    Existing(State),
+}
+
+/// One operation of a workflow, as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// The arguments.
+    pub input: Option<Payload>,
+    /// The operations in their order, failed attempts among them.
+    pub operations: Vec<Record>,
+    /// The output or the error, when it has ended with one.
+    pub result: Option<Outcome>,
+}
+
+impl Client {
+    /// The workflow with an id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for an impossible id, [`ErrorKind::Unavailable`] without a database.
+    pub async fn get(&self, id: &str) -> Result<Option<Workflow>, Error> {
+        let id = WorkflowId::new(id)?;
+        let found = self.0.store.find(&id).await;
+        found.map_err(|error| Error::of_store(&format!("look up the workflow `{id}`"), error))
+    }
+
+    /// The workflow with an id, which must exist.
+    pub(crate) async fn existing(&self, id: &str) -> Result<Workflow, Error> {
+        self.get(id)
+            .await?
+            .ok_or_else(|| Error::no_such_workflow(id))
+    }
+
+    /// Workflows, newest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] without a database.
+    pub async fn list(&self, filter: Filter) -> Result<Vec<Workflow>, Error> {
+        self.0
+            .store
+            .list(filter)
+            .await
+            .map_err(|error| Error::of_store("list workflows", error))
+    }
+
+    /// Everything that a workflow has recorded.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    pub async fn history(&self, id: &str) -> Result<History, Error> {
+        let key = self.existing(id).await?.key;
+        let records = self.records(key).await;
+        let records = records.map_err(|error| Error::of_store(&format!("read `{id}`"), error))?;
+        let mut history = History {
+            input: None,
+            operations: Vec::new(),
+            result: None,
+        };
+        for record in records {
+            match record.place {
+                Place::Input => history.input = Some(record.outcome.payload().clone()),
+                Place::Result => history.result = Some(record.outcome),
+                Place::At(_) | Place::Attempt(..) => history.operations.push(record),
+            }
+        }
+        Ok(history)
+    }
+
+    /// All records of a workflow, read page by page.
+    pub(crate) async fn records(&self, key: WorkflowKey) -> Result<Vec<Record>, StoreError> {
+        let mut records: Vec<Record> = Vec::new();
+        loop {
+            let after = records.last().map(|record| record.place.clone());
+            let page = self.0.store.history(key, after, PAGE).await?;
+            let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+            records.extend(page);
+            if is_last {
+                return Ok(records);
+            }
+        }
+    }
+
+    /// Starts a workflow by name, to be run by any executor that knows the name. The same id again
+    /// starts nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if the id belongs to a workflow with another name or input.
+    pub async fn start(&self, new: NewWorkflow) -> Result<StartOutcome, Error> {
+        match self.start_change(new).await? {
+            Started::New { .. } => Ok(StartOutcome::New),
+            Started::Existing { state, .. } => Ok(StartOutcome::Existing(state)),
+            Started::Conflict { .. } => Err(unexpected("a start")),
+        }
+    }
+
+    pub(crate) async fn start_change(&self, new: NewWorkflow) -> Result<Started, Error> {
+        check_start(&new)?;
+        let (id, name) = (new.id.clone(), new.name.clone());
+        match self
+            .request(&format!("start `{name}` as `{id}`"), Change::Start(new))
+            .await?
+        {
+            Applied::Start(Started::Conflict { name: other }) => {
+                Err(start_conflict(&id, &name, &other))
+            }
+            Applied::Start(started) => Ok(started),
+            _ => Err(unexpected("a start")),
+        }
+    }
+
+    /// Puts a message into a workflow's inbox. With a `key`, once per key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    pub async fn send(
+        &self,
+        id: &str,
+        topic: &str,
+        message: Payload,
+        key: Option<String>,
+    ) -> Result<(), Error> {
+        if let Some(key) = &key {
+            check_name("key of the message", key, NAME_BYTES_MAX)?;
+        }
+        let to = WorkflowId::new(id)?;
+        let message = NewMessage {
+            to,
+            topic: topic.to_owned(),
+            payload: message,
+            key,
+        };
+        match self
+            .request(&format!("send to `{id}`"), Change::Send(message))
+            .await?
+        {
+            Applied::Send(Sent::New { .. } | Sent::Duplicate) => Ok(()),
+            Applied::Send(Sent::NoSuchWorkflow) => Err(Error::no_such_workflow(id)),
+            _ => Err(unexpected("a send")),
+        }
+    }
+
+    /// Cancels a workflow and its attached children. Cancelling one that is cancelled is no error.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow, [`ErrorKind::Conflict`] if it has ended
+    /// otherwise.
+    pub async fn cancel(&self, id: &str) -> Result<(), Error> {
+        match self
+            .cancel_because(&WorkflowId::new(id)?, CancelCause::Request)
+            .await?
+        {
+            Cancelled::Now(_) | Cancelled::Already(State::Cancelled) => Ok(()),
+            Cancelled::Already(state) => Err(Error::new(
+                ErrorKind::Conflict,
+                format!("the workflow `{id}` has {state} and can no longer be cancelled"),
+            )),
+            Cancelled::NoSuchWorkflow => Err(Error::no_such_workflow(id)),
+            Cancelled::NotDue => Err(unexpected("a cancellation")),
+        }
+    }
+
+    pub(crate) async fn cancel_because(
+        &self,
+        id: &WorkflowId,
+        cause: CancelCause,
+    ) -> Result<Cancelled, Error> {
+        let change = Change::Cancel(Cancel {
+            id: id.clone(),
+            cause,
+        });
+        match self.request(&format!("cancel `{id}`"), change).await? {
+            Applied::Cancel(cancelled) => {
+                if let (Cancelled::Now(keys), Some(engine)) = (&cancelled, self.0.engine()) {
+                    keys.iter()
+                        .for_each(|key| engine.interrupt(*key, Interrupt::Cancelled));
+                }
+                Ok(cancelled)
+            }
+            _ => Err(unexpected("a cancellation")),
+        }
+    }
+
+    /// Lets a cancelled, stuck or dead workflow go on from its last record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow, [`ErrorKind::Conflict`] if it is on its
+    /// way or has a result.
+    pub async fn resume(&self, id: &str) -> Result<(), Error> {
+        let change = Change::Resume(WorkflowId::new(id)?);
+        match self.request(&format!("resume `{id}`"), change).await? {
+            Applied::Resume(Resumed::Now) => Ok(()),
+            Applied::Resume(Resumed::Not(state)) => Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "the workflow `{id}` is {state}; only a cancelled, stuck or dead one can be \
+                         resumed (fork it to run a part again)"
+                ),
+            )),
+            Applied::Resume(Resumed::NoSuchWorkflow) => Err(Error::no_such_workflow(id)),
+            _ => Err(unexpected("a resumption")),
+        }
+    }
+
+    /// Starts the workflow `new_id` with the history of `id` before `from`; what comes at `from` and
+    /// after it runs anew. The same `new_id` again forks nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no workflow `id`.
+    pub async fn fork(&self, id: &str, new_id: &str, from: Position) -> Result<(), Error> {
+        let fork = Fork {
+            source: WorkflowId::new(id)?,
+            id: WorkflowId::new(new_id)?,
+            from,
+        };
+        match self
+            .request(&format!("fork `{id}` as `{new_id}`"), Change::Fork(fork))
+            .await?
+        {
+            Applied::Fork(Forked::New { .. } | Forked::Existing) => Ok(()),
+            Applied::Fork(Forked::NoSuchWorkflow) => Err(Error::no_such_workflow(id)),
+            _ => Err(unexpected("a fork")),
+        }
+    }
+
+    /// What a workflow has published, by name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    pub async fn events(&self, id: &str) -> Result<Vec<PublishedEvent>, Error> {
+        let key = self.existing(id).await?.key;
+        let events = self.0.store.events(key).await;
+        events.map_err(|error| Error::of_store(&format!("read the events of `{id}`"), error))
+    }
+
+    /// The entries of a workflow's stream from an offset that are there now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    pub async fn stream(&self, id: &str, name: &str, from: u64) -> Result<Vec<StreamEntry>, Error> {
+        let key = self.existing(id).await?.key;
+        let entries = self.0.store.stream(key, name, from, PAGE).await;
+        entries
+            .map_err(|error| Error::of_store(&format!("read the stream `{name}` of `{id}`"), error))
+    }
+
+    /// The take-overs of a workflow, oldest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    pub async fn takeovers(&self, id: &str) -> Result<Vec<Takeover>, Error> {
+        let key = self.existing(id).await?.key;
+        let takeovers = self.0.store.takeovers(key).await;
+        takeovers.map_err(|error| Error::of_store(&format!("read the take-overs of `{id}`"), error))
+    }
+
+    /// The workflows that a workflow has started, oldest first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    pub async fn children(&self, id: &str) -> Result<Vec<Workflow>, Error> {
+        let key = self.existing(id).await?.key;
+        let children = self.0.store.children(key).await;
+        children.map_err(|error| Error::of_store(&format!("read the children of `{id}`"), error))
+    }
+
+    /// The processes that run workflows, or did until lately.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] without a database.
+    pub async fn executors(&self) -> Result<Vec<Executor>, Error> {
+        self.0
+            .store
+            .executors()
+            .await
+            .map_err(|error| Error::of_store("list executors", error))
+    }
+
+    /// The time by the store's clock, the only one that counts.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.store.now()
+    }
+
+    async fn request(&self, what: &str, change: Change) -> Result<Applied, Error> {
+        self.0
+            .journal
+            .request(change)
+            .await
+            .map_err(|error| Error::of_store(what, error))
+    }
+}
+
+fn check_start(new: &NewWorkflow) -> Result<(), Error> {
+    for (what, duration) in [("delay", new.delay), ("deadline", new.deadline)] {
+        check_duration(what, duration.unwrap_or(Duration::ZERO))?;
+    }
+    for (name, value) in &new.attributes {
+        check_name("attribute's name", name, NAME_BYTES_MAX)?;
+        check_name("attribute's value", value, NAME_BYTES_MAX)?;
+    }
+    check_name("workflow's name", &new.name, NAME_BYTES_MAX)?;
+    Ok(())
+}
+
+fn start_conflict(id: &WorkflowId, name: &str, other: &str) -> Error {
+    let what = if name == other {
+        format!("the id `{id}` belongs to a `{name}` that was started with another input")
+    } else {
+        format!("the id `{id}` belongs to a `{other}`, not to a `{name}`")
+    };
+    Error::new(
+        ErrorKind::Conflict,
+        format!("{what}; give every piece of work an id of its own"),
+    )
+}
+
+fn unexpected(what: &str) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        format!("the store answered {what} with the outcome of another change"),
+    )
+}

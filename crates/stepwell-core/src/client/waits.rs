@@ -1,0 +1,151 @@
+//! Waiting from outside: for an event, for a result, for a stream to go on.
+
+use std::time::Duration;
+
+use super::Client;
+use crate::{
+    error::{Error, ErrorKind},
+    id::WorkflowKey,
+    limits::check_duration,
+    payload::Payload,
+    store::StreamEntry,
+    workflow::{Outcome, State, Workflow},
+};
+
+/// A workflow that rests: it has ended, or is stuck or dead.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// Its row.
+    pub workflow: Workflow,
+    /// Its output or its error, if it ended with one.
+    pub result: Option<Outcome>,
+}
+
+impl Client {
+    /// Waits until a workflow rests: until it has ended, or is stuck or dead.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    pub async fn wait(&self, id: &str) -> Result<Ended, Error> {
+        let key = self.existing(id).await?.key;
+        self.wait_for(key, id, State::is_at_rest).await
+    }
+
+    /// Waits until `enough` says so of the workflow's state.
+    pub(crate) async fn wait_for(
+        &self,
+        key: WorkflowKey,
+        id: &str,
+        enough: fn(State) -> bool,
+    ) -> Result<Ended, Error> {
+        let watch = self.0.hub.watch(key);
+        loop {
+            let changed = watch.next();
+            let found = self.0.store.result(key).await;
+            let found = found.map_err(|error| Error::of_store(&format!("read `{id}`"), error))?;
+            let (workflow, result) = found.ok_or_else(|| Error::no_such_workflow(id))?;
+            if enough(workflow.state) {
+                return Ok(Ended { workflow, result });
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until a workflow has published a value under a name. None when it ends without having
+    /// done so, or when `timeout` is over.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    pub async fn event(
+        &self,
+        id: &str,
+        name: &str,
+        timeout: Duration,
+    ) -> Result<Option<Payload>, Error> {
+        check_duration("timeout", timeout)?;
+        let key = self.existing(id).await?.key;
+        match tokio::time::timeout(timeout, self.event_or_end(key, id, name)).await {
+            Ok(found) => found,
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn event_or_end(
+        &self,
+        key: WorkflowKey,
+        id: &str,
+        name: &str,
+    ) -> Result<Option<Payload>, Error> {
+        let failed = |error| Error::of_store(&format!("read the event `{name}` of `{id}`"), error);
+        let watch = self.0.hub.watch(key);
+        loop {
+            let changed = watch.next();
+            // The state first: a workflow that has ended publishes nothing after this read.
+            let state = self.0.store.result(key).await.map_err(failed)?;
+            if let Some(value) = self.0.store.event(key, name).await.map_err(failed)? {
+                return Ok(Some(value));
+            }
+            if state.is_none_or(|(workflow, _)| workflow.state.has_ended()) {
+                return Ok(None);
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits for entries of a stream from an offset. Empty when the workflow has ended and there
+    /// will be none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    pub async fn next_entries(
+        &self,
+        id: &str,
+        stream: &str,
+        from: u64,
+    ) -> Result<Vec<StreamEntry>, Error> {
+        let key = self.existing(id).await?.key;
+        let failed =
+            |error| Error::of_store(&format!("read the stream `{stream}` of `{id}`"), error);
+        let watch = self.0.hub.watch(key);
+        loop {
+            let changed = watch.next();
+            let state = self.0.store.result(key).await.map_err(failed)?;
+            let entries = self
+                .0
+                .store
+                .stream(key, stream, from, super::PAGE)
+                .await
+                .map_err(failed)?;
+            let over = state.is_none_or(|(workflow, _)| workflow.state.has_ended());
+            if over || !entries.is_empty() {
+                return Ok(entries);
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until the workflow records something or ends, or `at_most` is over. For views that
+    /// show it live. What happens in another process is seen by the store's poll.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    pub async fn changed(&self, id: &str, at_most: Duration) -> Result<(), Error> {
+        let key = self.existing(id).await?.key;
+        let watch = self.0.hub.watch(key);
+        drop(tokio::time::timeout(at_most, watch.next_record()).await);
+        Ok(())
+    }
+
+    /// Reads a stored value as a type.
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(
+        what: &str,
+        payload: &Payload,
+    ) -> Result<T, Error> {
+        payload.read().map_err(|error| {
+            Error::new(
+                ErrorKind::Mismatch,
+                format!("{what} does not fit its type: {error}"),
+            )
+        })
+    }
+}

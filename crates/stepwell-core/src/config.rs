@@ -1,0 +1,60 @@
+//! What an application can set, and what it gets if it does not.
+
+use std::time::Duration;
+
+use crate::limits::PAYLOAD_BYTES_MAX_DEFAULT;
+
+/// The settings of an executor.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) application: String,
+    /// The version of the code; stuck workflows are tried again by another one.
+    pub(crate) version: String,
+    /// How long an executor may be silent before others take its workflows over.
+    pub(crate) lease: Duration,
+    /// How often the processes of this machine are looked after, and the database is asked for
+    /// what others have written.
+    pub(crate) poll: Duration,
+    /// How many recoveries without progress make a workflow dead.
+    pub(crate) recoveries_max: u32,
+    /// How many workflows this executor runs at once. The others wait for a place.
+    pub(crate) workflows_max: u32,
+    /// How long a step may go on after its workflow was cancelled, or the application told to stop.
+    pub(crate) grace: Duration,
+    pub(crate) payload_bytes_max: usize,
+}
+
+impl Config {
+    pub(crate) fn new(application: String) -> Self {
+        Self {
+            application,
+            version: build_fingerprint(),
+            lease: Duration::from_secs(10),
+            poll: Duration::from_millis(100),
+            recoveries_max: 100,
+            workflows_max: 10_000,
+            grace: Duration::from_secs(5),
+            payload_bytes_max: PAYLOAD_BYTES_MAX_DEFAULT,
+        }
+    }
+
+    /// How often the lease is renewed: three times in its length.
+    pub(crate) fn renewal(&self) -> Duration {
+        self.lease / 3
+    }
+}
+
+/// Tells builds apart well enough to let a stuck workflow try a new one: the executable's size and
+/// time of change. An application that deploys by version sets its own.
+fn build_fingerprint() -> String {
+    let metadata = std::env::current_exe().and_then(std::fs::metadata);
+    let changed = metadata
+        .as_ref()
+        .ok()
+        .and_then(|metadata| metadata.modified().ok());
+    let age = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    match (metadata, age) {
+        (Ok(metadata), Some(age)) => format!("build-{:x}-{:x}", metadata.len(), age.as_millis()),
+        _ => "unknown".to_owned(),
+    }
+}

@@ -1,0 +1,272 @@
+//! The executor: it takes workflows, runs them, keeps its lease, and lets go in order.
+//!
+//! Every task that it spawns is owned by its tracker and awaited at the end. It holds no state that
+//! a crash would lose.
+
+mod dispatch;
+mod driver;
+mod lease;
+mod schedules;
+
+pub(crate) use driver::panic_message;
+pub(crate) use schedules::Ticks;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, info};
+
+use crate::{
+    client::Client,
+    config::Config,
+    error::Error,
+    id::{ExecutorId, WorkflowKey},
+    registry::Registry,
+    run::{Interrupt, NewRun, Run},
+    store::{Launch, NewExecutor, NewWorkflow},
+    testing::mock::Mocks,
+};
+
+/// One executor.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) client: Client,
+    pub(crate) config: Config,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) mocks: Mocks,
+    runs: Mutex<HashMap<WorkflowKey, Arc<Run>>>,
+    /// The tasks of runs and loops; awaited at the end.
+    tasks: TaskTracker,
+    /// The journal's writer, which must outlive the runs.
+    writer: TaskTracker,
+    /// Cancelled when nothing new is to be taken.
+    pub(crate) stopping: CancellationToken,
+    /// Cancelled when the loops are to end, and all that is left with them.
+    stopped: CancellationToken,
+    /// Cancelled when the journal is to be left as it is.
+    abandon: CancellationToken,
+}
+
+impl Engine {
+    pub(crate) fn new(client: Client, config: Config, registry: Arc<Registry>) -> Arc<Self> {
+        let engine = Arc::new(Self {
+            client,
+            config,
+            registry,
+            mocks: Mocks::default(),
+            runs: Mutex::default(),
+            tasks: TaskTracker::new(),
+            writer: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+            abandon: CancellationToken::new(),
+        });
+        engine.client.0.set_engine(&engine);
+        engine
+    }
+
+    /// Starts the journal's writer: from now on requests are answered.
+    pub(crate) fn open(self: &Arc<Self>) {
+        let engine = Arc::clone(self);
+        self.writer.spawn(async move {
+            engine.client.0.journal.write(engine.abandon.clone()).await;
+        });
+    }
+
+    /// Registers this process as an executor, takes over what was left by dead ones, and begins to
+    /// take work.
+    pub(crate) async fn begin(self: &Arc<Self>) -> Result<(), Error> {
+        lease::register(self)
+            .await
+            .map_err(|error| Error::of_store("register an executor", error))?;
+        lease::take_over(self).await;
+        info!(
+            application = self.config.application,
+            database = self.client.0.store.describe(),
+            workflows = self.registry.names().len(),
+            "running workflows"
+        );
+        self.tasks.spawn(lease::keep(Arc::clone(self)));
+        self.tasks.spawn(dispatch::run(Arc::clone(self)));
+        self.tasks.spawn(schedules::run(Arc::clone(self)));
+        Ok(())
+    }
+
+    fn new_executor(&self, id: ExecutorId) -> NewExecutor {
+        NewExecutor {
+            id,
+            application: self.config.application.clone(),
+            version: self.config.version.clone(),
+            host: host_name(),
+            pid: std::process::id(),
+            lease: self.config.lease,
+        }
+    }
+
+    /// Runs a workflow that was just started here by this executor.
+    pub(crate) fn launch(self: &Arc<Self>, key: WorkflowKey, new: &NewWorkflow) {
+        // Without an incarnation the store has put it where any executor can claim it.
+        let here = new.launch == Launch::Here && new.delay.is_none();
+        if !here || self.client.0.journal.executor().is_none() {
+            return;
+        }
+        let now = self.client.now();
+        let deadline_at = new
+            .deadline
+            .and_then(|deadline| now.checked_add(deadline).ok());
+        let run = NewRun {
+            key,
+            id: new.id.clone(),
+            name: new.name.clone(),
+            deadline_at,
+            claimed: false,
+        };
+        self.spawn(run, new.input.clone(), driver::Past::None);
+    }
+
+    /// Runs a workflow that is ours but, perhaps, not on its way: the answer to its start was lost.
+    pub(crate) fn launch_again(self: &Arc<Self>, key: WorkflowKey, new: &NewWorkflow) {
+        if self.runs().contains_key(&key) {
+            return;
+        }
+        let run = NewRun {
+            key,
+            id: new.id.clone(),
+            name: new.name.clone(),
+            deadline_at: None,
+            claimed: true,
+        };
+        self.spawn(run, new.input.clone(), driver::Past::Recorded);
+    }
+
+    /// Spawns the task of a run. One task per workflow: a new one waits for the end of the old one.
+    fn spawn(self: &Arc<Self>, new: NewRun, input: crate::Payload, past: driver::Past) {
+        let key = new.key;
+        let run = Arc::new(Run::new(Arc::clone(self), new));
+        let before = self.runs().insert(key, Arc::clone(&run));
+        self.tasks.spawn(async move {
+            if let Some(before) = before {
+                before.over.cancelled().await;
+            }
+            driver::drive(run, input, past).await;
+        });
+    }
+
+    /// Spawns a task that the end of the executor waits for.
+    pub(crate) fn spawn_task(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Forgets a run whose task is over, unless a newer one has taken its place.
+    fn forget(&self, run: &Arc<Run>) {
+        let mut runs = self.runs();
+        if runs
+            .get(&run.key)
+            .is_some_and(|current| Arc::ptr_eq(current, run))
+        {
+            runs.remove(&run.key);
+        }
+        drop(runs);
+        if run.claimed {
+            self.client.0.hub.work_arrived();
+        }
+    }
+
+    /// Interrupts a run, if it is here.
+    pub(crate) fn interrupt(&self, key: WorkflowKey, interrupt: Interrupt) {
+        if let Some(run) = self.runs().get(&key) {
+            run.control.interrupt(interrupt);
+        }
+    }
+
+    /// Drops every run that is here: another executor has them, or will.
+    fn drop_runs(&self) {
+        for run in self.runs().values() {
+            run.control.interrupt(Interrupt::Lost);
+        }
+    }
+
+    fn free_places(&self) -> u32 {
+        let running = u32::try_from(self.runs().len()).unwrap_or(u32::MAX);
+        self.config.workflows_max.saturating_sub(running)
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<WorkflowKey, Arc<Run>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until an instant of the store's clock. Looks at that clock again every minute: the
+    /// process's own clock stands still while a laptop sleeps.
+    pub(crate) async fn wait_until(&self, at: Timestamp) {
+        const LOOK_AGAIN: Duration = Duration::from_secs(60);
+        loop {
+            let left = Duration::try_from(at.duration_since(self.client.now())).unwrap_or_default();
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+        }
+    }
+
+    /// Lets go in order: take nothing new, let running steps end within the grace period, write
+    /// what they recorded, hand the rest back so that others take it at once.
+    pub(crate) async fn shut_down(self: &Arc<Self>) {
+        self.stopping.cancel();
+        let until = Instant::now() + self.config.grace;
+        let running: Vec<_> = self.runs().values().map(Arc::clone).collect();
+        debug!(workflows = running.len(), "stopping");
+        for run in &running {
+            drop(tokio::time::timeout_at(until, driver::steps_ended(run)).await);
+        }
+        self.drop_runs();
+        self.stopped.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.client.0.journal.close();
+        self.writer.close();
+        if tokio::time::timeout(self.config.grace, self.writer.wait())
+            .await
+            .is_err()
+        {
+            self.abandon.cancel();
+            self.writer.wait().await;
+        }
+        if let Some(executor) = self.client.0.journal.executor() {
+            // If this fails, the lease ends by itself.
+            if let Err(error) = self.client.0.store.retire(&executor).await {
+                tracing::warn!(%error, "could not hand the workflows back");
+            }
+            self.client.0.journal.set_executor(None);
+        }
+    }
+
+    /// What a crash does, as far as one process can: everything is dropped where it stands, and
+    /// nothing is handed back. For tests.
+    pub(crate) async fn crash(self: &Arc<Self>) {
+        self.abandon.cancel();
+        self.stopping.cancel();
+        self.drop_runs();
+        self.stopped.cancel();
+        self.client.0.journal.close();
+        self.writer.close();
+        self.writer.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// What the console calls this machine.
+fn host_name() -> String {
+    std::env::var("HOSTNAME")
+        .ok()
+        .or_else(|| std::fs::read_to_string("/etc/hostname").ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}

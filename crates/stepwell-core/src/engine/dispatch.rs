@@ -1,0 +1,102 @@
+//! Taking workflows that wait for an executor: enqueued, delayed and due, recovered, resumed.
+
+use std::{sync::Arc, time::Duration};
+
+use tracing::{debug, warn};
+
+use super::{Engine, driver::Past};
+use crate::{
+    run::NewRun,
+    store::{Claim, Claimed, RecoveryRules, StoreErrorKind},
+};
+
+/// How many workflows one claim takes at most.
+const CLAIM_MAX: u32 = 100;
+/// The safety net: how long the dispatcher sleeps if nobody wakes it.
+const SLEEP_MAX: Duration = Duration::from_secs(5);
+
+/// Claims and launches until the executor takes nothing more.
+pub(super) async fn run(engine: Arc<Engine>) {
+    loop {
+        let claimed = claim(&engine).await;
+        if claimed == CLAIM_MAX {
+            continue;
+        }
+        tokio::select! {
+            biased;
+            () = engine.stopping.cancelled() => return,
+            () = engine.client.0.hub.work() => {}
+            () = next_wake(&engine) => {}
+        }
+    }
+}
+
+/// Claims once. How many workflows came of it.
+async fn claim(engine: &Arc<Engine>) -> u32 {
+    let limit = engine.free_places().min(CLAIM_MAX);
+    let Some(executor) = engine.client.0.journal.executor() else {
+        return 0;
+    };
+    if limit == 0 || engine.stopping.is_cancelled() {
+        return 0;
+    }
+    let claim = Claim {
+        executor,
+        names: engine.registry.names(),
+        version: engine.config.version.clone(),
+        limit,
+        rules: RecoveryRules {
+            recoveries_max: engine.config.recoveries_max,
+        },
+    };
+    match engine.client.0.store.claim(claim).await {
+        Ok(claimed) => {
+            let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
+            claimed
+                .into_iter()
+                .for_each(|claimed| launch(engine, claimed));
+            count
+        }
+        Err(error) if error.kind() == StoreErrorKind::Fenced => {
+            engine.client.0.journal.fenced.notify_one();
+            0
+        }
+        Err(error) => {
+            // The lease protects what was claimed; a missed round loses nothing.
+            warn!(%error, "could not claim workflows");
+            0
+        }
+    }
+}
+
+fn launch(engine: &Arc<Engine>, claimed: Claimed) {
+    debug!(workflow = %claimed.id, name = claimed.name, "claimed");
+    let past = if claimed.has_history {
+        Past::Recorded
+    } else {
+        Past::None
+    };
+    let run = NewRun {
+        key: claimed.key,
+        id: claimed.id,
+        name: claimed.name,
+        deadline_at: claimed.deadline_at,
+        claimed: true,
+    };
+    engine.spawn(run, claimed.input, past);
+}
+
+/// Returns when the next delayed workflow is due, or it is time to look anyway.
+async fn next_wake(engine: &Engine) {
+    let wake_at = match engine.client.0.store.next_wake().await {
+        Ok(wake_at) => wake_at,
+        Err(error) => {
+            warn!(%error, "could not ask for delayed workflows");
+            None
+        }
+    };
+    match wake_at {
+        Some(at) => drop(tokio::time::timeout(SLEEP_MAX, engine.wait_until(at)).await),
+        None => tokio::time::sleep(SLEEP_MAX).await,
+    }
+}

@@ -1,0 +1,217 @@
+//! The task of one run: it polls the body until it ends or is interrupted, and sees to the end.
+
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, sync::atomic::Ordering};
+
+use futures_util::FutureExt;
+use tracing::{debug, error, warn};
+
+use crate::{
+    BoxFuture,
+    error::Fault,
+    limits::InvalidInput,
+    payload::Payload,
+    registry::BodyEnd,
+    run::{Interrupt, Run},
+    store::CancelCause,
+    workflow::End,
+};
+
+/// What there may be to replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Past {
+    /// Nothing: the workflow was just made.
+    None,
+    /// Records.
+    Recorded,
+}
+
+/// Drives a run to its end.
+pub(super) async fn drive(run: Arc<Run>, input: Payload, past: Past) {
+    let over = Over(Arc::clone(&run));
+    let interrupt = drive_once(&run, &input, past).await;
+    debug!(workflow = %run.id, ?interrupt, "the run is over");
+    drop(over);
+    if interrupt == Interrupt::Reload {
+        // Its history is complete on disk: a new run answers from there.
+        run.engine.spawn(run.again(), input, Past::Recorded);
+    }
+}
+
+/// Says that a run is over, whatever happens to its task.
+struct Over(Arc<Run>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.engine.forget(&self.0);
+        self.0.over.cancel();
+    }
+}
+
+/// Runs the body once. What it returns is why it is over; `Lost` when it simply has ended.
+async fn drive_once(run: &Arc<Run>, input: &Payload, past: Past) -> Interrupt {
+    if past == Past::Recorded
+        && let Err(interrupt) = load(run).await
+    {
+        return interrupt;
+    }
+    let Some(known) = run.engine.registry.get(&run.name) else {
+        warn!(workflow = %run.id, name = run.name, "this application does not know the workflow");
+        return Interrupt::Lost;
+    };
+    let end = match (known.run)(Arc::clone(run), input) {
+        Ok(body) => poll(run, body).await,
+        Err(reason) => Err(Interrupt::Stuck(reason)),
+    };
+    let end = match end {
+        Ok(end) => end,
+        Err(Interrupt::Stuck(reason)) => End::Stuck { reason },
+        Err(Interrupt::Panicked(message)) => panicked(run, &message),
+        Err(interrupt) => return interrupt,
+    };
+    see_to(run, end).await;
+    Interrupt::Lost
+}
+
+/// Reads what was recorded. The database may be away: it is asked until it answers.
+async fn load(run: &Arc<Run>) -> Result<(), Interrupt> {
+    let mut pause = std::time::Duration::from_millis(50);
+    loop {
+        match run.engine.client.records(run.key).await {
+            Ok(records) => {
+                run.history(|history| history.load(records));
+                return Ok(());
+            }
+            Err(error) => warn!(workflow = %run.id, %error, "could not read the history"),
+        }
+        tokio::select! {
+            interrupt = run.control.interruption() => return Err(interrupt),
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(std::time::Duration::from_secs(5)),
+        }
+    }
+}
+
+/// Polls the body until it ends, or the run is interrupted: then the body is dropped.
+async fn poll(run: &Arc<Run>, body: BoxFuture<'static, BodyEnd>) -> Result<End, Interrupt> {
+    let mut body = AssertUnwindSafe(body).catch_unwind().boxed();
+    let ended = tokio::select! {
+        biased;
+        interrupt = interruption(run) => {
+            if interrupt == Interrupt::Cancelled {
+                let_steps_end(run, &mut body).await;
+            }
+            Err(interrupt)
+        }
+        ended = &mut body => Ok(ended),
+    };
+    drop_quietly(run, body);
+    match ended? {
+        Ok(end) => ended_by_itself(run, end),
+        Err(panic) => Ok(panicked(run, &panic_message(panic.as_ref()))),
+    }
+}
+
+/// An interrupt, or the deadline, which becomes one.
+async fn interruption(run: &Arc<Run>) -> Interrupt {
+    let Some(deadline) = run.deadline_at else {
+        return run.control.interruption().await;
+    };
+    tokio::select! {
+        interrupt = run.control.interruption() => interrupt,
+        () = cancel_at(run, deadline) => run.control.interruption().await,
+    }
+}
+
+async fn cancel_at(run: &Arc<Run>, deadline: jiff::Timestamp) {
+    run.engine.wait_until(deadline).await;
+    // The row decides between the deadline and an end that is on its way.
+    if let Err(error) = run
+        .engine
+        .client
+        .cancel_because(&run.id, CancelCause::Deadline)
+        .await
+    {
+        warn!(workflow = %run.id, %error, "could not cancel at the deadline");
+    }
+}
+
+/// Gives a cancelled run's steps their grace period. The body cannot go beyond them: every
+/// operation of an interrupted run waits for ever.
+async fn let_steps_end<F: Future + Unpin>(run: &Arc<Run>, body: &mut F) {
+    run.step_cancel.cancel();
+    tokio::select! {
+        biased;
+        () = steps_ended(run) => {}
+        _ = body => {}
+        () = tokio::time::sleep(run.engine.config.grace) => {
+            warn!(workflow = %run.id, "a step went on after its cancellation and was dropped");
+        }
+    }
+}
+
+/// Returns when no step of the run is running.
+pub(super) async fn steps_ended(run: &Run) {
+    loop {
+        let ended = run.step_ended.notified();
+        if run.steps.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        ended.await;
+    }
+}
+
+/// Drops what the user's code left; a panic in a destructor must not take the run's end with it.
+fn drop_quietly<T>(run: &Run, body: T) {
+    let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(body)));
+    if let Err(panic) = dropped {
+        let message = panic_message(panic.as_ref());
+        error!(workflow = %run.id, message, "a destructor of the workflow panicked");
+    }
+}
+
+fn ended_by_itself(run: &Run, end: BodyEnd) -> Result<End, Interrupt> {
+    // The body may have ended in the same moment in which it was interrupted.
+    if let Some(interrupt) = run.control.interrupted() {
+        return Err(interrupt);
+    }
+    if let Some(unvisited) = run.history(|history| history.first_unvisited()) {
+        return Err(Interrupt::Stuck(run.not_deterministic(&unvisited)));
+    }
+    match end {
+        Ok(Ok(output)) => Ok(End::Succeeded(output)),
+        Ok(Err(failed)) => Ok(End::Failed {
+            error: failed.fault,
+            fingerprint: failed.fingerprint,
+        }),
+        Err(invalid) => Err(Interrupt::Stuck(format!(
+            "its result cannot be stored: {invalid}"
+        ))),
+    }
+}
+
+fn panicked(run: &Run, message: &str) -> End {
+    error!(workflow = %run.id, name = run.name, message, "the workflow panicked");
+    let message: String = message.chars().take(10_000).collect();
+    let fault = Fault::<()>::Panicked(message.clone());
+    End::Failed {
+        error: Payload::of(&fault, usize::MAX).unwrap_or_else(|_: InvalidInput| Payload::null()),
+        fingerprint: crate::registry::fingerprint("panic", &message),
+    }
+}
+
+/// Writes the end and waits until it is on disk, or somebody else was first.
+async fn see_to(run: &Arc<Run>, end: End) {
+    if let End::Stuck { reason } = &end {
+        error!(workflow = %run.id, reason, "the workflow is stuck");
+    }
+    run.finish(end);
+    run.written().await;
+}
+
+/// What a panic says.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&'static str>()
+        .map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}

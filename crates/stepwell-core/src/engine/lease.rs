@@ -1,0 +1,136 @@
+//! Keeping the lease, and seeing that others have lost theirs.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, MissedTickBehavior};
+use tracing::{info, warn};
+
+use super::Engine;
+use crate::{
+    id::ExecutorId,
+    run::Interrupt,
+    store::{Renewed, StoreError, StoreErrorKind},
+};
+
+/// How many workflows of dead executors one call hands back.
+const TAKE_OVER_MAX: u32 = 1_000;
+
+/// Makes this process known under a new incarnation.
+pub(super) async fn register(engine: &Engine) -> Result<(), StoreError> {
+    let id = ExecutorId::generate();
+    engine
+        .client
+        .0
+        .store
+        .register(engine.new_executor(id.clone()))
+        .await?;
+    engine.client.0.journal.set_executor(Some(id));
+    Ok(())
+}
+
+/// Hands the workflows of dead executors back, so that the living can claim them.
+pub(super) async fn take_over(engine: &Engine) {
+    loop {
+        let Some(me) = engine.client.0.journal.executor() else {
+            return;
+        };
+        match engine.client.0.store.take_over(&me, TAKE_OVER_MAX).await {
+            Ok(taken) => {
+                if !taken.executors.is_empty() || taken.workflows > 0 {
+                    let dead: Vec<_> = taken.executors.iter().map(ExecutorId::as_str).collect();
+                    info!(executors = ?dead, workflows = taken.workflows, "took over from the dead");
+                    engine.client.0.hub.work_arrived();
+                }
+                if !taken.more {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == StoreErrorKind::Fenced => return lost(engine),
+            Err(error) => return warn!(%error, "could not look for dead executors"),
+        }
+    }
+}
+
+/// Renews the lease, looks after the others, and hears what was written elsewhere, until the end.
+pub(super) async fn keep(engine: Arc<Engine>) {
+    let mut renewal = ticks(engine.config.renewal());
+    let mut poll = ticks(engine.config.poll);
+    loop {
+        tokio::select! {
+            biased;
+            () = engine.stopped.cancelled() => return,
+            () = engine.client.0.journal.fenced.notified() => begin_anew(&engine).await,
+            // Before the look for dead executors: after the database was away, everybody must have
+            // had the chance to renew.
+            _ = renewal.tick() => renew(&engine).await,
+            _ = poll.tick() => look_around(&engine).await,
+        }
+    }
+}
+
+fn ticks(period: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn renew(engine: &Arc<Engine>) {
+    let Some(me) = engine.client.0.journal.executor() else {
+        return begin_anew(engine).await;
+    };
+    match engine.client.0.store.renew(&me).await {
+        Ok(Renewed::Live) => take_over(engine).await,
+        Ok(Renewed::Lost) => {
+            lost(engine);
+            begin_anew(engine).await;
+        }
+        Err(error) => warn!(%error, "could not renew the lease"),
+    }
+}
+
+/// Another executor has declared this one dead: what it runs is not its own any more.
+fn lost(engine: &Engine) {
+    warn!("the lease was lost: the workflows of this executor go on elsewhere");
+    engine.client.0.journal.set_executor(None);
+    engine.drop_runs();
+}
+
+/// Takes a new incarnation after the old one was declared dead. The process goes on.
+async fn begin_anew(engine: &Arc<Engine>) {
+    engine.drop_runs();
+    if engine.stopping.is_cancelled() || engine.client.0.journal.executor().is_some() {
+        return;
+    }
+    match register(engine).await {
+        Ok(()) => {
+            info!("took a new incarnation");
+            engine.client.0.hub.work_arrived();
+        }
+        // The next renewal tries again.
+        Err(error) => warn!(%error, "could not register a new incarnation"),
+    }
+}
+
+/// Hears what other processes have written, and whether a process of this machine is gone.
+async fn look_around(engine: &Arc<Engine>) {
+    match engine.client.0.store.changed_elsewhere().await {
+        Ok(false) => {}
+        Ok(true) => {
+            engine.client.0.hub.changed_elsewhere();
+            hear_interrupts(engine).await;
+        }
+        Err(error) => warn!(%error, "could not ask what others have written"),
+    }
+}
+
+async fn hear_interrupts(engine: &Arc<Engine>) {
+    let Some(me) = engine.client.0.journal.executor() else {
+        return;
+    };
+    match engine.client.0.store.take_interrupts(&me).await {
+        Ok(keys) => keys
+            .into_iter()
+            .for_each(|key| engine.interrupt(key, Interrupt::Cancelled)),
+        Err(error) => warn!(%error, "could not ask for cancellations"),
+    }
+}

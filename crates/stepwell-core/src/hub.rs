@@ -1,0 +1,118 @@
+//! Wakes those who wait, inside this process. A wake-up says "look again", never what happened: the
+//! database decides.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use tokio::sync::{Notify, futures::OwnedNotified};
+
+use crate::id::WorkflowKey;
+
+/// Who waits for what.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    /// Those who wait for a workflow: for its messages, events, stream entries or end.
+    workflows: Mutex<HashMap<WorkflowKey, Weak<Place>>>,
+    /// The dispatcher, which waits for workflows that wait for an executor.
+    work: Notify,
+}
+
+impl Hub {
+    /// A place to wait for changes of one workflow.
+    pub(crate) fn watch(&self, key: WorkflowKey) -> Watch {
+        let mut workflows = self.lock();
+        let place = match workflows.get(&key).and_then(Weak::upgrade) {
+            Some(place) => place,
+            None => {
+                let place = Arc::new(Place::default());
+                // A place that nobody holds any more is swept when the map has doubled.
+                if workflows.len() == workflows.capacity() {
+                    workflows.retain(|_, place| place.strong_count() > 0);
+                }
+                workflows.insert(key, Arc::downgrade(&place));
+                place
+            }
+        };
+        Watch { place }
+    }
+
+    /// Something of this workflow has changed.
+    pub(crate) fn changed(&self, key: WorkflowKey) {
+        let place = self.lock().get(&key).and_then(Weak::upgrade);
+        if let Some(place) = place {
+            place.changed.notify_waiters();
+            place.recorded.notify_waiters();
+        }
+    }
+
+    /// This workflow has recorded an operation. Only views that show it live care.
+    pub(crate) fn recorded(&self, key: WorkflowKey) {
+        let place = self.lock().get(&key).and_then(Weak::upgrade);
+        if let Some(place) = place {
+            place.recorded.notify_waiters();
+        }
+    }
+
+    /// Another process has written: everybody looks again.
+    pub(crate) fn changed_elsewhere(&self) {
+        let places: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
+        for place in places {
+            place.changed.notify_waiters();
+            place.recorded.notify_waiters();
+        }
+        self.work_arrived();
+    }
+
+    /// A workflow waits for an executor, or a place in a queue is free.
+    pub(crate) fn work_arrived(&self) {
+        self.work.notify_one();
+    }
+
+    /// Returns when work has arrived since the last return.
+    pub(crate) async fn work(&self) {
+        self.work.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<WorkflowKey, Weak<Place>>> {
+        self.workflows
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where those wait who watch one workflow.
+#[derive(Debug, Default)]
+struct Place {
+    /// For its messages, events, stream entries or end.
+    changed: Arc<Notify>,
+    /// For those and for every record.
+    recorded: Arc<Notify>,
+}
+
+/// A place to wait for changes of one workflow.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    place: Arc<Place>,
+}
+
+impl Watch {
+    /// Registers now, and returns when the workflow has changed after that. Take it before the look
+    /// and await it after, and no change in between is missed.
+    pub(crate) fn next(&self) -> Pin<Box<OwnedNotified>> {
+        registered(&self.place.changed)
+    }
+
+    /// As [`next`](Self::next), and for every record, too.
+    pub(crate) fn next_record(&self) -> Pin<Box<OwnedNotified>> {
+        registered(&self.place.recorded)
+    }
+}
+
+fn registered(notify: &Arc<Notify>) -> Pin<Box<OwnedNotified>> {
+    let mut changed = Box::pin(Arc::clone(notify).notified_owned());
+    changed.as_mut().enable();
+    changed
+}

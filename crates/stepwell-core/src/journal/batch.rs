@@ -1,0 +1,66 @@
+//! What happens to the entries of a batch: who is woken, who hears of an error.
+
+use super::Entry;
+use crate::{
+    hub::Hub,
+    store::{
+        Applied, Cancelled, Change, Effect, EffectOutcome, Finished, Forked, Launch, Progressed,
+        Resumed, Sent, Started, StoreError,
+    },
+};
+
+/// Answers those entries with the error that `whom` names, and keeps the others in their order.
+pub(super) fn give_up(batch: &mut Vec<Entry>, error: &StoreError, whom: impl Fn(&Entry) -> bool) {
+    let (given_up, kept): (Vec<_>, Vec<_>) = batch.drain(..).partition(|entry| whom(entry));
+    *batch = kept;
+    for entry in given_up {
+        // The cause cannot be shared between the answers; its text can.
+        let mut message = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(next) = cause {
+            message = format!("{message}: {next}");
+            cause = next.source();
+        }
+        entry.answer(Err(StoreError::new(error.kind(), message)));
+    }
+}
+
+/// Wakes those in this process who wait for what was just written.
+pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
+    match (change, applied) {
+        // One that is launched here at once is spawned by whoever started it.
+        (Change::Start(new), Applied::Start(Started::New { .. })) => {
+            if new.launch != Launch::Here || new.delay.is_some() {
+                hub.work_arrived();
+            }
+        }
+        (_, Applied::Resume(Resumed::Now)) | (_, Applied::Fork(Forked::New { .. })) => {
+            hub.work_arrived()
+        }
+        (_, Applied::Send(Sent::New { to })) => hub.changed(*to),
+        (Change::Progress(progress), Applied::Progress(Progressed::Recorded(outcomes))) => {
+            if progress.effects.iter().any(is_seen_by_others) {
+                hub.changed(progress.key);
+            } else {
+                hub.recorded(progress.key);
+            }
+            for outcome in outcomes {
+                match outcome {
+                    EffectOutcome::Sent(Sent::New { to }) => hub.changed(*to),
+                    EffectOutcome::Started(_) => hub.work_arrived(),
+                    EffectOutcome::Sent(_) | EffectOutcome::Done => {}
+                }
+            }
+        }
+        (Change::Finish(finish), Applied::Finish(Finished::Now)) => hub.changed(finish.key),
+        (_, Applied::Cancel(Cancelled::Now(keys))) => {
+            keys.iter().for_each(|key| hub.changed(*key));
+            hub.work_arrived();
+        }
+        _ => {}
+    }
+}
+
+fn is_seen_by_others(effect: &Effect) -> bool {
+    matches!(effect, Effect::SetEvent { .. } | Effect::Append { .. })
+}

@@ -1,0 +1,172 @@
+//! Children: starting a workflow from a workflow, and awaiting its result.
+
+use std::sync::Arc;
+
+use super::{Here, Op, Ready, Slot};
+use crate::{
+    BoxFuture,
+    call::Call,
+    client::Client,
+    durable::Workflow,
+    error::WorkflowError,
+    handle::{Handle, result_of},
+    id::WorkflowId,
+    limits::NAME_BYTES_MAX,
+    payload::Payload,
+    run::Run,
+    store::{CancelCause, Effect, NewWorkflow},
+    workflow::{Outcome, RecordKind, State},
+};
+
+/// Starts a child without awaiting it.
+pub(crate) struct Start<W: Workflow>(pub(crate) Call<W>);
+
+impl<S: Send + Sync + 'static, W: Workflow> Op<S> for Start<W> {
+    type Output = Handle<W>;
+
+    fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<Handle<W>>>
+    where
+        Self: 'a,
+    {
+        let here = Here::from(&at);
+        Box::pin(async move {
+            let start = start(&here, self.0).await;
+            let client = here.run.engine.client.clone();
+            start.map(|id| Handle::new(id, client))
+        })
+    }
+}
+
+/// The start of a child as an operation: what it comes to is the child's id.
+async fn start<W: Workflow>(here: &Here, call: Call<W>) -> Ready<String> {
+    if let Some(id) = here.recorded_value(RecordKind::Start, W::NAME).await {
+        return Ready::recorded(id);
+    }
+    let id = || child_id(here);
+    let new = match call.into_new(id, Some(here.run.key), here.bytes_max()) {
+        Ok(new) => new,
+        Err(error) => return here.stuck(W::NAME, &error.to_string()).await,
+    };
+    started(here, new).await
+}
+
+async fn started(here: &Here, new: NewWorkflow) -> Ready<String> {
+    let id = new.id.to_string();
+    let value = here
+        .stored(&new.name, Payload::of(&id, here.bytes_max()))
+        .await;
+    let record = here.record(RecordKind::Start, &new.name, Outcome::Ok(value));
+    Ready::new(id, record, vec![Effect::Start(new)])
+}
+
+/// The id of a child that was given none: the same on every replay, and readable.
+fn child_id(here: &Here) -> WorkflowId {
+    let readable = format!("{}-{}", here.run.id, here.position);
+    // Near the longest id a readable one does not fit: a digest of it does, and is as stable.
+    let id = if readable.len() <= NAME_BYTES_MAX {
+        readable
+    } else {
+        uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, readable.as_bytes()).to_string()
+    };
+    WorkflowId::new(id).unwrap_or_else(|_| WorkflowId::generate())
+}
+
+/// A child as one operation: start it, and wait for its result.
+impl<S: Send + Sync + 'static, W: Workflow<State = S>> Op<S> for Call<W> {
+    type Output = Result<W::Output, WorkflowError<W::Error>>;
+
+    fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<Self::Output>>
+    where
+        Self: 'a,
+    {
+        let here = Here::from(&at);
+        Box::pin(async move {
+            // The start is a record of its own, below: the child lives while the parent waits.
+            let id = start(&here.child(0), self).await.commit(&here.run);
+            await_result::<W>(&here, &id, true).await
+        })
+    }
+}
+
+/// Awaits a workflow that was started before.
+impl<S: Send + Sync + 'static, W: Workflow> Op<S> for Handle<W> {
+    type Output = Result<W::Output, WorkflowError<W::Error>>;
+
+    fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<Self::Output>>
+    where
+        Self: 'a,
+    {
+        let here = Here::from(&at);
+        Box::pin(async move { await_result::<W>(&here, self.id(), false).await })
+    }
+}
+
+async fn await_result<W: Workflow>(
+    here: &Here,
+    id: &str,
+    owned: bool,
+) -> Ready<Result<W::Output, WorkflowError<W::Error>>> {
+    if let Some(result) = here.recorded_value(RecordKind::Await, W::NAME).await {
+        return Ready::recorded(result);
+    }
+    // The child exists on disk before it is looked for.
+    here.run.settle().await;
+    let mut racing = Racing {
+        run: Arc::clone(&here.run),
+        child: owned.then(|| id.to_owned()),
+    };
+    // Stuck and dead are no ends: somebody, or another version, may let the child go on.
+    let ended = ended(here, id).await;
+    racing.child = None;
+    let result = result_of::<W>(&ended);
+    let payload = here
+        .stored(W::NAME, Payload::of(&result, here.bytes_max()))
+        .await;
+    let record = here.record(RecordKind::Await, W::NAME, Outcome::Ok(payload));
+    Ready::new(result, record, Vec::new())
+}
+
+async fn ended(here: &Here, id: &str) -> crate::client::Ended {
+    let client: &Client = &here.run.engine.client;
+    loop {
+        let waited = async {
+            let key = client.existing(id).await?.key;
+            client.wait_for(key, id, State::has_ended).await
+        };
+        match waited.await {
+            Ok(ended) => return ended,
+            Err(error) => here.run.database_away("await a workflow", &error).await,
+        }
+    }
+}
+
+/// A child whose parent may stop waiting because another operation of a race won: then nobody wants
+/// the child any more, and it is cancelled. When the whole run is interrupted, it is not.
+struct Racing {
+    run: Arc<Run>,
+    child: Option<String>,
+}
+
+impl Drop for Racing {
+    fn drop(&mut self) {
+        let Some(child) = self.child.take() else {
+            return;
+        };
+        if self.run.control.interrupted().is_some() || std::thread::panicking() {
+            return;
+        }
+        let engine = Arc::clone(&self.run.engine);
+        self.run.engine.spawn_task(async move {
+            let Ok(id) = WorkflowId::new(child) else {
+                return;
+            };
+            if let Err(error) = engine
+                .client
+                .cancel_because(&id, CancelCause::LostRace)
+                .await
+            {
+                tracing::warn!(workflow = %id, %error, "could not cancel a child that lost a race");
+            }
+        });
+    }
+}

@@ -1,0 +1,124 @@
+//! Events: publishing a value, and waiting for one that another workflow publishes.
+
+use std::time::Duration;
+
+use super::{Here, Op, Ready, Slot};
+use crate::{
+    BoxFuture,
+    durable::Durable,
+    limits::{InvalidInput, NAME_BYTES_MAX, check_name},
+    names::Event,
+    payload::Payload,
+    store::Effect,
+    workflow::{Outcome, RecordKind},
+};
+
+/// How often a workflow that does not exist yet is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A value to publish.
+#[derive(Debug)]
+#[must_use = "operations do nothing unless they are run"]
+pub(crate) struct SetEvent {
+    name: &'static str,
+    value: Result<Payload, InvalidInput>,
+}
+
+impl SetEvent {
+    pub(crate) fn new<T: Durable>(event: Event<T>, value: &T, bytes_max: usize) -> Self {
+        Self {
+            name: event.name(),
+            value: Payload::of(value, bytes_max),
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> Op<S> for SetEvent {
+    type Output = ();
+
+    fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<()>>
+    where
+        Self: 'a,
+    {
+        let here = Here::from(&at);
+        Box::pin(async move {
+            if here
+                .recorded(RecordKind::SetEvent, self.name)
+                .await
+                .is_some()
+            {
+                return Ready::recorded(());
+            }
+            if let Err(error) = check_name("event's name", self.name, NAME_BYTES_MAX) {
+                return here.stuck(self.name, &error.to_string()).await;
+            }
+            let value = here.stored(self.name, self.value).await;
+            let record = here.record(RecordKind::SetEvent, self.name, Outcome::Ok(value.clone()));
+            let effect = Effect::SetEvent {
+                name: self.name.to_owned(),
+                value,
+            };
+            Ready::new((), record, vec![effect])
+        })
+    }
+}
+
+/// A wait for a value that another workflow publishes.
+#[derive(Debug)]
+#[must_use = "operations do nothing unless they are run"]
+pub struct GetEvent<T> {
+    id: String,
+    event: Event<T>,
+}
+
+/// Waits until another workflow has published a value, and records it.
+pub fn get_event<T>(id: impl Into<String>, event: Event<T>) -> GetEvent<T> {
+    GetEvent {
+        id: id.into(),
+        event,
+    }
+}
+
+impl<S: Send + Sync + 'static, T: Durable> Op<S> for GetEvent<T> {
+    type Output = T;
+
+    fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<T>>
+    where
+        Self: 'a,
+    {
+        let here = Here::from(&at);
+        Box::pin(async move {
+            let name = self.event.name();
+            if let Some(value) = here.recorded_value(RecordKind::GetEvent, name).await {
+                return Ready::recorded(value);
+            }
+            let payload = published(&here, &self.id, name).await;
+            let value: T = here.read(name, &payload).await;
+            let record = here.record(RecordKind::GetEvent, name, Outcome::Ok(payload));
+            Ready::new(value, record, Vec::new())
+        })
+    }
+}
+
+async fn published(here: &Here, id: &str, name: &str) -> Payload {
+    let client = &here.run.engine.client;
+    let key = loop {
+        match client.get(id).await {
+            Ok(Some(workflow)) => break workflow.key,
+            Ok(None) => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(error) if error.kind() == crate::ErrorKind::Invalid => {
+                return here.stuck(name, &error.to_string()).await;
+            }
+            Err(error) => here.run.database_away("look up a workflow", &error).await,
+        }
+    };
+    let watch = client.0.hub.watch(key);
+    loop {
+        let changed = watch.next();
+        match client.0.store.event(key, name).await {
+            Ok(Some(value)) => return value,
+            Ok(None) => changed.await,
+            Err(error) => here.run.database_away("read an event", &error).await,
+        }
+    }
+}

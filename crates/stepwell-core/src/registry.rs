@@ -1,0 +1,216 @@
+//! The workflows that this process knows, by name.
+
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+};
+
+use crate::{
+    BoxFuture,
+    ctx::Ctx,
+    durable::{Durable, Workflow},
+    error::{Error, ErrorKind, Fault},
+    limits::InvalidInput,
+    payload::Payload,
+    run::Run,
+    schedule::Schedule,
+};
+
+/// How a body came to its end, without types.
+pub(crate) type BodyEnd = Result<Result<Payload, FailedBody>, InvalidInput>;
+/// A body, started: it ends, or the arguments do not fit and the sentence says why.
+pub(crate) type Body = Result<BoxFuture<'static, BodyEnd>, String>;
+/// Starts the body of a workflow of one type with its arguments.
+pub(crate) type RunBody = Arc<dyn Fn(Arc<Run>, &Payload) -> Body + Send + Sync>;
+
+/// An error that a body has returned.
+#[derive(Debug)]
+pub(crate) struct FailedBody {
+    /// What is stored.
+    pub(crate) fault: Payload,
+    /// Type and message without digits and ids.
+    pub(crate) fingerprint: String,
+}
+
+/// A workflow that `#[workflow]` has put into this program.
+///
+/// Collected at link time; an application takes those whose state is its own.
+pub struct Registration {
+    pub(crate) name: &'static str,
+    pub(crate) schedule: Option<Schedule>,
+    workflow: fn() -> TypeId,
+    pub(crate) state: fn() -> TypeId,
+    pub(crate) state_name: fn() -> &'static str,
+    run: fn(Arc<dyn Any + Send + Sync>) -> Option<RunBody>,
+}
+
+impl Registration {
+    /// The registration of a workflow type.
+    #[must_use]
+    pub const fn of<W: Workflow>() -> Self {
+        Self {
+            name: W::NAME,
+            schedule: W::SCHEDULE,
+            workflow: TypeId::of::<W>,
+            state: TypeId::of::<W::State>,
+            state_name: std::any::type_name::<W::State>,
+            run: |state| Some(run_body::<W>(state.downcast::<W::State>().ok()?)),
+        }
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+inventory::collect!(Registration);
+
+/// The only code that is compiled once for every workflow type.
+fn run_body<W: Workflow>(state: Arc<W::State>) -> RunBody {
+    Arc::new(move |run, input| {
+        let args: W::Args = read_args(input).map_err(|error| {
+            format!("the recorded arguments no longer fit their types: {error}")
+        })?;
+        let mut ctx = Ctx::new(Arc::clone(&run), Arc::clone(&state));
+        Ok(Box::pin(async move {
+            let bytes_max = run.engine.config.payload_bytes_max;
+            match W::run(&mut ctx, args).await {
+                Ok(output) => Ok(Ok(Payload::of(&output, bytes_max)?)),
+                Err(error) => {
+                    let fingerprint =
+                        fingerprint(std::any::type_name::<W::Error>(), &error.to_string());
+                    let fault = Payload::of(&Fault::Failed(error), bytes_max)?;
+                    Ok(Err(FailedBody { fault, fingerprint }))
+                }
+            }
+        }))
+    })
+}
+
+/// A workflow without arguments ignores what it is given: a schedule hands the tick to everybody.
+fn read_args<A: Durable>(input: &Payload) -> Result<A, serde_json::Error> {
+    if TypeId::of::<A>() == TypeId::of::<()>() {
+        return Payload::null().read();
+    }
+    input.read()
+}
+
+/// What errors that are alike have in common: the type, and the message without digits and without
+/// words that look like ids.
+pub(crate) fn fingerprint(type_name: &str, message: &str) -> String {
+    let words = message.split_whitespace().map(|word| {
+        let is_id = word.len() > 12 && word.chars().any(|c| c.is_ascii_digit());
+        if is_id {
+            "…".to_owned()
+        } else {
+            word.chars().filter(|c| !c.is_ascii_digit()).collect()
+        }
+    });
+    let message: String = words
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(200)
+        .collect();
+    format!("{type_name}: {message}")
+}
+
+/// A workflow that this process can run.
+pub(crate) struct Known {
+    workflow: TypeId,
+    pub(crate) run: RunBody,
+    pub(crate) schedule: Option<Schedule>,
+}
+
+/// The workflows that this process knows.
+#[derive(Default)]
+pub(crate) struct Registry {
+    known: HashMap<&'static str, Known>,
+}
+
+impl Registry {
+    /// Takes the linked registrations whose state is `S`, or needs none.
+    pub(crate) fn linked<S: Send + Sync + 'static>(state: &Arc<S>) -> Result<Self, Error> {
+        let mut registry = Self::default();
+        for registration in inventory::iter::<Registration> {
+            registry.add(registration, state)?;
+        }
+        Ok(registry)
+    }
+
+    /// Takes one registration, if this application has its state.
+    pub(crate) fn add<S: Send + Sync + 'static>(
+        &mut self,
+        registration: &Registration,
+        state: &Arc<S>,
+    ) -> Result<(), Error> {
+        let run = if (registration.state)() == TypeId::of::<S>() {
+            (registration.run)(Arc::clone(state) as Arc<dyn Any + Send + Sync>)
+        } else if (registration.state)() == TypeId::of::<()>() {
+            (registration.run)(Arc::new(()))
+        } else {
+            tracing::debug!(
+                workflow = registration.name,
+                state = (registration.state_name)(),
+                "not run here: this application has another state"
+            );
+            None
+        };
+        let Some(run) = run else { return Ok(()) };
+        let workflow = (registration.workflow)();
+        let known = Known {
+            workflow,
+            run,
+            schedule: registration.schedule,
+        };
+        match self.known.insert(registration.name, known) {
+            // Registered by hand although it is linked: the same one.
+            Some(before) if before.workflow != workflow => Err(Error::new(
+                ErrorKind::Setup,
+                format!(
+                    "two workflows are named `{0}`; rename one, or give it a name of its own: \
+                     #[workflow(name = \"…\")]",
+                    registration.name
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Known> {
+        self.known.get(name)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Known)> {
+        self.known.iter().map(|(name, known)| (*name, known))
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.known.keys().map(|name| (*name).to_owned()).collect()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.known.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_that_differ_in_numbers_and_ids_are_alike() {
+        let one = fingerprint("E", "order 17 of 0192f1d2-7a11-7c30 has 3 widgets");
+        let two = fingerprint("E", "order 9 of 0192f1d2-9b22-7d41 has 12 widgets");
+        assert_eq!(one, two);
+        assert_eq!(one, "E: order  of … has  widgets");
+    }
+}

@@ -1,0 +1,314 @@
+//! One workflow on its way in this process: its history, what it has handed in, and how it is
+//! interrupted. Memory only: all of it can be had again from the database.
+
+mod abandoned;
+mod control;
+mod history;
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::{sync::watch, time::Sleep};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use abandoned::Abandoned;
+pub(crate) use control::{Control, Interrupt};
+pub(crate) use history::{History, Lookup};
+
+use crate::{
+    engine::Engine,
+    id::{WorkflowId, WorkflowKey},
+    store::{
+        Applied, Change, Effect, EffectOutcome, Finish, Finished, NewRecord, Progress, Progressed,
+        Refusal, Started, StoreError, StoreErrorKind,
+    },
+    workflow::{End, State},
+};
+
+/// How long a read that the database did not answer is put off.
+const READ_AGAIN: Duration = Duration::from_millis(500);
+
+/// One workflow on its way in this process.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) key: WorkflowKey,
+    pub(crate) id: WorkflowId,
+    pub(crate) name: String,
+    pub(crate) deadline_at: Option<Timestamp>,
+    /// Whether it came by a claim; then its end may free a place in a queue.
+    pub(crate) claimed: bool,
+    pub(crate) control: Control,
+    history: Mutex<History>,
+    /// How many changes were handed in, the last of them that an effect on the world must wait
+    /// for, and how many were answered.
+    handed_in: AtomicU64,
+    must_settle: AtomicU64,
+    durable: watch::Sender<u64>,
+    /// Messages that an operation of this run has in its hands.
+    messages: Mutex<HashSet<i64>>,
+    /// Steps that are running, and what tells them that they are cancelled.
+    pub(crate) steps: AtomicU32,
+    pub(crate) step_ended: tokio::sync::Notify,
+    pub(crate) step_cancel: CancellationToken,
+    /// Set while the losers of a race are dropped. They are dropped by the run's own task alone.
+    dropping_losers: AtomicBool,
+    /// Cancelled when the run's task is over.
+    pub(crate) over: CancellationToken,
+}
+
+/// What a run needs to be made.
+#[derive(Debug)]
+pub(crate) struct NewRun {
+    pub(crate) key: WorkflowKey,
+    pub(crate) id: WorkflowId,
+    pub(crate) name: String,
+    pub(crate) deadline_at: Option<Timestamp>,
+    pub(crate) claimed: bool,
+}
+
+impl Run {
+    pub(crate) fn new(engine: Arc<Engine>, new: NewRun) -> Self {
+        Self {
+            engine,
+            key: new.key,
+            id: new.id,
+            name: new.name,
+            deadline_at: new.deadline_at,
+            claimed: new.claimed,
+            control: Control::default(),
+            history: Mutex::default(),
+            handed_in: AtomicU64::new(0),
+            must_settle: AtomicU64::new(0),
+            durable: watch::Sender::new(0),
+            messages: Mutex::default(),
+            steps: AtomicU32::new(0),
+            step_ended: tokio::sync::Notify::new(),
+            step_cancel: CancellationToken::new(),
+            dropping_losers: AtomicBool::new(false),
+            over: CancellationToken::new(),
+        }
+    }
+
+    /// What the next run of the same workflow is made from.
+    pub(crate) fn again(&self) -> NewRun {
+        NewRun {
+            key: self.key,
+            id: self.id.clone(),
+            name: self.name.clone(),
+            deadline_at: self.deadline_at,
+            // It may have committed transactions whose records are not in its history.
+            claimed: true,
+        }
+    }
+
+    /// The history, for one short look.
+    pub(crate) fn history<T>(&self, look: impl FnOnce(&mut History) -> T) -> T {
+        look(&mut self.history.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Hands in records of an operation and what they bring about. They are written in the order
+    /// in which they are handed in; [`settle`](Self::settle) waits for them before the next effect
+    /// on the world, but not for a `witnessed` one: a crash that loses it loses nothing, because
+    /// replay asks the user's database.
+    pub(crate) fn record(
+        self: &Arc<Self>,
+        records: Vec<NewRecord>,
+        effects: Vec<Effect>,
+        witnessed: bool,
+    ) {
+        let progress = Progress {
+            key: self.key,
+            records,
+            effects,
+        };
+        let number = self.hand_in(Change::Progress(progress));
+        if !witnessed {
+            self.must_settle.fetch_max(number, Ordering::SeqCst);
+        }
+    }
+
+    /// The database did not answer a read: says so and pauses. The run waits, it does not fail.
+    pub(crate) fn database_away(&self, what: &str, error: &dyn std::error::Error) -> Sleep {
+        tracing::warn!(workflow = %self.id, %error, "could not {what}; trying again");
+        tokio::time::sleep(READ_AGAIN)
+    }
+
+    /// Hands in the end.
+    pub(crate) fn finish(self: &Arc<Self>, end: End) {
+        let version = self.engine.config.version.clone();
+        let _number = self.hand_in(Change::Finish(Finish {
+            key: self.key,
+            end,
+            version,
+        }));
+    }
+
+    fn hand_in(self: &Arc<Self>, change: Change) -> u64 {
+        let number = self.handed_in.fetch_add(1, Ordering::SeqCst) + 1;
+        self.engine
+            .client
+            .0
+            .journal
+            .submit(Arc::clone(self), change);
+        number
+    }
+
+    /// Returns when everything that was handed in so far would survive a crash. Whatever touches
+    /// the world (a step, a transaction) waits for it, so that nothing happens after an operation
+    /// that a crash could make unhappened. Never returns in a run that is interrupted.
+    pub(crate) async fn settle(&self) {
+        self.durable_up_to(self.must_settle.load(Ordering::SeqCst))
+            .await;
+        // A refusal interrupts before it counts as an answer, so it is seen here.
+        if self.control.interrupted().is_some() {
+            std::future::pending().await
+        }
+    }
+
+    /// Returns when everything that was handed in so far was answered.
+    pub(crate) async fn written(&self) {
+        self.durable_up_to(self.handed_in.load(Ordering::SeqCst))
+            .await;
+    }
+
+    async fn durable_up_to(&self, target: u64) {
+        if *self.durable.borrow() < target {
+            let mut durable = self.durable.subscribe();
+            // The sender lives as long as the run: waiting cannot fail.
+            drop(durable.wait_for(|count| *count >= target).await);
+        }
+    }
+
+    /// The code and the history differ: the run is stuck, and never returns from here.
+    pub(crate) async fn mismatch<T>(&self, what: &str) -> T {
+        self.control
+            .stop(Interrupt::Stuck(self.not_deterministic(what)))
+            .await
+    }
+
+    /// The sentence for a person about a difference between code and history.
+    pub(crate) fn not_deterministic(&self, what: &str) -> String {
+        format!("workflow `{}` is not deterministic: {what}", self.id)
+    }
+
+    /// Hears from the journal what a change came to.
+    pub(crate) fn acknowledge(
+        self: &Arc<Self>,
+        change: &Change,
+        result: Result<Applied, StoreError>,
+    ) {
+        match result {
+            Ok(Applied::Progress(progressed)) => self.progressed(change, progressed),
+            Ok(Applied::Finish(Finished::Now)) => {}
+            Ok(Applied::Finish(Finished::Already(state))) => self.left_running(state),
+            Ok(_) => self.control.interrupt(Interrupt::Lost),
+            Err(error) => self.refused(&error),
+        }
+        self.durable.send_modify(|count| *count += 1);
+    }
+
+    fn progressed(self: &Arc<Self>, change: &Change, progressed: Progressed) {
+        match progressed {
+            Progressed::Recorded(outcomes) => self.launch_children(change, &outcomes),
+            // Handed in a second time because the first answer was lost.
+            Progressed::Existing => self.launch_children_again(),
+            Progressed::Refused(Refusal::NotRunning(state)) => self.left_running(state),
+            Progressed::Refused(Refusal::NotMine) => self.control.interrupt(Interrupt::Lost),
+            Progressed::Conflict { reason } => self.control.interrupt(Interrupt::Stuck(reason)),
+        }
+    }
+
+    fn launch_children(self: &Arc<Self>, change: &Change, outcomes: &[EffectOutcome]) {
+        let Change::Progress(progress) = change else {
+            return;
+        };
+        for (effect, outcome) in progress.effects.iter().zip(outcomes) {
+            if let (Effect::Start(new), EffectOutcome::Started(started)) = (effect, outcome) {
+                match started {
+                    Started::New { key }
+                    | Started::Existing {
+                        key, mine: true, ..
+                    } => {
+                        self.engine.launch(*key, new);
+                    }
+                    Started::Existing { .. } | Started::Conflict { .. } => {}
+                }
+            }
+        }
+    }
+
+    /// The keys of children are not known after a repeated batch: the run loads its history anew.
+    fn launch_children_again(self: &Arc<Self>) {
+        self.control.interrupt(Interrupt::Reload);
+    }
+
+    fn left_running(&self, state: State) {
+        self.control.interrupt(match state {
+            State::Cancelled => Interrupt::Cancelled,
+            _ => Interrupt::Lost,
+        });
+    }
+
+    fn refused(&self, error: &StoreError) {
+        let interrupt = match error.kind() {
+            StoreErrorKind::Corrupt | StoreErrorKind::Unusable | StoreErrorKind::Backend => {
+                Interrupt::Stuck(format!("an operation could not be recorded: {error}"))
+            }
+            _ => Interrupt::Lost,
+        };
+        self.control.interrupt(interrupt);
+    }
+
+    /// Takes the first of these messages that no other operation of this run has in its hands.
+    pub(crate) fn reserve_message(
+        self: &Arc<Self>,
+        numbers: impl Iterator<Item = i64>,
+    ) -> Option<ReservedMessage> {
+        let mut held = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut numbers = numbers;
+        let number = numbers.find(|number| held.insert(*number))?;
+        Some(ReservedMessage {
+            run: Arc::clone(self),
+            number,
+            received: false,
+        })
+    }
+}
+
+/// A message in the hands of a receive that may still lose its race.
+#[derive(Debug)]
+pub(crate) struct ReservedMessage {
+    run: Arc<Run>,
+    pub(crate) number: i64,
+    received: bool,
+}
+
+impl ReservedMessage {
+    /// The receive was recorded: the message is gone for good.
+    pub(crate) fn received(mut self) {
+        self.received = true;
+    }
+}
+
+impl Drop for ReservedMessage {
+    fn drop(&mut self) {
+        if !self.received {
+            let mut held = self
+                .run
+                .messages
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            held.remove(&self.number);
+            drop(held);
+            self.run.engine.client.0.hub.changed(self.run.key);
+        }
+    }
+}

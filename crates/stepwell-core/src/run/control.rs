@@ -1,0 +1,62 @@
+//! How a run is stopped from outside: by dropping its future, never by an error that it could catch.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Why a run stops before its body returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    /// It is cancelled in the database.
+    Cancelled,
+    /// It cannot go on with this code; the sentence says why.
+    Stuck(String),
+    /// A step of it panicked for good; the sentence says which.
+    Panicked(String),
+    /// It runs elsewhere, or nobody knows: this process must not touch it any more.
+    Lost,
+    /// Its answer was lost on the way: it starts over from its history, in this process.
+    Reload,
+}
+
+/// Holds the first interrupt of a run; later ones do not count.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    interrupt: Mutex<Option<Interrupt>>,
+    changed: Notify,
+}
+
+impl Control {
+    /// Interrupts the run, unless it is interrupted already.
+    pub(crate) fn interrupt(&self, interrupt: Interrupt) {
+        self.lock().get_or_insert(interrupt);
+        self.changed.notify_one();
+    }
+
+    /// The interrupt, if there is one.
+    pub(crate) fn interrupted(&self) -> Option<Interrupt> {
+        self.lock().clone()
+    }
+
+    /// Returns when the run is interrupted. Awaited by the run's driver alone.
+    pub(crate) async fn interruption(&self) -> Interrupt {
+        loop {
+            if let Some(interrupt) = self.interrupted() {
+                return interrupt;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Interrupts the run and never returns: the driver drops the future that waits here.
+    pub(crate) async fn stop<T>(&self, interrupt: Interrupt) -> T {
+        self.interrupt(interrupt);
+        std::future::pending().await
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Interrupt>> {
+        self.interrupt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
