@@ -127,6 +127,12 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
         self
     }
 
+    #[must_use]
+    pub(crate) fn alone(mut self) -> Self {
+        self.config = self.config.alone();
+        self
+    }
+
     /// Registers a workflow by hand, where those that are linked are not found by themselves.
     #[must_use]
     pub fn register<W: Workflow>(mut self) -> Self {

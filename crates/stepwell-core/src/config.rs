@@ -15,6 +15,8 @@ pub(crate) struct Config {
     /// How often the processes of this machine are looked after, and the database is asked for
     /// what others have written.
     pub(crate) poll: Duration,
+    /// How long the dispatcher sleeps at most if nobody wakes it: a safety net.
+    pub(crate) dispatch: Duration,
     /// How many recoveries without progress make a workflow dead.
     pub(crate) recoveries_max: u32,
     /// How many workflows this executor runs at once. The others wait for a place.
@@ -31,11 +33,22 @@ impl Config {
             version: build_fingerprint(),
             lease: Duration::from_secs(10),
             poll: Duration::from_millis(100),
+            dispatch: Duration::from_secs(5),
             recoveries_max: 100,
             workflows_max: 10_000,
             grace: Duration::from_secs(5),
             payload_bytes_max: PAYLOAD_BYTES_MAX_DEFAULT,
         }
+    }
+
+    /// Settings for a process that has its database to itself and whose clock may skip days: nothing
+    /// needs to be looked after, and every tick that is not there is one that need not be skipped.
+    pub(crate) fn alone(mut self) -> Self {
+        const NEVER: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+        self.lease = NEVER;
+        self.poll = NEVER;
+        self.dispatch = NEVER;
+        self
     }
 
     /// How often the lease is renewed: three times in its length.

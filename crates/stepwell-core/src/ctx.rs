@@ -266,7 +266,9 @@ impl<S: Send + Sync + 'static> Ctx<S> {
         let slot = self.slot();
         let run = Arc::clone(&slot.run);
         let abandoned = Abandoned::watch(Arc::clone(&run), slot.position.clone());
-        let output = ops.race(slot).await.commit(&run);
+        let ready = ops.race(slot).await;
+        run.stop_if_interrupted().await;
+        let output = ready.commit(&run);
         abandoned.completed();
         output
     }

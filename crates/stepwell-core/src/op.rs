@@ -196,7 +196,10 @@ impl Here {
             .run
             .history(|history| history.visit(&self.position, kind, name))
         {
-            Lookup::New => None,
+            Lookup::New => {
+                self.run.begin_nothing_if_stopping().await;
+                None
+            }
             Lookup::Recorded(record) => Some(record.outcome),
             Lookup::Mismatch(what) => self.run.mismatch(&what).await,
         }

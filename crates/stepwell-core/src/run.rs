@@ -168,7 +168,20 @@ impl Run {
         self.durable_up_to(self.must_settle.load(Ordering::SeqCst))
             .await;
         // A refusal interrupts before it counts as an answer, so it is seen here.
+        self.stop_if_interrupted().await;
+    }
+
+    /// Never returns in a run that is interrupted: its future is about to be dropped.
+    pub(crate) async fn stop_if_interrupted(&self) {
         if self.control.interrupted().is_some() {
+            std::future::pending().await
+        }
+    }
+
+    /// Never returns when nothing new is to begin: the run is interrupted, or its executor stops.
+    pub(crate) async fn begin_nothing_if_stopping(&self) {
+        self.stop_if_interrupted().await;
+        if self.engine.stopping.is_cancelled() {
             std::future::pending().await
         }
     }

@@ -41,9 +41,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
         let builder = builder
             .database("sqlite::memory:")
             .clock(Arc::new(TokioClock::start()));
-        // A test's clock may jump by days while a step runs for real: nobody else is there to take
-        // over, so the lease need not end.
-        let builder = builder.lease(Duration::from_secs(365 * 24 * 60 * 60));
+        let builder = builder.alone();
         Self {
             app: builder.launch().await.expect("the application launches"),
         }

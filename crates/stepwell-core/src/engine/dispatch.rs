@@ -1,6 +1,6 @@
 //! Taking workflows that wait for an executor: enqueued, delayed and due, recovered, resumed.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tracing::{debug, warn};
 
@@ -12,8 +12,6 @@ use crate::{
 
 /// How many workflows one claim takes at most.
 const CLAIM_MAX: u32 = 100;
-/// The safety net: how long the dispatcher sleeps if nobody wakes it.
-const SLEEP_MAX: Duration = Duration::from_secs(5);
 
 /// Claims and launches until the executor takes nothing more.
 pub(super) async fn run(engine: Arc<Engine>) {
@@ -96,7 +94,7 @@ async fn next_wake(engine: &Engine) {
         }
     };
     match wake_at {
-        Some(at) => drop(tokio::time::timeout(SLEEP_MAX, engine.wait_until(at)).await),
-        None => tokio::time::sleep(SLEEP_MAX).await,
+        Some(at) => drop(tokio::time::timeout(engine.config.dispatch, engine.wait_until(at)).await),
+        None => tokio::time::sleep(engine.config.dispatch).await,
     }
 }

@@ -56,7 +56,12 @@ where
 {
     let run = std::sync::Arc::clone(&at.run);
     let ready: BoxFuture<'a, Ready<O::Output>> = op.ready(at);
-    Box::pin(async move { ready.await.commit(&run) })
+    Box::pin(async move {
+        let ready = ready.await;
+        // A cancelled step may still end within its grace period; the workflow goes no further.
+        run.stop_if_interrupted().await;
+        ready.commit(&run)
+    })
 }
 
 /// Runs any number of operations of one kind.

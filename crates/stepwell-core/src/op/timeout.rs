@@ -63,7 +63,7 @@ impl<T> OpExt for Recv<T> {}
 impl<T> OpExt for GetEvent<T> {}
 impl<W: Workflow> OpExt for Call<W> {}
 impl<W: Workflow> OpExt for Handle<W> {}
-impl<F> OpExt for Branch<F> {}
+impl<S, T> OpExt for Branch<'_, S, T> {}
 impl<S, D: Step> OpExt for StepCall<'_, S, D> {}
 impl<T, E> OpExt for AdHoc<'_, T, E> {}
 impl OpExt for Sleep {}

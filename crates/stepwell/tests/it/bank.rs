@@ -1,0 +1,179 @@
+//! A small application that the tests share: a bank in memory, with a transaction driver of its own
+//! (which shows that the `Tx` trait is open).
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+};
+
+use serde::{Deserialize, Serialize};
+use stepwell::{
+    BoxFuture, Committed, Event, Operation, Payload, Queue, Topic, Tx, TxError, Witness, step,
+    transaction,
+};
+
+#[derive(stepwell::State, Default)]
+pub(crate) struct Bank {
+    #[provide]
+    pub(crate) accounts: Accounts,
+    #[provide]
+    pub(crate) calls: Calls,
+}
+
+/// How often the step `charge` has really run.
+#[derive(Default)]
+pub(crate) struct Calls(AtomicU32);
+
+impl Calls {
+    pub(crate) fn count(&self) -> u32 {
+        self.0.load(SeqCst)
+    }
+}
+
+#[derive(Debug, thiserror::Error, Serialize, Deserialize, PartialEq, Clone)]
+pub(crate) enum PayError {
+    #[error("declined")]
+    Declined,
+    #[error("busy")]
+    Busy,
+}
+
+pub(crate) const DONE: Event<u64> = Event::new("done");
+pub(crate) const GO: Topic<u64> = Topic::new("go");
+pub(crate) static WORK: Queue = Queue::new("work").concurrency(2);
+
+#[step]
+pub(crate) async fn charge(#[state] calls: &Calls, amount: u64) -> Result<u64, PayError> {
+    calls.0.fetch_add(1, SeqCst);
+    if amount > 100 {
+        Err(PayError::Declined)
+    } else {
+        Ok(amount)
+    }
+}
+
+#[transaction]
+pub(crate) async fn credit(
+    tx: &mut AccountsTx,
+    account: &str,
+    amount: u64,
+) -> Result<u64, PayError> {
+    let total = tx.rows.get(account).copied().unwrap_or(0) + amount;
+    tx.rows.insert(account.to_owned(), total);
+    Ok(total)
+}
+
+/// Accounts and, beside them, the witnesses of the transactions that changed them.
+#[derive(Clone, Default)]
+pub(crate) struct Accounts(Arc<Mutex<Database>>);
+
+#[derive(Default)]
+struct Database {
+    rows: HashMap<String, u64>,
+    witnesses: HashMap<String, Payload>,
+    /// How many commits are to fail after they have happened.
+    answers_to_lose: u32,
+}
+
+impl Accounts {
+    pub(crate) fn balance(&self, account: &str) -> u64 {
+        self.0
+            .lock()
+            .unwrap()
+            .rows
+            .get(account)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// The next commit happens, but its answer does not arrive.
+    pub(crate) fn lose_the_next_answer(&self) {
+        self.0.lock().unwrap().answers_to_lose = 1;
+    }
+}
+
+pub(crate) struct AccountsTx {
+    pub(crate) rows: HashMap<String, u64>,
+    home: Home,
+}
+
+#[derive(Clone)]
+pub(crate) struct Home {
+    accounts: Accounts,
+    changed: Arc<Mutex<HashMap<String, u64>>>,
+}
+
+impl Drop for AccountsTx {
+    fn drop(&mut self) {
+        *self.home.changed.lock().unwrap() = std::mem::take(&mut self.rows);
+    }
+}
+
+fn key(operation: &Operation) -> String {
+    format!("{}:{}", operation.workflow, operation.position)
+}
+
+impl Tx for AccountsTx {
+    type Source = Accounts;
+    type Home = Home;
+
+    fn begin(source: &Accounts) -> BoxFuture<'_, Result<(Self, Home), TxError>> {
+        let home = Home {
+            accounts: source.clone(),
+            changed: Arc::default(),
+        };
+        let rows = source.0.lock().unwrap().rows.clone();
+        Box::pin(async move {
+            Ok((
+                Self {
+                    rows,
+                    home: home.clone(),
+                },
+                home,
+            ))
+        })
+    }
+
+    fn witnessed<'a>(
+        source: &'a Accounts,
+        operation: &'a Operation,
+    ) -> BoxFuture<'a, Result<Option<Payload>, TxError>> {
+        let found = source
+            .0
+            .lock()
+            .unwrap()
+            .witnesses
+            .get(&key(operation))
+            .cloned();
+        Box::pin(async move { Ok(found) })
+    }
+
+    fn commit(home: Home, witness: Witness) -> BoxFuture<'static, Result<Committed, TxError>> {
+        Box::pin(async move {
+            let mut database = home.accounts.0.lock().unwrap();
+            if let Some(before) = database.witnesses.get(&key(&witness.operation)) {
+                return Ok(Committed::Before(before.clone()));
+            }
+            database.rows = home.changed.lock().unwrap().clone();
+            database
+                .witnesses
+                .insert(key(&witness.operation), witness.output);
+            if database.answers_to_lose > 0 {
+                database.answers_to_lose -= 1;
+                return Err(TxError::new("the connection was lost"));
+            }
+            Ok(Committed::Now)
+        })
+    }
+
+    fn rollback(_home: Home) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    fn conflict(_home: &Home) -> bool {
+        false
+    }
+}

@@ -1,0 +1,15 @@
+//! The engine through its public API, on SQLite in memory.
+
+mod bank;
+mod bounds;
+mod cancellation;
+mod children;
+mod concurrency;
+mod crashes;
+mod messages;
+mod recovery;
+mod replay;
+mod retries;
+mod schedules;
+mod streams;
+mod transactions;
