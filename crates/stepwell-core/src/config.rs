@@ -12,9 +12,10 @@ pub(crate) struct Config {
     pub(crate) version: String,
     /// How long an executor may be silent before others take its workflows over.
     pub(crate) lease: Duration,
-    /// How often the processes of this machine are looked after, and the database is asked for
-    /// what others have written.
+    /// How often the database is asked what other processes have written.
     pub(crate) poll: Duration,
+    /// How often dead executors are looked for.
+    pub(crate) watch: Duration,
     /// How long the dispatcher sleeps at most if nobody wakes it: a safety net.
     pub(crate) dispatch: Duration,
     /// How many recoveries without progress make a workflow dead.
@@ -33,6 +34,7 @@ impl Config {
             version: build_fingerprint(),
             lease: Duration::from_secs(10),
             poll: Duration::from_millis(100),
+            watch: Duration::from_millis(500),
             dispatch: Duration::from_secs(5),
             recoveries_max: 100,
             workflows_max: 10_000,
@@ -47,6 +49,7 @@ impl Config {
         const NEVER: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
         self.lease = NEVER;
         self.poll = NEVER;
+        self.watch = NEVER;
         self.dispatch = NEVER;
         self
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     BoxFuture,
     call::Call,
-    durable::{Durable, DurableError, Provide, Result, Workflow},
+    durable::{Durable, DurableError, HasState, Provide, Result, Workflow},
     failure::Failure,
     handle::Handle,
     names::{Event, Stream, Topic},
@@ -237,7 +237,10 @@ impl<S: Send + Sync + 'static> Ctx<S> {
 
     /// Starts a child without awaiting it. Its id, unless given, is made of this workflow's id and
     /// the position. It is cancelled with this workflow unless it is detached.
-    pub async fn start<W: Workflow<State = S>>(&mut self, call: Call<W>) -> Handle<W> {
+    pub async fn start<W: Workflow>(&mut self, call: Call<W>) -> Handle<W>
+    where
+        S: HasState<W::State>,
+    {
         self.exec(Start(call)).await
     }
 

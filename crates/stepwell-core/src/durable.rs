@@ -116,11 +116,32 @@ pub trait ResultLike {
     type Err;
 }
 
-impl<T, E> ResultLike for std::result::Result<T, E> {
+// The bounds are here so that a type that cannot be stored is reported in our words, at the
+// function's return type.
+impl<T: Durable, E: DurableError> ResultLike for std::result::Result<T, E> {
     type Ok = T;
     type Err = E;
 }
 
-/// Points at an argument's type when it cannot be stored.
+/// An argument's type, if it can be stored: so that one that cannot is reported in our words, at the
+/// argument.
 #[doc(hidden)]
-pub fn assert_arg<T: Durable>() {}
+pub trait Stored {
+    /// The type itself.
+    type Itself;
+}
+
+impl<T: Durable> Stored for T {
+    type Itself = T;
+}
+
+/// The state of a parent and of its child: the same type.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a workflow with the state `{Self}` cannot run one with the state `{T}`",
+    label = "this child needs the state `{T}`",
+    note = "a child runs in the application of its parent: give both the same state type"
+)]
+pub trait HasState<T> {}
+
+impl<T> HasState<T> for T {}

@@ -82,7 +82,7 @@ pub mod __private {
 
     pub use crate::{
         BoxFuture,
-        durable::{ContextArg, ResultLike, assert_arg},
+        durable::{ContextArg, HasState, ResultLike, Stored},
         op::{Ready, Slot},
         registry::Registration,
     };

@@ -39,7 +39,7 @@ async fn claim(engine: &Arc<Engine>) -> u32 {
         return 0;
     }
     let claim = Claim {
-        executor,
+        executor: executor.clone(),
         names: engine.registry.names(),
         version: engine.config.version.clone(),
         limit,
@@ -56,7 +56,7 @@ async fn claim(engine: &Arc<Engine>) -> u32 {
             count
         }
         Err(error) if error.kind() == StoreErrorKind::Fenced => {
-            engine.client.0.journal.fenced.notify_one();
+            super::lease::lost(engine, &executor);
             0
         }
         Err(error) => {

@@ -45,24 +45,36 @@ pub(super) async fn take_over(engine: &Engine) {
                     return;
                 }
             }
-            Err(error) if error.kind() == StoreErrorKind::Fenced => return lost(engine),
+            Err(error) if error.kind() == StoreErrorKind::Fenced => return lost(engine, &me),
             Err(error) => return warn!(%error, "could not look for dead executors"),
         }
     }
 }
 
-/// Renews the lease, looks after the others, and hears what was written elsewhere, until the end.
+/// Renews the lease, looks for dead executors, and hears what was written elsewhere, until the end.
 pub(super) async fn keep(engine: Arc<Engine>) {
     let mut renewal = ticks(engine.config.renewal());
     let mut poll = ticks(engine.config.poll);
+    let mut watch = ticks(engine.config.watch);
+    // After the database was away nobody could renew: everybody gets the time of one renewal
+    // before anybody is judged, or all would take over from all.
+    let mut judge_from = Instant::now();
     loop {
         tokio::select! {
             biased;
             () = engine.stopped.cancelled() => return,
             () = engine.client.0.journal.fenced.notified() => begin_anew(&engine).await,
-            // Before the look for dead executors: after the database was away, everybody must have
-            // had the chance to renew.
-            _ = renewal.tick() => renew(&engine).await,
+            _ = renewal.tick() => {
+                if let Err(error) = renew(&engine).await {
+                    warn!(%error, "could not renew the lease");
+                    judge_from = Instant::now() + engine.config.renewal() * 2;
+                }
+            }
+            _ = watch.tick() => {
+                if judge_from <= Instant::now() {
+                    take_over(&engine).await;
+                }
+            }
             _ = poll.tick() => look_around(&engine).await,
         }
     }
@@ -74,33 +86,34 @@ fn ticks(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
-async fn renew(engine: &Arc<Engine>) {
+async fn renew(engine: &Arc<Engine>) -> Result<(), StoreError> {
     let Some(me) = engine.client.0.journal.executor() else {
-        return begin_anew(engine).await;
+        begin_anew(engine).await;
+        return Ok(());
     };
-    match engine.client.0.store.renew(&me).await {
-        Ok(Renewed::Live) => take_over(engine).await,
-        Ok(Renewed::Lost) => {
-            lost(engine);
-            begin_anew(engine).await;
-        }
-        Err(error) => warn!(%error, "could not renew the lease"),
+    if engine.client.0.store.renew(&me).await? == Renewed::Lost {
+        lost(engine, &me);
     }
+    Ok(())
 }
 
 /// Another executor has declared this one dead: what it runs is not its own any more.
-fn lost(engine: &Engine) {
-    warn!("the lease was lost: the workflows of this executor go on elsewhere");
-    engine.client.0.journal.set_executor(None);
-    engine.drop_runs();
+pub(super) fn lost(engine: &Engine, me: &ExecutorId) {
+    // A newer incarnation has nothing to do with the news about an older one.
+    if engine.client.0.journal.executor().as_ref() == Some(me) {
+        warn!("the lease was lost: the workflows of this executor go on elsewhere");
+        engine.client.0.journal.set_executor(None);
+        engine.drop_runs();
+    }
+    engine.client.0.journal.fenced.notify_one();
 }
 
 /// Takes a new incarnation after the old one was declared dead. The process goes on.
 async fn begin_anew(engine: &Arc<Engine>) {
-    engine.drop_runs();
     if engine.stopping.is_cancelled() || engine.client.0.journal.executor().is_some() {
         return;
     }
+    engine.drop_runs();
     match register(engine).await {
         Ok(()) => {
             info!("took a new incarnation");

@@ -7,7 +7,7 @@ use crate::{
     BoxFuture,
     call::Call,
     client::Client,
-    durable::Workflow,
+    durable::{HasState, Workflow},
     error::WorkflowError,
     handle::{Handle, result_of},
     id::WorkflowId,
@@ -72,7 +72,7 @@ fn child_id(here: &Here) -> WorkflowId {
 }
 
 /// A child as one operation: start it, and wait for its result.
-impl<S: Send + Sync + 'static, W: Workflow<State = S>> Op<S> for Call<W> {
+impl<S: Send + Sync + 'static + HasState<W::State>, W: Workflow> Op<S> for Call<W> {
     type Output = Result<W::Output, WorkflowError<W::Error>>;
 
     fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<Self::Output>>

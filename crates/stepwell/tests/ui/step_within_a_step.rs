@@ -1,0 +1,29 @@
+//! A step runs another step.
+
+use stepwell::{Ctx, step, workflow};
+
+struct Gateway;
+
+impl Gateway {
+    fn charge(&self, cents: u32) -> stepwell::Result<u64> {
+        Ok(u64::from(cents))
+    }
+}
+
+#[derive(stepwell::State)]
+struct Shop {
+    #[provide]
+    gateway: Gateway,
+}
+
+#[step]
+async fn charge(#[state] gateway: &Gateway, cents: u32) -> stepwell::Result<u64> {
+    gateway.charge(cents)
+}
+
+#[workflow]
+async fn checkout(ctx: &mut Ctx<Shop>) -> stepwell::Result<u64> {
+    ctx.step("outer", async || ctx.run(charge(1)).await).await
+}
+
+fn main() {}

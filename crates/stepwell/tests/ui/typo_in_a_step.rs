@@ -1,0 +1,30 @@
+//! The name of a step is misspelt.
+
+use stepwell::{Ctx, step, workflow};
+
+struct Gateway;
+
+impl Gateway {
+    fn charge(&self, cents: u32) -> stepwell::Result<u64> {
+        Ok(u64::from(cents))
+    }
+}
+
+#[derive(stepwell::State)]
+struct Shop {
+    #[provide]
+    gateway: Gateway,
+}
+
+#[step]
+async fn charge(#[state] gateway: &Gateway, cents: u32) -> stepwell::Result<u64> {
+    gateway.charge(cents)
+}
+
+#[workflow]
+async fn checkout(ctx: &mut Ctx<Shop>) -> stepwell::Result<()> {
+    ctx.run(chrage(1)).await?;
+    Ok(())
+}
+
+fn main() {}
