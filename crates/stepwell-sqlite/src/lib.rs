@@ -1,1 +1,38 @@
-//! stepwell-sqlite
+//! Keeps the workflows of Stepwell in one SQLite file, and lets a workflow's transactions write to
+//! the user's own SQLite database.
+//!
+//! Linking the crate is enough for `database("sqlite:shop.db")`: it registers the scheme `sqlite`.
+//!
+//! # Layout
+//! - `store`: [`SqliteStore`], and how a call comes to a connection
+//! - `url`, `open`, `connection`, `schema`: from an address to a migrated database
+//! - `worker`: the threads, one that writes and two that read
+//! - `change` and the files below it: what [`Store::commit`] applies, a file for each change
+//! - `workflows`, `messages`: the reads
+//! - `executors`, `claim`, `take_over`, `locks`: how work comes to executors and back
+//! - `rows`, `error`: between SQLite's values and ours
+//! - `tx`: [`SqliteTx`], a transaction in the user's database
+//!
+//! [`Store::commit`]: stepwell_core::store::Store::commit
+
+mod change;
+mod claim;
+mod connection;
+mod error;
+mod executors;
+mod locks;
+mod messages;
+mod open;
+#[cfg(test)]
+mod plans;
+mod rows;
+mod schema;
+mod store;
+mod take_over;
+mod tx;
+mod url;
+mod worker;
+mod workflows;
+
+pub use store::SqliteStore;
+pub use tx::{SqliteHome, SqliteTx};

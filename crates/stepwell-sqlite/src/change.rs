@@ -1,0 +1,169 @@
+//! Applies a batch: the fence first, then each change in its order, in one transaction.
+
+mod cancel;
+mod effect;
+mod finish;
+mod fork;
+mod progress;
+mod record;
+mod resume;
+mod send;
+mod start;
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use stepwell_core::{
+    ExecutorId, WorkflowKey,
+    store::{Applied, Batch, Change, Refusal},
+};
+
+use crate::{
+    error::Failure,
+    rows::{self, micros},
+};
+
+pub(crate) use cancel::{descendants, end};
+
+/// Applies every change of a batch.
+pub(crate) fn apply(
+    db: &Connection,
+    batch: Batch,
+    now: Timestamp,
+) -> Result<Vec<Applied>, Failure> {
+    if let Some(executor) = &batch.executor {
+        fence(db, executor)?;
+    }
+    let mut scope = Scope::new(db, batch.executor.as_ref(), now)?;
+    batch
+        .changes
+        .into_iter()
+        .map(|change| scope.apply(change))
+        .collect()
+}
+
+/// Refuses to go on unless the executor is live.
+///
+/// It holds to the end of the transaction: SQLite lets nobody else write before. An executor whose
+/// lease has ended is live until another one declares it dead, which is what takes its work away.
+pub(crate) fn fence(db: &Connection, executor: &ExecutorId) -> Result<(), Failure> {
+    const LIVE: &str = "
+        select 1
+        from executors
+        where executor_id = ?1
+          and ended_at is null";
+    let live = db
+        .prepare_cached(LIVE)?
+        .exists(params![executor.as_str()])?;
+    if live {
+        Ok(())
+    } else {
+        Err(Failure::Fenced(executor.clone()))
+    }
+}
+
+/// Finds out who runs a workflow.
+const OWNER: &str = "
+    select state, executor_id
+    from workflows
+    where workflow_key = ?1";
+
+/// Every statement that a batch can run.
+#[cfg(test)]
+pub(crate) const HOT: [&str; 25] = [
+    OWNER,
+    record::ADD,
+    start::INSERT,
+    start::EXISTING,
+    start::ADD_QUEUE,
+    start::SET_ATTRIBUTE,
+    effect::PUBLISH,
+    effect::APPEND,
+    effect::RECEIVE,
+    send::KEY_OF_ID,
+    send::ID_OF_KEY,
+    send::INSERT,
+    finish::END,
+    finish::STICK,
+    cancel::FIND,
+    cancel::DESCENDANTS,
+    cancel::END,
+    cancel::INTERRUPT,
+    resume::FIND,
+    resume::GO_ON,
+    resume::UNSTICK,
+    fork::INSERT,
+    fork::COPY_RECORDS,
+    fork::COPY_EVENTS,
+    fork::COPY_STREAMS,
+];
+
+/// One transaction on the way.
+struct Scope<'c> {
+    db: &'c Connection,
+    executor: Option<&'c ExecutorId>,
+    now: Timestamp,
+    /// Workflows that were found to be running here. Nobody else writes during the transaction, so
+    /// this holds until a change of this batch says otherwise.
+    mine: HashSet<WorkflowKey>,
+    /// The two statements of every record: the cache would look their text up each time.
+    owner: CachedStatement<'c>,
+    add_record: CachedStatement<'c>,
+}
+
+impl<'c> Scope<'c> {
+    fn new(
+        db: &'c Connection,
+        executor: Option<&'c ExecutorId>,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            db,
+            executor,
+            now,
+            mine: HashSet::new(),
+            owner: db.prepare_cached(OWNER)?,
+            add_record: db.prepare_cached(record::ADD)?,
+        })
+    }
+
+    fn apply(&mut self, change: Change) -> Result<Applied, Failure> {
+        Ok(match change {
+            Change::Start(new) => Applied::Start(start::apply(self, &new)?),
+            Change::Progress(progress) => Applied::Progress(progress::apply(self, &progress)?),
+            Change::Finish(finish) => Applied::Finish(finish::apply(self, &finish)?),
+            Change::Send(message) => Applied::Send(send::apply(self, &message, None)?),
+            Change::Cancel(cancel) => Applied::Cancel(cancel::apply(self, &cancel)?),
+            Change::Resume(id) => Applied::Resume(resume::apply(self, &id)?),
+            Change::Fork(fork) => Applied::Fork(fork::apply(self, &fork)?),
+        })
+    }
+
+    /// The instant of the batch, as rows hold it.
+    fn now_micros(&self) -> i64 {
+        micros(self.now)
+    }
+
+    /// Why the executor of the batch may not write to a workflow, if it may not.
+    fn refusal(&mut self, key: WorkflowKey) -> Result<Option<Refusal>, Failure> {
+        if self.mine.contains(&key) {
+            return Ok(None);
+        }
+        let executor = self.executor.map(ExecutorId::as_str);
+        let owner = self.owner.query_row(params![key.0], |row| {
+            let state = rows::state(row.get_ref(0)?.as_str()?)?;
+            let mine = executor.is_some() && row.get_ref(1)?.as_str_or_null()? == executor;
+            Ok((state, mine))
+        });
+        Ok(match owner.optional()? {
+            Some((stepwell_core::State::Running, true)) => {
+                self.mine.insert(key);
+                None
+            }
+            // A key that leads nowhere was deleted: nobody's.
+            Some((stepwell_core::State::Running, false)) | None => Some(Refusal::NotMine),
+            Some((state, _)) => Some(Refusal::NotRunning(state)),
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! A run ends.
+
+use rusqlite::params;
+use stepwell_core::{
+    End, Outcome, Place, RecordKind, State,
+    store::{Finish, Finished, Refusal},
+};
+
+use super::{Scope, record};
+use crate::error::Failure;
+
+/// Ends a workflow that was found to be running here, in the same transaction.
+pub(super) const END: &str = "
+    update workflows
+    set state = ?2,
+        reason = ?3,
+        fingerprint = ?4,
+        ended_at = ?5
+    where workflow_key = ?1";
+
+/// Remembers which version got stuck.
+pub(super) const STICK: &str = "
+    insert into stuck (workflow_key, queue_name, name, version)
+    select workflow_key, coalesce(queue_name, ''), name, ?2
+    from workflows
+    where workflow_key = ?1";
+
+pub(super) fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Finished, Failure> {
+    match scope.refusal(finish.key)? {
+        None => {}
+        Some(Refusal::NotRunning(state)) if state.is_at_rest() => {
+            return Ok(Finished::Already(state));
+        }
+        Some(_) => return Ok(Finished::NotMine),
+    }
+    scope.mine.remove(&finish.key);
+    match &finish.end {
+        End::Succeeded(output) => {
+            result(scope, finish, Outcome::Ok(output.clone()))?;
+            update(scope, finish, State::Succeeded, (None, None))?;
+        }
+        End::Failed { error, fingerprint } => {
+            result(scope, finish, Outcome::Err(error.clone()))?;
+            update(scope, finish, State::Failed, (None, Some(fingerprint)))?;
+        }
+        End::Stuck { reason } => {
+            update(scope, finish, State::Stuck, (Some(reason), None))?;
+            let mut stick = scope.db.prepare_cached(STICK)?;
+            stick.execute(params![finish.key.0, finish.version])?;
+        }
+    }
+    Ok(Finished::Now)
+}
+
+fn result(scope: &mut Scope<'_>, finish: &Finish, outcome: Outcome) -> Result<(), Failure> {
+    let last = record::bare(Place::Result, RecordKind::Result, outcome);
+    record::add(scope, finish.key, &last)?;
+    Ok(())
+}
+
+fn update(
+    scope: &Scope<'_>,
+    finish: &Finish,
+    state: State,
+    (reason, fingerprint): (Option<&String>, Option<&String>),
+) -> Result<(), Failure> {
+    scope.db.prepare_cached(END)?.execute(params![
+        finish.key.0,
+        state.as_str(),
+        reason,
+        fingerprint,
+        scope.now_micros(),
+    ])?;
+    Ok(())
+}

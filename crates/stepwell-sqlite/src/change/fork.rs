@@ -1,0 +1,82 @@
+//! A new workflow that begins with another one's history before a position.
+
+use rusqlite::{Connection, params};
+use stepwell_core::{
+    WorkflowKey,
+    store::{Fork, Forked},
+};
+
+use super::{Scope, send::key_of_id};
+use crate::error::Failure;
+
+pub(super) const INSERT: &str = "
+    insert into workflows (workflow_id, name, state, queue_name, origin, created_at)
+    select ?2, name, 'enqueued', queue_name, ?3, ?4
+    from workflows
+    where workflow_key = ?1";
+
+/// Places sort by their bytes, and the result sorts behind every position.
+pub(super) const COPY_RECORDS: &str = "
+    insert into records
+        (workflow_key, place, kind, name, failed, payload, attempts, started_at, recorded_at)
+    select ?2, place, kind, name, failed, payload, attempts, started_at, recorded_at
+    from records
+    where workflow_key = ?1
+      and place < ?3";
+
+pub(super) const COPY_EVENTS: &str = "
+    insert into events (workflow_key, name, event_number, place, value, published_at)
+    select ?2, name, event_number, place, value, published_at
+    from events
+    where workflow_key = ?1
+      and place < ?3";
+
+/// Numbered anew: branches that ran side by side can leave gaps.
+pub(super) const COPY_STREAMS: &str = "
+    insert into stream_entries (workflow_key, stream, entry_offset, place, value, appended_at)
+    select ?2, stream, row_number() over (partition by stream order by entry_offset) - 1,
+        place, value, appended_at
+    from stream_entries
+    where workflow_key = ?1
+      and place < ?3";
+
+const COPY_ATTRIBUTES: &str = "
+    insert into attributes (workflow_key, name, value)
+    select ?2, name, value
+    from attributes
+    where workflow_key = ?1";
+
+pub(super) fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
+    // First, so that a fork whose answer was lost finds itself.
+    if key_of_id(scope, &fork.id)?.is_some() {
+        return Ok(Forked::Existing);
+    }
+    let Some(source) = key_of_id(scope, &fork.source)? else {
+        return Ok(Forked::NoSuchWorkflow);
+    };
+    let origin = format!("fork of {} at {}", fork.source, fork.from);
+    scope.db.prepare_cached(INSERT)?.execute(params![
+        source.0,
+        fork.id.as_str(),
+        origin,
+        scope.now_micros(),
+    ])?;
+    let key = WorkflowKey(scope.db.last_insert_rowid());
+    copy_history(scope.db, source, key, &fork.from.encode())?;
+    Ok(Forked::New { key })
+}
+
+fn copy_history(
+    db: &Connection,
+    source: WorkflowKey,
+    fork: WorkflowKey,
+    before: &str,
+) -> Result<(), Failure> {
+    for copy in [COPY_RECORDS, COPY_EVENTS, COPY_STREAMS] {
+        db.prepare_cached(copy)?
+            .execute(params![source.0, fork.0, before])?;
+    }
+    db.prepare_cached(COPY_ATTRIBUTES)?
+        .execute(params![source.0, fork.0])?;
+    Ok(())
+}

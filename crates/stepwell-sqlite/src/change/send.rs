@@ -1,0 +1,77 @@
+//! A message comes into an inbox.
+
+use rusqlite::{OptionalExtension, params};
+use stepwell_core::{
+    Place, WorkflowId, WorkflowKey,
+    store::{NewMessage, Sent},
+};
+
+use super::Scope;
+use crate::error::Failure;
+
+pub(super) const KEY_OF_ID: &str = "
+    select workflow_key
+    from workflows
+    where workflow_id = ?1";
+
+pub(super) const ID_OF_KEY: &str = "
+    select workflow_id
+    from workflows
+    where workflow_key = ?1";
+
+/// Puts a message into an inbox, unless its key was used there.
+pub(super) const INSERT: &str = "
+    insert into messages (workflow_key, topic, message_key, payload, sent_at)
+    values (?1, ?2, ?3, ?4, ?5)
+    on conflict do nothing";
+
+/// Sends a message; `key` stands in for one that it does not have.
+pub(super) fn apply(
+    scope: &Scope<'_>,
+    message: &NewMessage,
+    key: Option<&str>,
+) -> Result<Sent, Failure> {
+    let Some(to) = key_of_id(scope, &message.to)? else {
+        return Ok(Sent::NoSuchWorkflow);
+    };
+    let sent = scope.db.prepare_cached(INSERT)?.execute(params![
+        to.0,
+        message.topic,
+        message.key.as_deref().or(key),
+        message.payload.as_str(),
+        scope.now_micros(),
+    ])?;
+    Ok(if sent == 1 {
+        Sent::New { to }
+    } else {
+        Sent::Duplicate
+    })
+}
+
+/// The key of a workflow's message at a place: `<workflow id>:<position>`.
+pub(super) fn key_of(
+    scope: &Scope<'_>,
+    sender: WorkflowKey,
+    place: &Place,
+) -> Result<String, Failure> {
+    let id: String = scope
+        .db
+        .prepare_cached(ID_OF_KEY)?
+        .query_row(params![sender.0], |row| row.get(0))?;
+    Ok(match place.position() {
+        Some(position) => format!("{id}:{position}"),
+        None => format!("{id}:{}", place.encode()),
+    })
+}
+
+/// The key of the workflow with an id.
+pub(super) fn key_of_id(
+    scope: &Scope<'_>,
+    id: &WorkflowId,
+) -> Result<Option<WorkflowKey>, Failure> {
+    let mut statement = scope.db.prepare_cached(KEY_OF_ID)?;
+    let key = statement
+        .query_row(params![id.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(key.map(WorkflowKey))
+}

@@ -1,0 +1,147 @@
+//! A workflow begins to exist.
+
+use rusqlite::params;
+use stepwell_core::{
+    Outcome, Payload, Place, RecordKind, State, WorkflowKey,
+    store::{Launch, NewWorkflow, QueueUse, Started},
+};
+
+use super::{Scope, record};
+use crate::{
+    error::Failure,
+    rows::{self, after, micros},
+};
+
+/// Makes the row, unless the id is taken. What runs at once counts as claimed with its input.
+pub(super) const INSERT: &str = "
+    insert into workflows
+        (workflow_id, name, state, executor_id, queue_name, parent_key, detached, origin,
+         records_at_claim, created_at, started_at, deadline_at, wake_at)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+    on conflict (workflow_id) do nothing";
+
+pub(super) const ADD_QUEUE: &str = "
+    insert into queues (queue_name, concurrency, executor_concurrency, created_at)
+    values (?1, ?2, ?3, ?4)
+    on conflict do nothing";
+
+pub(super) const SET_ATTRIBUTE: &str = "
+    insert into attributes (workflow_key, name, value)
+    values (?1, ?2, ?3)
+    on conflict (workflow_key, name) do update set value = excluded.value";
+
+/// The row that has the id already, with its input.
+pub(super) const EXISTING: &str = "
+    select w.workflow_key, w.name, w.state, w.executor_id, r.payload
+    from workflows as w
+    left join records as r
+      on r.workflow_key = w.workflow_key
+     and r.place = ''
+    where w.workflow_id = ?1";
+
+pub(super) fn apply(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
+    let Some(key) = insert(scope, new)? else {
+        return existing(scope, new);
+    };
+    let input = Outcome::Ok(new.input.clone());
+    record::add(
+        scope,
+        key,
+        &record::bare(Place::Input, RecordKind::Input, input),
+    )?;
+    for (name, value) in &new.attributes {
+        set_attribute(scope, key, name, value)?;
+    }
+    if let Launch::Queue(queue) = &new.launch {
+        add_queue(scope, queue)?;
+    }
+    Ok(Started::New { key })
+}
+
+/// Sets an attribute, in place of the last value.
+pub(super) fn set_attribute(
+    scope: &Scope<'_>,
+    key: WorkflowKey,
+    name: &str,
+    value: &str,
+) -> Result<(), Failure> {
+    scope
+        .db
+        .prepare_cached(SET_ATTRIBUTE)?
+        .execute(params![key.0, name, value])?;
+    Ok(())
+}
+
+fn insert(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Option<WorkflowKey>, Failure> {
+    let delay = new.delay.filter(|delay| !delay.is_zero());
+    let owner = match &new.launch {
+        Launch::Here if delay.is_none() => scope.executor,
+        _ => None,
+    };
+    let state = match (delay, owner) {
+        (Some(_), _) => State::Delayed,
+        (None, Some(_)) => State::Running,
+        (None, None) => State::Enqueued,
+    };
+    let queue = match &new.launch {
+        Launch::Queue(queue) => Some(queue.name.as_str()),
+        Launch::Here | Launch::Anywhere => None,
+    };
+    let now = scope.now_micros();
+    let made = scope.db.prepare_cached(INSERT)?.execute(params![
+        new.id.as_str(),
+        new.name,
+        state.as_str(),
+        owner.map(stepwell_core::ExecutorId::as_str),
+        queue,
+        new.parent.as_ref().map(|parent| parent.key.0),
+        new.parent.as_ref().is_some_and(|parent| parent.detached),
+        new.origin,
+        i64::from(owner.is_some()),
+        now,
+        owner.map(|_| now),
+        new.deadline
+            .map(|deadline| micros(after(scope.now, deadline))),
+        delay.map(|delay| micros(after(scope.now, delay))),
+    ])?;
+    if made == 0 {
+        return Ok(None);
+    }
+    let key = WorkflowKey(scope.db.last_insert_rowid());
+    if owner.is_some() {
+        scope.mine.insert(key);
+    }
+    Ok(Some(key))
+}
+
+fn add_queue(scope: &Scope<'_>, queue: &QueueUse) -> Result<(), Failure> {
+    scope.db.prepare_cached(ADD_QUEUE)?.execute(params![
+        queue.name,
+        queue.limits.concurrency,
+        queue.limits.executor_concurrency,
+        scope.now_micros(),
+    ])?;
+    Ok(())
+}
+
+fn existing(scope: &Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
+    let mut statement = scope.db.prepare_cached(EXISTING)?;
+    let started = statement.query_row(params![new.id.as_str()], |row| {
+        let name: String = row.get(1)?;
+        let input = Payload::from_stored(row.get(4)?);
+        if name != new.name || !input.same_value(&new.input) {
+            return Ok(Started::Conflict { name });
+        }
+        let state = rows::state(row.get_ref(2)?.as_str()?)?;
+        let owner: Option<String> = row.get(3)?;
+        Ok(Started::Existing {
+            key: WorkflowKey(row.get(0)?),
+            state,
+            mine: state == State::Running
+                && scope
+                    .executor
+                    .is_some_and(|me| owner.as_deref() == Some(me.as_str())),
+        })
+    })?;
+    Ok(started)
+}

@@ -1,0 +1,192 @@
+//! One workflow comes to an executor, unless it is dead or too late.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use stepwell_core::{
+    Payload, WorkflowKey,
+    store::{CancelCause, Claim, Claimed},
+};
+
+use crate::{
+    change::{descendants, end},
+    error::Failure,
+    rows::{self, micros},
+    take_over::HANDED_BACK,
+};
+
+/// A workflow that waits, still: the same claim may have cancelled it with its parent.
+pub(crate) const FIND: &str = "
+    select w.workflow_id, w.name, w.previous_executor_id, w.lost_at, w.lost_why, w.recoveries,
+        w.records_at_claim, w.deadline_at, r.payload,
+        (select count(*) from records as c where c.workflow_key = w.workflow_key)
+    from workflows as w
+    join records as r
+      on r.workflow_key = w.workflow_key
+     and r.place = ''
+    where w.workflow_key = ?1
+      and w.state in ('enqueued', 'stuck')";
+
+pub(crate) const RUN: &str = "
+    update workflows
+    set state = 'running',
+        reason = null,
+        executor_id = ?2,
+        previous_executor_id = null,
+        lost_at = null,
+        lost_why = null,
+        started_at = coalesce(started_at, ?3),
+        ended_at = null,
+        recoveries = ?4,
+        records_at_claim = ?5
+    where workflow_key = ?1";
+
+const DIE: &str = "
+    update workflows
+    set state = 'dead',
+        reason = ?2,
+        recoveries = ?3,
+        ended_at = ?4
+    where workflow_key = ?1";
+
+const NOTE_TAKEOVER: &str = "
+    insert into takeovers
+        (workflow_key, lost_at, taken_at, from_executor_id, to_executor_id, replayed, why)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// What an interrupt says of a run that is over; the new one must not hear it.
+const FORGET_INTERRUPT: &str = "
+    delete from interrupts
+    where executor_id = ?1
+      and workflow_key = ?2";
+
+/// A workflow that waits, as far as a claim must know it.
+struct Waiting {
+    claimed: Claimed,
+    lost: Option<Lost>,
+    recoveries: u32,
+    records_at_claim: u32,
+    records: u32,
+}
+
+/// How its last executor lost it.
+struct Lost {
+    from: String,
+    at: i64,
+    why: String,
+}
+
+/// Takes a workflow. None if it is dead now, or cancelled because its deadline has passed.
+pub(super) fn take(
+    db: &Connection,
+    claim: &Claim,
+    key: WorkflowKey,
+    now: Timestamp,
+) -> Result<Option<Claimed>, Failure> {
+    let Some(waiting) = find(db, key)? else {
+        return Ok(None);
+    };
+    if waiting
+        .claimed
+        .deadline_at
+        .is_some_and(|deadline_at| deadline_at <= now)
+    {
+        // Nobody hears of the keys here: also the claimer's own descendants are interrupted.
+        let rows = descendants(db, key)?;
+        end(db, &rows, (key, CancelCause::Deadline), micros(now), None)?;
+        return Ok(None);
+    }
+    let recoveries = recoveries(claim, &waiting);
+    if claim.rules.is_dead(recoveries) {
+        die(db, &waiting, recoveries, now)?;
+        return Ok(None);
+    }
+    run(db, claim, &waiting, (recoveries, now))?;
+    Ok(Some(waiting.claimed))
+}
+
+/// An executor that handed its work back in good order was no failed attempt: a workflow that
+/// waits through a hundred deployments is well.
+fn recoveries(claim: &Claim, waiting: &Waiting) -> u32 {
+    match &waiting.lost {
+        Some(lost) if lost.why != HANDED_BACK => claim.rules.count(
+            waiting.recoveries,
+            waiting.records_at_claim,
+            waiting.records,
+        ),
+        _ => waiting.recoveries,
+    }
+}
+
+fn find(db: &Connection, key: WorkflowKey) -> Result<Option<Waiting>, Failure> {
+    let mut statement = db.prepare_cached(FIND)?;
+    let waiting = statement.query_row(params![key.0], |row| {
+        let records: u32 = row.get(9)?;
+        let from: Option<String> = row.get(2)?;
+        let at: Option<i64> = row.get(3)?;
+        let why: Option<String> = row.get(4)?;
+        Ok(Waiting {
+            claimed: Claimed {
+                key,
+                id: rows::workflow_id(row.get(0)?)?,
+                name: row.get(1)?,
+                input: Payload::from_stored(row.get(8)?),
+                deadline_at: row
+                    .get::<_, Option<i64>>(7)?
+                    .map(rows::instant)
+                    .transpose()?,
+                has_history: records > 1,
+            },
+            lost: from.zip(at).map(|(from, at)| Lost {
+                from,
+                at,
+                why: why.unwrap_or_default(),
+            }),
+            recoveries: row.get(5)?,
+            records_at_claim: row.get(6)?,
+            records,
+        })
+    });
+    Ok(waiting.optional()?)
+}
+
+fn run(
+    db: &Connection,
+    claim: &Claim,
+    waiting: &Waiting,
+    (recoveries, now): (u32, Timestamp),
+) -> Result<(), Failure> {
+    let (key, me) = (waiting.claimed.key.0, claim.executor.as_str());
+    let now = micros(now);
+    db.prepare_cached(RUN)?
+        .execute(params![key, me, now, recoveries, waiting.records])?;
+    db.prepare_cached(FORGET_INTERRUPT)?
+        .execute(params![me, key])?;
+    if let Some(lost) = &waiting.lost {
+        // The input is no record to be replayed.
+        let replayed = waiting.records.saturating_sub(1);
+        let mut note = db.prepare_cached(NOTE_TAKEOVER)?;
+        note.execute(params![
+            key, lost.at, now, lost.from, me, replayed, lost.why
+        ])?;
+    }
+    Ok(())
+}
+
+fn die(db: &Connection, waiting: &Waiting, recoveries: u32, now: Timestamp) -> Result<(), Failure> {
+    let from = waiting
+        .lost
+        .as_ref()
+        .map_or("nobody", |lost| lost.from.as_str());
+    let reason = format!(
+        "{} executors in a row were lost with it without a new record, the last one `{}`; fix the \
+         cause and resume it",
+        recoveries, from,
+    );
+    db.prepare_cached(DIE)?.execute(params![
+        waiting.claimed.key.0,
+        reason,
+        recoveries,
+        micros(now)
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! Executors and their leases.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, params};
+use stepwell_core::{
+    ExecutorId, WorkflowKey,
+    store::{
+        Claim, Claimed, Executor, ExecutorStore, NewExecutor, Renewed, Store, StoreFuture,
+        TakenOver,
+    },
+};
+
+use crate::{
+    claim,
+    connection::{snapshot, transaction},
+    error::Failure,
+    rows::{after, before, instant, micros, millis},
+    store::SqliteStore,
+    take_over,
+};
+
+/// How long an executor is kept after it has ended and its work was taken.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many old executors one registration removes.
+const REMOVED_MAX: u32 = 1_000;
+
+const INSERT: &str = "
+    insert into executors
+        (executor_id, application, version, host, pid, lease_ms, started_at, lease_expires_at)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    on conflict do nothing";
+
+const REMOVE_OLD: &str = "
+    delete from executors
+    where executor_id in (
+        select executor_id
+        from executors
+        where drained_at is not null
+          and drained_at < ?1
+        limit ?2
+    )";
+
+const RENEW: &str = "
+    update executors
+    set lease_expires_at = ?2 + lease_ms * 1000
+    where executor_id = ?1
+      and ended_at is null";
+
+const TAKE_INTERRUPTS: &str = "
+    delete from interrupts
+    where executor_id = ?1
+    returning workflow_key";
+
+/// The earliest end of a delay.
+pub(crate) const NEXT_WAKE: &str = "
+    select min(wake_at)
+    from workflows
+    where state = 'delayed'";
+
+/// Every executor that is live or has work, in the order of their starts.
+const ACTIVE: &str = "
+    select executor_id, application, version, host, pid, started_at, lease_expires_at, ended_at
+    from executors
+    where drained_at is null
+    order by started_at, executor_id";
+
+impl ExecutorStore for SqliteStore {
+    fn register(&self, executor: NewExecutor) -> StoreFuture<'_, ()> {
+        let now = self.now();
+        let locks = self.locks();
+        self.write("register an executor", move |db| {
+            if let Some(locks) = locks {
+                locks
+                    .take(&executor.id)
+                    .map_err(|error| Failure::File("its lock cannot be taken", error))?;
+            }
+            transaction(db, |db| register(db, &executor, now))
+        })
+    }
+
+    fn renew(&self, executor: &ExecutorId) -> StoreFuture<'_, Renewed> {
+        let now = self.now();
+        let locks = self.locks();
+        let executor = executor.clone();
+        self.write("renew a lease", move |db| {
+            let renewed = transaction(db, |db| {
+                let mut renew = db.prepare_cached(RENEW)?;
+                Ok(renew.execute(params![executor.as_str(), micros(now)])?)
+            })?;
+            if renewed == 1 {
+                return Ok(Renewed::Live);
+            }
+            if let Some(locks) = locks {
+                locks.remove(&executor);
+            }
+            Ok(Renewed::Lost)
+        })
+    }
+
+    fn take_over(&self, executor: &ExecutorId, workflows_max: u32) -> StoreFuture<'_, TakenOver> {
+        let now = self.now();
+        let locks = self.locks();
+        let executor = executor.clone();
+        self.write("take over", move |db| {
+            take_over::take_over(db, &executor, workflows_max, (now, locks.as_deref()))
+        })
+    }
+
+    fn claim(&self, claim: Claim) -> StoreFuture<'_, Vec<Claimed>> {
+        let now = self.now();
+        self.write("claim workflows", move |db| {
+            transaction(db, |db| claim::claim(db, &claim, now))
+        })
+    }
+
+    fn next_wake(&self) -> StoreFuture<'_, Option<Timestamp>> {
+        self.read("look for the next delay", |db| {
+            let mut next = db.prepare_cached(NEXT_WAKE)?;
+            let wake_at: Option<i64> = next.query_row([], |row| row.get(0))?;
+            Ok(wake_at.map(instant).transpose()?)
+        })
+    }
+
+    fn take_interrupts(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>> {
+        let executor = executor.clone();
+        self.write("look for interrupts", move |db| {
+            transaction(db, |db| {
+                let mut take = db.prepare_cached(TAKE_INTERRUPTS)?;
+                let keys = take.query_map(params![executor.as_str()], |row| row.get(0))?;
+                Ok(keys
+                    .map(|key| key.map(WorkflowKey))
+                    .collect::<rusqlite::Result<_>>()?)
+            })
+        })
+    }
+
+    fn retire(&self, executor: &ExecutorId) -> StoreFuture<'_, ()> {
+        let now = self.now();
+        let locks = self.locks();
+        let executor = executor.clone();
+        self.write("retire an executor", move |db| {
+            take_over::retire(db, &executor, now)?;
+            if let Some(locks) = locks {
+                locks.remove(&executor);
+            }
+            Ok(())
+        })
+    }
+
+    fn executors(&self) -> StoreFuture<'_, Vec<Executor>> {
+        self.read("list executors", |db| {
+            snapshot(db, |db| {
+                let mut statement = db.prepare_cached(ACTIVE)?;
+                let executors = statement.query_map([], executor)?;
+                Ok(executors.collect::<rusqlite::Result<_>>()?)
+            })
+        })
+    }
+}
+
+/// Makes the row. The same incarnation again is the same registration, unless it has ended.
+fn register(db: &Connection, executor: &NewExecutor, now: Timestamp) -> Result<(), Failure> {
+    let old = micros(before(now, KEPT));
+    db.prepare_cached(REMOVE_OLD)?
+        .execute(params![old, REMOVED_MAX])?;
+    db.prepare_cached(INSERT)?.execute(params![
+        executor.id.as_str(),
+        executor.application,
+        executor.version,
+        executor.host,
+        executor.pid,
+        millis(executor.lease),
+        micros(now),
+        micros(after(now, executor.lease)),
+    ])?;
+    crate::change::fence(db, &executor.id)
+}
+
+fn executor(row: &Row<'_>) -> rusqlite::Result<Executor> {
+    Ok(Executor {
+        id: ExecutorId::from_stored(row.get(0)?),
+        application: row.get(1)?,
+        version: row.get(2)?,
+        host: row.get(3)?,
+        pid: row.get(4)?,
+        started_at: instant(row.get(5)?)?,
+        lease_expires_at: instant(row.get(6)?)?,
+        ended_at: row.get::<_, Option<i64>>(7)?.map(instant).transpose()?,
+    })
+}

@@ -1,0 +1,85 @@
+//! Whether an executor's process is still there: each holds a lock on a file of its own.
+//!
+//! The operating system frees the lock when the process ends, however it ends. Whoever can take
+//! another executor's lock knows that its process is gone, long before the lease ends. The host's
+//! name does not matter: a file that two machines can reach is refused when the database is opened,
+//! so every process that sees the lock shares one kernel.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, TryLockError},
+    io,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use stepwell_core::ExecutorId;
+
+/// The locks that this store holds, in a directory beside the database.
+#[derive(Debug)]
+pub(crate) struct Locks {
+    directory: PathBuf,
+    held: Mutex<HashMap<ExecutorId, File>>,
+}
+
+impl Locks {
+    /// The locks of a database file: in `<file>.locks`.
+    pub(crate) fn beside(database: &std::path::Path) -> Self {
+        let mut directory = database.as_os_str().to_owned();
+        directory.push(".locks");
+        Self {
+            directory: directory.into(),
+            held: Mutex::default(),
+        }
+    }
+
+    /// Takes an executor's lock, before its row exists: a live row always has a lock.
+    pub(crate) fn take(&self, executor: &ExecutorId) -> io::Result<()> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.contains_key(executor) {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.directory)?;
+        let file = File::create(self.path(executor))?;
+        file.try_lock()?;
+        held.insert(executor.clone(), file);
+        Ok(())
+    }
+
+    /// Whether an executor's process is gone.
+    ///
+    /// No file says nothing: somebody has cleaned up, and the lease decides.
+    pub(crate) fn is_gone(&self, executor: &ExecutorId) -> bool {
+        // Opened for writing, because some systems lock nothing else exclusively.
+        let Ok(file) = File::options().write(true).open(self.path(executor)) else {
+            return false;
+        };
+        match file.try_lock() {
+            // Free again when `file` is dropped: nobody asks for this lock but those who look.
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+        }
+    }
+
+    /// Gives an executor's lock back after its end and removes its file.
+    pub(crate) fn remove(&self, executor: &ExecutorId) {
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(executor);
+        // A file that stays is garbage, not a danger: no id is used twice.
+        let _ = fs::remove_file(self.path(executor));
+    }
+
+    /// Removes the file of an executor that was declared dead, if its process is gone. One that is
+    /// only slow keeps its lock until it hears of its end.
+    pub(crate) fn remove_if_gone(&self, executor: &ExecutorId) {
+        if self.is_gone(executor) {
+            let _ = fs::remove_file(self.path(executor));
+        }
+    }
+
+    fn path(&self, executor: &ExecutorId) -> PathBuf {
+        self.directory.join(executor.as_str())
+    }
+}

@@ -1,0 +1,126 @@
+//! From rows to values and back.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, params};
+use stepwell_core::{
+    ExecutorId, Outcome, Payload, Place, Record, RecordKind, State, WorkflowId, WorkflowKey,
+    store::Workflow,
+};
+
+use crate::error::corrupt;
+
+/// What [`workflow`] reads, from `workflows as w`.
+pub(crate) const WORKFLOW_COLUMNS: &str = "
+    w.workflow_key, w.workflow_id, w.name, w.state, w.reason,
+    coalesce(w.executor_id, w.previous_executor_id), w.queue_name,
+    (select p.workflow_id from workflows as p where p.workflow_key = w.parent_key),
+    w.origin, w.recoveries, w.created_at, w.started_at, w.ended_at, w.deadline_at, w.wake_at";
+
+/// What [`record`] reads, from `records`.
+pub(crate) const RECORD_COLUMNS: &str =
+    "place, kind, name, failed, payload, attempts, started_at, recorded_at";
+
+/// Reads [`WORKFLOW_COLUMNS`], without the attributes.
+pub(crate) fn workflow(row: &Row<'_>) -> rusqlite::Result<Workflow> {
+    Ok(Workflow {
+        key: WorkflowKey(row.get(0)?),
+        id: workflow_id(row.get(1)?)?,
+        name: row.get(2)?,
+        state: state(row.get_ref(3)?.as_str()?)?,
+        reason: row.get(4)?,
+        executor: row
+            .get::<_, Option<String>>(5)?
+            .map(ExecutorId::from_stored),
+        queue: row.get(6)?,
+        parent: row
+            .get::<_, Option<String>>(7)?
+            .map(workflow_id)
+            .transpose()?,
+        origin: row.get(8)?,
+        recoveries: row.get(9)?,
+        created_at: instant(row.get(10)?)?,
+        started_at: row.get::<_, Option<i64>>(11)?.map(instant).transpose()?,
+        ended_at: row.get::<_, Option<i64>>(12)?.map(instant).transpose()?,
+        deadline_at: row.get::<_, Option<i64>>(13)?.map(instant).transpose()?,
+        wake_at: row.get::<_, Option<i64>>(14)?.map(instant).transpose()?,
+        attributes: Vec::new(),
+    })
+}
+
+/// Reads a workflow's attributes, by name.
+pub(crate) fn attributes(
+    db: &Connection,
+    key: WorkflowKey,
+) -> rusqlite::Result<Vec<(String, String)>> {
+    const ATTRIBUTES: &str = "
+        select name, value
+        from attributes
+        where workflow_key = ?1
+        order by name";
+    let mut statement = db.prepare_cached(ATTRIBUTES)?;
+    let rows = statement.query_map(params![key.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// Reads [`RECORD_COLUMNS`].
+pub(crate) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let place: String = row.get(0)?;
+    let kind = row.get_ref(1)?.as_str()?;
+    Ok(Record {
+        place: Place::parse(&place).ok_or_else(|| corrupt("place", &place))?,
+        kind: RecordKind::parse(kind).ok_or_else(|| corrupt("kind of a record", kind))?,
+        name: row.get(2)?,
+        outcome: outcome(row.get(3)?, row.get(4)?),
+        attempts: row.get(5)?,
+        started_at: instant(row.get(6)?)?,
+        recorded_at: instant(row.get(7)?)?,
+    })
+}
+
+/// An outcome from its two columns.
+pub(crate) fn outcome(failed: bool, payload: String) -> Outcome {
+    let payload = Payload::from_stored(payload);
+    if failed {
+        Outcome::Err(payload)
+    } else {
+        Outcome::Ok(payload)
+    }
+}
+
+/// An id as it was stored.
+pub(crate) fn workflow_id(id: String) -> rusqlite::Result<WorkflowId> {
+    WorkflowId::new(id).map_err(|error| corrupt("workflow id", &error.to_string()))
+}
+
+/// A state as it was stored.
+pub(crate) fn state(name: &str) -> rusqlite::Result<State> {
+    State::parse(name).ok_or_else(|| corrupt("state", name))
+}
+
+/// An instant as it was stored.
+pub(crate) fn instant(microseconds: i64) -> rusqlite::Result<Timestamp> {
+    Timestamp::from_microsecond(microseconds)
+        .map_err(|_| corrupt("instant", &microseconds.to_string()))
+}
+
+/// How an instant is stored.
+pub(crate) fn micros(instant: Timestamp) -> i64 {
+    instant.as_microsecond()
+}
+
+/// The instant after a while; the end of time where there is none.
+pub(crate) fn after(instant: Timestamp, by: Duration) -> Timestamp {
+    instant.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// The instant before a while.
+pub(crate) fn before(instant: Timestamp, by: Duration) -> Timestamp {
+    instant.saturating_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+/// How a duration is stored in an `_ms` column.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,106 @@
+//! Migrations: numbered, frozen files, applied under the file's write lock.
+
+use rusqlite::{Connection, Transaction};
+
+use crate::{connection, error::Failure};
+
+/// Marks a file as ours: `stwl`, in the place that SQLite keeps for it.
+const APPLICATION_ID: i64 = 0x7374_776c;
+
+/// Binaries of another major version cannot use the file.
+const MAJOR: i64 = 1;
+
+/// `user_version` is the major version times this, and the number of the last migration.
+const MAJOR_UNIT: i64 = 10_000;
+
+/// The migrations of this major version: the first is number 1. Append only.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+
+/// Why a file was not migrated.
+#[derive(Debug)]
+pub(crate) enum NotMigrated {
+    /// SQLite said no.
+    Failed(rusqlite::Error),
+    /// The file is none of ours, or too new. Says what to do.
+    Unusable(String),
+}
+
+impl From<rusqlite::Error> for NotMigrated {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Refuses a file that is none of ours, before anything about it is changed.
+pub(crate) fn check(db: &mut Connection) -> Result<(), NotMigrated> {
+    let transaction = db.transaction()?;
+    match refuse(&transaction)? {
+        None => Ok(()),
+        Some(reason) => Err(NotMigrated::Unusable(reason)),
+    }
+}
+
+/// Brings the file to the newest schema.
+///
+/// Two processes may do it at once: the second one waits for the lock, and finds it done.
+pub(crate) fn migrate(db: &mut Connection) -> Result<(), NotMigrated> {
+    let mut refused = None;
+    let migrated = connection::transaction(db, |transaction| {
+        refused = refuse(transaction)?;
+        if refused.is_none() {
+            apply(transaction)?;
+        }
+        Ok(())
+    });
+    match (migrated, refused) {
+        (Ok(()), None) => Ok(()),
+        (Ok(()), Some(reason)) => Err(NotMigrated::Unusable(reason)),
+        (Err(Failure::Sqlite(error)), _) => Err(NotMigrated::Failed(error)),
+        (Err(other), _) => Err(NotMigrated::Unusable(format!("{other:?}"))),
+    }
+}
+
+/// Why the file is not to be touched, if there is a reason.
+fn refuse(db: &Transaction<'_>) -> rusqlite::Result<Option<String>> {
+    let application = number(db, "application_id")?;
+    let version = number(db, "user_version")?;
+    let major = version / MAJOR_UNIT;
+    if application != APPLICATION_ID {
+        let table: Option<String> =
+            db.query_row("select min(name) from sqlite_schema", [], |row| row.get(0))?;
+        return Ok(match table {
+            None if version == 0 => None,
+            Some(table) => Some(format!(
+                "it is a database of another application (it holds `{table}`); give Stepwell a \
+                 file of its own"
+            )),
+            None => {
+                Some("it is marked by another application; give Stepwell a file of its own".into())
+            }
+        });
+    }
+    Ok((major > MAJOR).then(|| {
+        format!(
+            "its schema is of version {major} and this program knows version {MAJOR}; update \
+             Stepwell in this program, or go back to the file from before the update"
+        )
+    }))
+}
+
+/// Applies what is missing. A newer binary of the same major version may have applied more.
+fn apply(db: &Transaction<'_>) -> rusqlite::Result<()> {
+    let applied = number(db, "user_version")? % MAJOR_UNIT;
+    let missing = (1i64..)
+        .zip(MIGRATIONS)
+        .filter(|(number, _)| *number > applied);
+    for (number, migration) in missing {
+        db.execute_batch(migration)?;
+        db.pragma_update(None, "user_version", MAJOR * MAJOR_UNIT + number)?;
+        db.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    Ok(())
+}
+
+fn number(db: &Connection, pragma: &str) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, pragma, |row| row.get(0))
+}

@@ -1,0 +1,183 @@
+//! The store: what the engine calls, and how it comes to a connection.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use stepwell_core::{
+    clock::{Clock, SystemClock},
+    store::{
+        Applied, Batch, Store, StoreDriver, StoreError, StoreErrorKind, StoreFuture, StoreUrl,
+    },
+};
+
+use crate::{change, connection, error::Failure, locks::Locks, open, url::Address, worker::Worker};
+
+inventory::submit! {
+    StoreDriver {
+        schemes: &["sqlite"],
+        open: |url: &StoreUrl, clock| Box::pin(async move {
+            let store = SqliteStore::open_with_clock(url.expose(), clock).await?;
+            Ok(Arc::new(store) as Arc<dyn Store>)
+        }),
+    }
+}
+
+/// Keeps workflows in one SQLite file, or in memory.
+///
+/// One thread writes, two read; nothing waits for the disk in a task of the application. In memory
+/// (`sqlite::memory:`) everything runs in the calling task. Dropping the store waits for what was
+/// handed in.
+///
+/// Several processes on one machine may open the same file.
+///
+/// # Example
+/// ```
+/// use stepwell_core::store::{Filter, WorkflowStore};
+/// use stepwell_sqlite::SqliteStore;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let store = SqliteStore::open("sqlite::memory:").await?;
+/// assert!(store.list(Filter::default()).await?.is_empty());
+/// # Ok::<(), stepwell_core::store::StoreError>(())
+/// # }).unwrap();
+/// ```
+pub struct SqliteStore {
+    // Before the locks: a lock is free only after the last batch.
+    worker: Worker,
+    locks: Option<Arc<Locks>>,
+    clock: Arc<dyn Clock>,
+    shown: String,
+    data_version: AtomicI64,
+}
+
+impl SqliteStore {
+    /// Opens the database at `sqlite:path`, `sqlite://path`, `sqlite:///absolute/path` or
+    /// `sqlite::memory:`, on the machine's clock. A missing file is made; the schema is migrated.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Unusable`] if the address names no database that can be used, with what
+    /// to do; [`StoreErrorKind::ReadOnly`] if it cannot be written; [`StoreErrorKind::Unavailable`]
+    /// if another process keeps it locked.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with_clock(url, Arc::new(SystemClock)).await
+    }
+
+    /// Opens a database on a clock of the caller's. For tests.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub async fn open_with_clock(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let address = Address::parse(url)?;
+        let shown = address.describe();
+        let (worker, locks) = match address {
+            Address::Memory => (open::memory()?, None),
+            Address::File(path) => {
+                let opened = tokio::task::spawn_blocking(move || open::file(&path)).await;
+                let (worker, real) = opened.map_err(|error| {
+                    StoreError::new(
+                        StoreErrorKind::Backend,
+                        format!("opening the database `{shown}` was broken off"),
+                    )
+                    .with_source(error)
+                })??;
+                (worker, Some(Arc::new(Locks::beside(&real))))
+            }
+        };
+        let store = Self {
+            worker,
+            locks,
+            clock,
+            shown,
+            data_version: AtomicI64::new(0),
+        };
+        let version = store
+            .write("look at the database", |db| read_data_version(db))
+            .await?;
+        store.data_version.store(version, Ordering::Relaxed);
+        Ok(store)
+    }
+
+    /// Runs a job that writes. `operation` completes the sentence "could not …".
+    pub(crate) fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        job: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        Box::pin(async move {
+            let done = self.worker.write(job).await;
+            done.map_err(|failure| failure.explain(operation, &self.shown))
+        })
+    }
+
+    /// Runs a job that only reads.
+    pub(crate) fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        job: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        Box::pin(async move {
+            let read = self.worker.read(job).await;
+            read.map_err(|failure| failure.explain(operation, &self.shown))
+        })
+    }
+
+    /// The locks beside the file; none in memory.
+    pub(crate) fn locks(&self) -> Option<Arc<Locks>> {
+        self.locks.clone()
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, Vec<Applied>> {
+        // Sampled here, not in the thread: a job has one instant, and it is the caller's.
+        let now = self.now();
+        self.write("commit a batch", move |db| {
+            connection::transaction(db, |db| change::apply(db, batch, now))
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn changed_elsewhere(&self) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            if matches!(self.worker, Worker::Inline(_)) {
+                return Ok(false);
+            }
+            // On the writer's connection the number counts what other connections have committed,
+            // and in this process no other connection does.
+            let now = self
+                .write("look for changes", |db| read_data_version(db))
+                .await?;
+            Ok(self.data_version.swap(now, Ordering::Relaxed) != now)
+        })
+    }
+
+    fn describe(&self) -> String {
+        self.shown.clone()
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("database", &self.shown)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_data_version(db: &Connection) -> Result<i64, Failure> {
+    Ok(db.pragma_query_value(None, "data_version", |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests;

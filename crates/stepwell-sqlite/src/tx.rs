@@ -1,0 +1,182 @@
+//! A transaction in the user's own SQLite database.
+
+mod executor;
+mod hooks;
+mod witness;
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use stepwell_core::{BoxFuture, Committed, Operation, Payload, Tx, TxError, Witness};
+
+/// A transaction in the user's SQLite database, through sqlx.
+///
+/// `&mut tx` is an sqlx [`Executor`](sqlx::Executor), and `&mut *tx` the connection itself. The
+/// transaction holds the database's write lock from its begin (`begin immediate`); Stepwell commits
+/// it together with its witness when the code returns `Ok`, and undoes it otherwise. The code cannot
+/// end it itself: a `commit` inside fails and undoes everything, because committing without the
+/// witness would do the same changes again after a crash. For that, the transaction uses the
+/// connection's commit and rollback hooks.
+pub struct SqliteTx {
+    // Always there, until it goes home.
+    transaction: Option<Transaction<'static, Sqlite>>,
+    home: SqliteHome,
+}
+
+/// Where a [`SqliteTx`] comes to rest when the user's code is done with it.
+#[derive(Clone)]
+pub struct SqliteHome(Arc<Shared>);
+
+/// What the transaction, its home and the connection's hooks know.
+#[derive(Default)]
+struct Shared {
+    rested: Mutex<Option<Transaction<'static, Sqlite>>>,
+    /// A statement failed because another connection has the lock.
+    conflict: AtomicBool,
+    /// Stepwell itself ends the transaction now: the hooks let it.
+    ending: AtomicBool,
+    /// The user's code has ended the transaction, or tried to.
+    ended_by_hand: AtomicBool,
+}
+
+impl SqliteHome {
+    fn rest(&self, transaction: Option<Transaction<'static, Sqlite>>) {
+        *self.0.rested.lock().unwrap_or_else(PoisonError::into_inner) = transaction;
+    }
+
+    fn take(&self) -> Option<Transaction<'static, Sqlite>> {
+        self.0
+            .rested
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    fn ended_by_hand(&self) -> bool {
+        self.0.ended_by_hand.load(Ordering::Acquire)
+    }
+
+    /// Remembers what an error says about the transaction.
+    fn note(&self, error: &sqlx::Error) {
+        if is_conflict(error) {
+            self.0.conflict.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// Whether a statement failed because another connection has the lock: `SQLITE_BUSY` (5) or
+/// `SQLITE_LOCKED` (6), the last byte of their extended codes.
+fn is_conflict(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+}
+
+/// SQLite's extended code of an error.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
+impl Tx for SqliteTx {
+    type Source = SqlitePool;
+    type Home = SqliteHome;
+
+    fn begin(source: &SqlitePool) -> BoxFuture<'_, Result<(Self, SqliteHome), TxError>> {
+        Box::pin(async move {
+            let begun = source.begin_with("begin immediate").await;
+            let mut transaction = begun.map_err(|error| failed("begin a transaction", error))?;
+            let home = SqliteHome(Arc::default());
+            hooks::set(&mut transaction, &home.0).await?;
+            let tx = Self {
+                transaction: Some(transaction),
+                home: home.clone(),
+            };
+            Ok((tx, home))
+        })
+    }
+
+    fn witnessed<'a>(
+        source: &'a SqlitePool,
+        operation: &'a Operation,
+    ) -> BoxFuture<'a, Result<Option<Payload>, TxError>> {
+        Box::pin(witness::find_or_make_table(source, operation))
+    }
+
+    fn commit(
+        home: SqliteHome,
+        witness: Witness,
+    ) -> BoxFuture<'static, Result<Committed, TxError>> {
+        Box::pin(async move {
+            let transaction = home.take().ok_or_else(|| {
+                TxError::misuse(
+                    "the transaction is still in use after its code has returned; await \
+                     everything that uses it, and move it nowhere else",
+                )
+            })?;
+            witness::commit(transaction, &home, &witness).await
+        })
+    }
+
+    fn rollback(home: SqliteHome) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if let Some(transaction) = home.take() {
+                hooks::rollback(&home, transaction).await;
+            }
+        })
+    }
+
+    fn conflict(home: &SqliteHome) -> bool {
+        home.0.conflict.load(Ordering::Acquire)
+    }
+}
+
+fn failed(operation: &str, error: sqlx::Error) -> TxError {
+    TxError::new(format!(
+        "could not {operation} in the user's SQLite database"
+    ))
+    .with_source(error)
+}
+
+impl Drop for SqliteTx {
+    fn drop(&mut self) {
+        self.home.rest(self.transaction.take());
+    }
+}
+
+impl Deref for SqliteTx {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        self.transaction
+            .as_ref()
+            .expect("a transaction goes home only when it is dropped")
+    }
+}
+
+impl DerefMut for SqliteTx {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        self.transaction
+            .as_mut()
+            .expect("a transaction goes home only when it is dropped")
+    }
+}
+
+impl fmt::Debug for SqliteTx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteTx").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SqliteHome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteHome")
+            .field("conflict", &self.0.conflict)
+            .field("ended_by_hand", &self.0.ended_by_hand)
+            .finish_non_exhaustive()
+    }
+}

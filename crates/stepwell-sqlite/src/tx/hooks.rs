@@ -1,0 +1,69 @@
+//! Nobody but Stepwell commits the transaction.
+
+use std::sync::{
+    Arc, Weak,
+    atomic::Ordering::{Acquire, Release},
+};
+
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+use stepwell_core::TxError;
+
+use super::{Shared, SqliteHome, failed};
+
+/// Watches how the transaction of a connection ends.
+///
+/// SQLite asks the commit hook before it commits anything, and undoes the transaction when the hook
+/// says no. So a `commit` by hand, by whatever way, leaves nothing behind; and so does every
+/// statement after a `rollback` by hand, each of which would commit by itself.
+///
+/// The hooks stay on the connection when it goes back to its pool, and mean nothing there: they
+/// know their transaction weakly, and it is gone by then.
+pub(super) async fn set(
+    connection: &mut SqliteConnection,
+    shared: &Arc<Shared>,
+) -> Result<(), TxError> {
+    let mut handle = connection
+        .lock_handle()
+        .await
+        .map_err(|error| failed("begin a transaction", error))?;
+    let committing = Arc::downgrade(shared);
+    handle.set_commit_hook(move || is_ours(&committing));
+    let undoing = Arc::downgrade(shared);
+    handle.set_rollback_hook(move || {
+        is_ours(&undoing);
+    });
+    Ok(())
+}
+
+/// Commits by our own hand.
+pub(super) async fn commit(
+    home: &SqliteHome,
+    transaction: Transaction<'static, Sqlite>,
+) -> Result<(), sqlx::Error> {
+    home.0.ending.store(true, Release);
+    transaction.commit().await
+}
+
+/// Undoes by our own hand.
+pub(super) async fn rollback(home: &SqliteHome, mut transaction: Transaction<'static, Sqlite>) {
+    home.0.ending.store(true, Release);
+    if home.ended_by_hand() {
+        // sqlx has not seen that the transaction is over. Without one to undo its rollback would
+        // fail, and the connection be of no use to its pool any more.
+        let _ = sqlx::query("begin").execute(&mut *transaction).await;
+    }
+    // What cannot be undone by a statement is undone when the connection closes.
+    let _ = transaction.rollback().await;
+}
+
+/// Whether Stepwell ends the transaction; otherwise notes that the user's code does.
+fn is_ours(shared: &Weak<Shared>) -> bool {
+    let Some(shared) = shared.upgrade() else {
+        return true;
+    };
+    let ours = shared.ending.load(Acquire);
+    if !ours {
+        shared.ended_by_hand.store(true, Release);
+    }
+    ours
+}

@@ -1,0 +1,163 @@
+//! Reads of workflows and their histories.
+
+mod list;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use stepwell_core::{
+    ExecutorId, Outcome, Place, Record, Takeover, WorkflowId, WorkflowKey,
+    store::{Filter, StoreFuture, Workflow, WorkflowStore},
+};
+
+use crate::{
+    connection::snapshot,
+    error::Failure,
+    rows::{self, RECORD_COLUMNS, WORKFLOW_COLUMNS, instant},
+    store::SqliteStore,
+};
+
+/// How many workflows a list of children shows at most.
+const CHILDREN_MAX: u32 = 10_000;
+
+const RESULT: &str = "
+    select failed, payload
+    from records
+    where workflow_key = ?1
+      and place = '~'";
+
+/// The take-overs of a workflow, oldest first.
+pub(crate) const TAKEOVERS: &str = "
+    select w.workflow_id, t.lost_at, t.taken_at, t.from_executor_id, t.to_executor_id, t.replayed,
+        t.why
+    from takeovers as t
+    join workflows as w on w.workflow_key = t.workflow_key
+    where t.workflow_key = ?1
+    order by t.takeover_number";
+
+/// A page of a history. The key is the table's, so that a page is read in one go.
+pub(crate) fn history_sql(after: Option<&Place>) -> String {
+    // No text is less than the input's place: `''` needs another operator.
+    let operator = if after.is_some() { ">" } else { ">=" };
+    format!(
+        "select {RECORD_COLUMNS}
+        from records
+        where workflow_key = ?1
+          and place {operator} ?2
+        order by place
+        limit ?3"
+    )
+}
+
+/// A workflow by its id.
+pub(crate) fn find_sql() -> String {
+    format!("select {WORKFLOW_COLUMNS} from workflows as w where w.workflow_id = ?1")
+}
+
+/// The children of a workflow, oldest first.
+pub(crate) fn children_sql() -> String {
+    format!(
+        "select {WORKFLOW_COLUMNS}
+        from workflows as w
+        where w.parent_key = ?1
+        order by w.workflow_key
+        limit ?2"
+    )
+}
+
+#[cfg(test)]
+pub(crate) fn list_sql(filter: &Filter) -> String {
+    list::query(filter).sql
+}
+
+impl WorkflowStore for SqliteStore {
+    fn find(&self, id: &WorkflowId) -> StoreFuture<'_, Option<Workflow>> {
+        let id = id.clone();
+        self.read("find a workflow", move |db| {
+            snapshot(db, |db| {
+                Ok(workflows(db, &find_sql(), params![id.as_str()])?.pop())
+            })
+        })
+    }
+
+    fn result(&self, key: WorkflowKey) -> StoreFuture<'_, Option<(Workflow, Option<Outcome>)>> {
+        let by_key =
+            format!("select {WORKFLOW_COLUMNS} from workflows as w where w.workflow_key = ?1");
+        self.read("read a result", move |db| {
+            snapshot(db, |db| {
+                let Some(workflow) = workflows(db, &by_key, params![key.0])?.pop() else {
+                    return Ok(None);
+                };
+                let mut statement = db.prepare_cached(RESULT)?;
+                let outcome = statement
+                    .query_row(params![key.0], |row| {
+                        Ok(rows::outcome(row.get(0)?, row.get(1)?))
+                    })
+                    .optional()?;
+                Ok(Some((workflow, outcome)))
+            })
+        })
+    }
+
+    fn history(
+        &self,
+        key: WorkflowKey,
+        after: Option<Place>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<Record>> {
+        self.read("read a history", move |db| {
+            let mut statement = db.prepare_cached(&history_sql(after.as_ref()))?;
+            let after = after.map(|place| place.encode()).unwrap_or_default();
+            let records = statement.query_map(params![key.0, after, limit], rows::record)?;
+            Ok(records.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    fn list(&self, filter: Filter) -> StoreFuture<'_, Vec<Workflow>> {
+        self.read("list workflows", move |db| {
+            let query = list::query(&filter);
+            snapshot(db, |db| {
+                workflows(db, &query.sql, rusqlite::params_from_iter(&query.values))
+            })
+        })
+    }
+
+    fn takeovers(&self, key: WorkflowKey) -> StoreFuture<'_, Vec<Takeover>> {
+        self.read("read take-overs", move |db| {
+            let mut statement = db.prepare_cached(TAKEOVERS)?;
+            let takeovers = statement.query_map(params![key.0], takeover)?;
+            Ok(takeovers.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    fn children(&self, key: WorkflowKey) -> StoreFuture<'_, Vec<Workflow>> {
+        self.read("list children", move |db| {
+            snapshot(db, |db| {
+                workflows(db, &children_sql(), params![key.0, CHILDREN_MAX])
+            })
+        })
+    }
+}
+
+/// Reads workflows with their attributes.
+fn workflows(db: &Connection, sql: &str, params: impl Params) -> Result<Vec<Workflow>, Failure> {
+    let mut statement = db.prepare_cached(sql)?;
+    let found = statement.query_map(params, rows::workflow)?;
+    let mut found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    for workflow in &mut found {
+        workflow.attributes = rows::attributes(db, workflow.key)?;
+    }
+    Ok(found)
+}
+
+fn takeover(row: &Row<'_>) -> rusqlite::Result<Takeover> {
+    let at = |column| -> rusqlite::Result<Timestamp> { instant(row.get(column)?) };
+    Ok(Takeover {
+        workflow: rows::workflow_id(row.get(0)?)?,
+        lost_at: at(1)?,
+        at: at(2)?,
+        from: ExecutorId::from_stored(row.get(3)?),
+        to: ExecutorId::from_stored(row.get(4)?),
+        replayed: row.get(5)?,
+        why: row.get(6)?,
+    })
+}

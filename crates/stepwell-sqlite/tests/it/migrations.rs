@@ -1,0 +1,94 @@
+//! From an empty file to the newest schema, once.
+
+use std::{path::Path, sync::Arc};
+
+use stepwell_core::store::{Filter, StoreErrorKind, WorkflowStore};
+use stepwell_sqlite::SqliteStore;
+use tokio::{runtime::Builder, sync::Barrier};
+
+async fn open(path: &Path) -> SqliteStore {
+    SqliteStore::open(&format!("sqlite:{}", path.display()))
+        .await
+        .unwrap()
+}
+
+fn pragma<T: rusqlite::types::FromSql>(path: &Path, name: &str) -> T {
+    let db = rusqlite::Connection::open(path).unwrap();
+    db.pragma_query_value(None, name, |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn a_migrated_file_is_migrated_again_without_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shop.db");
+    drop(open(&path).await);
+    let before: i64 = pragma(&path, "schema_version");
+    drop(open(&path).await);
+    assert_eq!(pragma::<i64>(&path, "schema_version"), before);
+    assert_eq!(pragma::<i64>(&path, "user_version"), 10_001);
+}
+
+/// Two binaries that start at once on an empty file: the loser waits and goes on.
+#[test]
+fn many_processes_make_the_same_file_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = Arc::new(directory.path().join("shop.db"));
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let together = Arc::new(Barrier::new(8));
+        let starts = (0..8).map(|_| {
+            let (path, together) = (Arc::clone(&path), Arc::clone(&together));
+            tokio::spawn(async move {
+                together.wait().await;
+                let store = open(&path).await;
+                assert!(store.list(Filter::default()).await.unwrap().is_empty());
+            })
+        });
+        for start in starts.collect::<Vec<_>>() {
+            start.await.unwrap();
+        }
+    });
+    assert_eq!(pragma::<i64>(&path, "user_version"), 10_001);
+}
+
+#[tokio::test]
+async fn a_newer_major_schema_is_refused_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shop.db");
+    drop(open(&path).await);
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.pragma_update(None, "user_version", 20_003).unwrap();
+    drop(db);
+    let url = format!("sqlite:{}", path.display());
+    let error = SqliteStore::open(&url).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unusable);
+    for says in ["of version 2", "knows version 1", "update Stepwell"] {
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+/// A newer binary of the same major version adds; this one can go on beside it.
+#[tokio::test]
+async fn a_newer_minor_schema_is_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shop.db");
+    drop(open(&path).await);
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.pragma_update(None, "user_version", 10_009).unwrap();
+    drop(db);
+    drop(open(&path).await);
+    assert_eq!(pragma::<i64>(&path, "user_version"), 10_009);
+}
+
+#[tokio::test]
+async fn the_log_outlives_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shop.db");
+    drop(open(&path).await);
+    assert_eq!(pragma::<String>(&path, "journal_mode"), "wal");
+    assert_eq!(pragma::<i64>(&path, "application_id"), 0x7374_776c);
+}
