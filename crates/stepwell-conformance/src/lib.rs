@@ -1,1 +1,52 @@
-//! stepwell-conformance
+//! One suite of named test cases for every store of Stepwell.
+//!
+//! The contract is the documentation of [`stepwell_core::store`]; every case here is one behaviour
+//! that it promises, written as a sentence. A store says how it is had by a [`Backend`] and runs
+//! all of them with one line:
+//!
+//! ```ignore
+//! // crates/stepwell-sqlite/tests/it/main.rs
+//! stepwell_conformance::conformance!(crate::backend::SqliteFile::new());
+//! ```
+//!
+//! # Layout
+//! - [`Backend`]: how a store is had, and where it may differ.
+//! - [`conformance!`]: a `#[tokio::test]` for each case; the list of cases is in `cases.rs`.
+//! - A module for each concern; [`starts`] is a good one to begin with.
+//! - `fixture.rs`: what the cases are built on.
+
+mod backend;
+mod cases;
+mod fixture;
+mod run;
+
+pub mod attributes;
+pub mod batches;
+pub mod bounds;
+pub mod cancel;
+pub mod children;
+pub mod claims;
+pub mod deadlines;
+pub mod delays;
+pub mod events;
+pub mod finish;
+pub mod fork;
+pub mod history;
+pub mod interrupts;
+pub mod leases;
+pub mod lists;
+pub mod messages;
+pub mod processes;
+pub mod progress;
+pub mod queues;
+pub mod recovery;
+pub mod repeat;
+pub mod resume;
+pub mod starts;
+pub mod streams;
+pub mod stuck;
+pub mod takeovers;
+
+pub use backend::Backend;
+#[doc(hidden)]
+pub use run::run;

@@ -1,0 +1,280 @@
+//! Messages: written once, read in order, consumed once.
+
+use futures_util::future::join_all;
+use serde_json::json;
+use stepwell_core::store::{
+    Applied, Change, Effect, EffectOutcome, NewMessage, Progress, Progressed, Sent,
+};
+
+use crate::{
+    Backend,
+    fixture::{Case, keyed, message, payload, step},
+};
+
+fn on(topic: &str, message: NewMessage) -> NewMessage {
+    NewMessage {
+        topic: topic.to_owned(),
+        ..message
+    }
+}
+
+/// A message waits in the inbox, for the receiver that the answer names.
+pub async fn a_message_waits_in_the_inbox(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let to = case.enqueue("order-1").await;
+
+    let sent = case.send(message("order-1", json!({"paid": 3}))).await;
+    assert_eq!(sent, Sent::New { to });
+    assert_eq!(case.inbox(to, "").await, [json!({"paid": 3})]);
+}
+
+/// "In the order of sending."
+pub async fn messages_are_read_in_the_order_of_sending(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let to = case.enqueue("order-1").await;
+    for number in 0..3 {
+        case.send(message("order-1", json!(number))).await;
+    }
+    let both = [3, 4].map(|number| Change::Send(message("order-1", json!(number))));
+    case.commit(both.to_vec()).await;
+
+    assert_eq!(case.inbox(to, "").await, [0, 1, 2, 3, 4].map(|n| json!(n)));
+}
+
+/// An inbox has a compartment for each topic; no topic is one of them.
+pub async fn topics_are_apart(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let to = case.enqueue("order-1").await;
+    case.send(on("paid", message("order-1", json!(1)))).await;
+    case.send(message("order-1", json!(2))).await;
+
+    assert_eq!(case.inbox(to, "paid").await, [json!(1)]);
+    assert_eq!(case.inbox(to, "").await, [json!(2)]);
+    assert!(case.inbox(to, "PAID").await.is_empty());
+}
+
+/// A message is for its receiver alone.
+pub async fn inboxes_are_apart(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    case.enqueue("order-1").await;
+    let other = case.enqueue("order-2").await;
+    case.send(message("order-1", json!(1))).await;
+
+    assert!(case.inbox(other, "").await.is_empty());
+}
+
+/// "The oldest messages …, up to `limit`."
+pub async fn an_inbox_is_read_from_its_oldest_message(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let to = case.enqueue("order-1").await;
+    for number in 0..5 {
+        case.send(message("order-1", json!(number))).await;
+    }
+
+    let read = case
+        .store
+        .inbox(to, "", 2)
+        .await
+        .expect("an inbox can be read");
+    assert_eq!(read.len(), 2);
+    assert_eq!(
+        (&read[0].payload, &read[1].payload),
+        (&payload(json!(0)), &payload(json!(1)))
+    );
+}
+
+/// [`Sent::Duplicate`]: sent once for each key and receiver.
+pub async fn a_message_with_a_key_is_sent_once(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let to = case.enqueue("order-1").await;
+
+    assert_eq!(
+        case.send(keyed("order-1", "k", json!(1))).await,
+        Sent::New { to }
+    );
+    assert_eq!(
+        case.send(keyed("order-1", "k", json!(2))).await,
+        Sent::Duplicate
+    );
+    let other_topic = on("paid", keyed("order-1", "k", json!(3)));
+    assert_eq!(case.send(other_topic).await, Sent::Duplicate);
+    assert_eq!(case.inbox(to, "").await, [json!(1)]);
+}
+
+/// The key of one receiver is free for another.
+pub async fn a_key_counts_for_its_receiver(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let (one, other) = (case.enqueue("order-1").await, case.enqueue("order-2").await);
+
+    let first = case.send(keyed("order-1", "k", json!(1))).await;
+    let second = case.send(keyed("order-2", "k", json!(1))).await;
+    assert_eq!(
+        (first, second),
+        (Sent::New { to: one }, Sent::New { to: other })
+    );
+}
+
+/// Without a key every send is a message.
+pub async fn messages_without_a_key_are_all_sent(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let to = case.enqueue("order-1").await;
+    case.send(message("order-1", json!(1))).await;
+    case.send(message("order-1", json!(1))).await;
+
+    assert_eq!(case.inbox(to, "").await.len(), 2);
+}
+
+/// Two senders that do not know of each other: one message.
+pub async fn a_key_is_sent_once_by_two_senders(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let (sender, to) = (worker.start("sender").await, case.enqueue("order-1").await);
+    case.send(keyed("order-1", "k", json!("from outside")))
+        .await;
+
+    let send = Effect::Send(keyed("order-1", "k", json!("from a workflow")));
+    let progressed = worker.effects(sender, 0, vec![send]).await;
+    let duplicate = EffectOutcome::Sent(Sent::Duplicate);
+    assert_eq!(progressed, Progressed::Recorded(vec![duplicate]));
+    assert_eq!(case.inbox(to, "").await, [json!("from outside")]);
+}
+
+/// Many senders at the same time: one message.
+pub async fn a_key_is_sent_once_by_many_senders_at_once(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let to = case.enqueue("order-1").await;
+
+    let sends = (0..16).map(|number| case.send(keyed("order-1", "k", json!(number))));
+    let sent = join_all(sends).await;
+    let new = sent.iter().filter(|it| **it == Sent::New { to }).count();
+    assert_eq!(new, 1, "{sent:?}");
+    assert_eq!(case.inbox(to, "").await.len(), 1);
+}
+
+/// [`Sent::NoSuchWorkflow`], and nothing waits for one that comes later.
+pub async fn a_message_to_nobody_is_not_kept(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+
+    let sent = case.send(keyed("order-1", "k", json!(1))).await;
+    assert_eq!(sent, Sent::NoSuchWorkflow);
+    let to = case.enqueue("order-1").await;
+    assert!(case.inbox(to, "").await.is_empty());
+    assert_eq!(
+        case.send(keyed("order-1", "k", json!(1))).await,
+        Sent::New { to }
+    );
+}
+
+/// A workflow whose message has no receiver learns it, and its record is made.
+pub async fn a_workflow_learns_that_its_message_has_no_receiver(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let key = worker.start("order-1").await;
+    let send = Effect::Send(keyed("order-9", "order-1:0", json!(1)));
+
+    let progressed = worker.effects(key, 0, vec![send]).await;
+    let outcome = EffectOutcome::Sent(Sent::NoSuchWorkflow);
+    assert_eq!(progressed, Progressed::Recorded(vec![outcome]));
+    assert_eq!(case.places(key).await, ["", "0"]);
+}
+
+/// What has ended still has an inbox: it may be resumed.
+pub async fn a_message_to_a_workflow_at_rest_is_kept(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let to = case.enqueue("order-1").await;
+    case.cancel("order-1").await;
+
+    assert_eq!(
+        case.send(message("order-1", json!(1))).await,
+        Sent::New { to }
+    );
+    assert_eq!(case.inbox(to, "").await, [json!(1)]);
+}
+
+/// A message that was received is no longer in the inbox; the next one is.
+pub async fn a_received_message_leaves_the_inbox(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let key = worker.start("order-1").await;
+    case.send(message("order-1", json!(1))).await;
+    case.send(message("order-1", json!(2))).await;
+
+    let first = case.first_message(key).await;
+    let progressed = worker.receive(key, 0, first).await;
+    assert_eq!(progressed, Progressed::Recorded(vec![EffectOutcome::Done]));
+    assert_eq!(case.inbox(key, "").await, [json!(2)]);
+}
+
+/// Consumed once: the second operation that wants the message gets nothing and leaves no record.
+pub async fn a_message_is_received_once(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let key = worker.start("order-1").await;
+    case.send(message("order-1", json!(1))).await;
+    let message = case.first_message(key).await;
+    let receive = |number| {
+        let records = vec![step(number, "recv", json!(1))];
+        let effects = vec![Effect::Receive { message }];
+        Change::Progress(Progress {
+            key,
+            records,
+            effects,
+        })
+    };
+
+    let applied = worker.commit(vec![receive(0), receive(1)]).await;
+    assert!(
+        matches!(applied[0], Applied::Progress(Progressed::Recorded(_))),
+        "{applied:?}"
+    );
+    assert!(
+        matches!(applied[1], Applied::Progress(Progressed::Conflict { .. })),
+        "{applied:?}"
+    );
+    assert_eq!(case.places(key).await, ["", "0"]);
+}
+
+/// A message is taken "out of the workflow's own inbox" only.
+pub async fn a_message_to_another_workflow_cannot_be_received(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let (thief, to) = (worker.start("thief").await, worker.start("order-1").await);
+    case.send(message("order-1", json!(1))).await;
+    let message = case.first_message(to).await;
+
+    let progressed = worker.receive(thief, 0, message).await;
+    assert!(
+        matches!(progressed, Progressed::Conflict { .. }),
+        "{progressed:?}"
+    );
+    assert_eq!(case.inbox(to, "").await, [json!(1)]);
+}
+
+/// A key stays used after its message was received.
+pub async fn a_key_stays_used_after_the_receive(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let key = worker.start("order-1").await;
+    case.send(keyed("order-1", "k", json!(1))).await;
+    let message = case.first_message(key).await;
+    worker.receive(key, 0, message).await;
+
+    assert_eq!(
+        case.send(keyed("order-1", "k", json!(1))).await,
+        Sent::Duplicate
+    );
+    assert!(case.inbox(key, "").await.is_empty());
+}
+
+/// A workflow may write to itself.
+pub async fn a_workflow_can_send_to_itself(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let key = worker.start("order-1").await;
+
+    let send = Effect::Send(keyed("order-1", "order-1:0", json!("note")));
+    let progressed = worker.effects(key, 0, vec![send]).await;
+    let outcome = EffectOutcome::Sent(Sent::New { to: key });
+    assert_eq!(progressed, Progressed::Recorded(vec![outcome]));
+    assert_eq!(case.inbox(key, "").await, [json!("note")]);
+}
