@@ -67,10 +67,12 @@ pub enum Committed {
     Before(Payload),
 }
 
-/// Trouble with the user's database: never shown to the user's code, always tried again.
+/// Trouble with the user's database: never shown to the user's code, and tried again, unless the
+/// user's code is the cause.
 #[derive(Debug)]
 pub struct TxError {
     message: String,
+    misuse: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -80,6 +82,7 @@ impl TxError {
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
+            misuse: false,
             source: None,
         }
     }
@@ -89,6 +92,22 @@ impl TxError {
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The user's code did with the transaction what it must not do, and would do so again. Nothing
+    /// was committed; the workflow becomes stuck with this message.
+    #[must_use]
+    pub fn misuse(message: impl Into<String>) -> Self {
+        Self {
+            misuse: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Whether the user's code is the cause.
+    #[must_use]
+    pub fn is_misuse(&self) -> bool {
+        self.misuse
     }
 }
 

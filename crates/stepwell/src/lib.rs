@@ -1,4 +1,57 @@
 //! Durable execution: ordinary async functions that survive crashes, deploys and dead machines.
+//!
+//! A workflow is an async function. Every durable operation in it is recorded under its position
+//! before the next effect on the world. Recovery runs the function again and answers each recorded
+//! operation from the database, so the code goes on where it stopped. It is a library inside your
+//! process; there is no server to run.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use stepwell::{App, Ctx, step, workflow};
+//!
+//! #[step]
+//! async fn brew(cup: u32) -> stepwell::Result<String> {
+//!     Ok(format!("cup {cup}"))
+//! }
+//!
+//! #[workflow]
+//! async fn breakfast(ctx: &mut Ctx, cups: u32) -> stepwell::Result<Vec<String>> {
+//!     let mut served = Vec::new();
+//!     for cup in 1..=cups {
+//!         served.push(ctx.run(brew(cup)).await?);
+//!         ctx.sleep(Duration::from_millis(10)).await;
+//!     }
+//!     Ok(served)
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // `sqlite:breakfast.db` unless said otherwise; here one that is gone afterwards.
+//! let app = App::builder("breakfast").database("sqlite::memory:").launch().await?;
+//! let served = app.run(breakfast(2).id("monday")).await?;
+//! assert_eq!(served, ["cup 1", "cup 2"]);
+//! // The same id runs nothing twice: the result is there.
+//! assert_eq!(app.run(breakfast(2).id("monday")).await?, served);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What to read first
+//! - [`Ctx`]: what a workflow can do: run steps and transactions, wait, receive, race, start
+//!   children.
+//! - [`App`]: start workflows, send to them, read their events; [`Call`] for ids, queues, deadlines.
+//! - [`SqliteTx`] and [`Tx`]: transactions in your own database, exactly once.
+//! - [`testing`]: typed mocks, skipped time, crashes.
+//! - [`Client`]: workflows by id, without types: list, cancel, resume, fork.
+//!
+//! # Features
+//! - `macros` (default): `#[workflow]`, `#[step]`, `#[transaction]`, `#[derive(State)]`, [`select!`].
+//! - `sqlite` (default): workflows kept in SQLite, transactions in SQLite through sqlx.
+//! - `axum`: workflows as routes, idempotency keys, live progress, ordered shutdown.
+
+#[cfg(feature = "axum")]
+pub use stepwell_axum as axum;
 #[doc(hidden)]
 pub use stepwell_core::__private;
 pub use stepwell_core::*;
@@ -6,3 +59,8 @@ pub use stepwell_core::*;
 pub use stepwell_macros::{State, select, step, transaction, workflow};
 #[cfg(feature = "sqlite")]
 pub use stepwell_sqlite::SqliteTx;
+
+// The README's programs are compiled as this crate's examples are.
+#[cfg(all(doctest, feature = "macros", feature = "sqlite"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -114,8 +114,9 @@ enum Ran<E> {
     Conflict,
     /// The user's database did not answer: whether it was committed, its witness tells.
     Unknown(TxError),
-    /// What the user's code returned cannot be stored; nothing was changed.
-    Unstorable(InvalidInput),
+    /// What the user's code returned cannot be stored, or it misused the transaction; nothing was
+    /// changed. The sentence says which.
+    Unusable(String),
     /// The user's code panicked; nothing was changed.
     Panicked(String),
 }
@@ -218,7 +219,7 @@ where
                     warn!(workflow = %here.run.id, name, %error, "trying again");
                     ask_witness = true;
                 }
-                Ran::Unstorable(error) => return here.stuck(name, &error.to_string()).await,
+                Ran::Unusable(reason) => return here.stuck(name, &reason).await,
                 Ran::Panicked(message) => {
                     let message = format!("transaction `{name}` at {}: {message}", here.position);
                     return here.run.control.stop(Interrupt::Panicked(message)).await;
@@ -280,7 +281,7 @@ where
         Ok(output) => output,
         Err(error) => {
             X::rollback(home).await;
-            return Ran::Unstorable(error);
+            return Ran::Unusable(error.to_string());
         }
     };
     crate::failpoint::failpoint!("transaction::before_commit");
@@ -293,6 +294,7 @@ where
     match committed {
         Ok(Committed::Now) => Ran::Committed(output),
         Ok(Committed::Before(output)) => Ran::Committed(output),
+        Err(error) if error.is_misuse() => Ran::Unusable(error.to_string()),
         Err(error) => Ran::Unknown(error),
     }
 }

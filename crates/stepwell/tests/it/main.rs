@@ -1,5 +1,6 @@
 //! The engine through its public API, on SQLite in memory.
 
+mod architecture;
 mod bank;
 mod bounds;
 mod cancellation;

@@ -67,3 +67,87 @@ async fn an_error_undoes_the_transaction_and_is_the_result() {
     assert_eq!(error.to_string(), "the books are closed");
     assert_eq!(test.app.state().accounts.balance("bob"), 0);
 }
+
+mod in_sqlite {
+    //! The same promises on the user's own SQLite database.
+
+    use sqlx::SqlitePool;
+    use stepwell::{Ctx, SqliteTx, WorkflowError, testing::Harness, transaction, workflow};
+
+    #[derive(stepwell::State)]
+    struct Books {
+        #[provide]
+        db: SqlitePool,
+    }
+
+    impl Books {
+        async fn open(directory: &std::path::Path) -> Self {
+            let url = format!("sqlite:{}?mode=rwc", directory.join("books.db").display());
+            let db = SqlitePool::connect(&url).await.unwrap();
+            sqlx::query("create table entries (text text)")
+                .execute(&db)
+                .await
+                .unwrap();
+            Self { db }
+        }
+
+        async fn entries(&self) -> i64 {
+            sqlx::query_scalar("select count(*) from entries")
+                .fetch_one(&self.db)
+                .await
+                .unwrap()
+        }
+    }
+
+    #[transaction]
+    async fn enter(tx: &mut SqliteTx, text: &str) -> stepwell::Result<i64> {
+        sqlx::query("insert into entries values (?)")
+            .bind(text)
+            .execute(&mut *tx)
+            .await?;
+        Ok(sqlx::query_scalar("select count(*) from entries")
+            .fetch_one(tx)
+            .await?)
+    }
+
+    #[transaction]
+    async fn commits_by_hand(tx: &mut SqliteTx) -> stepwell::Result<()> {
+        sqlx::query("insert into entries values ('x')")
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("commit").execute(tx).await.ok();
+        Ok(())
+    }
+
+    #[workflow]
+    async fn bookkeeping(ctx: &mut Ctx<Books>) -> stepwell::Result<i64> {
+        ctx.run(enter("first")).await?;
+        ctx.run(enter("second")).await
+    }
+
+    #[workflow]
+    async fn sloppy(ctx: &mut Ctx<Books>) -> stepwell::Result<()> {
+        ctx.run(commits_by_hand()).await
+    }
+
+    #[tokio::test]
+    async fn entries_are_made_once_for_each_operation() {
+        let directory = tempfile::tempdir().unwrap();
+        let test = Harness::new(Books::open(directory.path()).await).await;
+        for _ in 0..2 {
+            assert_eq!(test.app.run(bookkeeping().id("b")).await.unwrap(), 2);
+        }
+        assert_eq!(test.app.state().entries().await, 2);
+    }
+
+    #[tokio::test]
+    async fn code_that_commits_by_hand_is_told_so_and_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let test = Harness::new(Books::open(directory.path()).await).await;
+        let Err(WorkflowError::Stuck(reason)) = test.app.run(sloppy()).await else {
+            panic!("the workflow is not stuck");
+        };
+        assert!(reason.contains("must not commit or roll back"), "{reason}");
+        assert_eq!(test.app.state().entries().await, 0);
+    }
+}
