@@ -1,0 +1,46 @@
+# What CI runs, in pieces. `./test` runs everything.
+
+# Everything, as CI does it.
+test:
+    ./test
+
+# The quick round while working: format, lints, tests without the slow proofs.
+verify: fmt lint
+    cargo test --workspace --exclude crash-tests
+
+fmt:
+    cargo fmt --all --check
+
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# The crash tests at their everyday size.
+crash:
+    cargo test -p crash-tests -- --nocapture
+
+# The crash tests at their full size: 200 kills under 50 checkouts.
+crash-long:
+    STEPWELL_CRASH_KILLS=200 cargo test -p crash-tests -- --nocapture
+
+# The widget store in a real browser.
+browser:
+    cd examples/widget-store/browser && npm ci --silent && node test.mjs
+
+# The benchmark with its targets; `just bench --peers` runs the peers beside it.
+bench *args:
+    cargo run --release -p benches -- {{ args }}
+
+# The benchmark at its smallest size, so that it never rots.
+bench-once:
+    cargo run --release -p benches -- --quick
+
+# Every feature of the facade alone (needs cargo-hack).
+features:
+    cargo hack check -p stepwell --each-feature --no-dev-deps
+
+# Licences, advisories, duplicate versions (needs cargo-deny).
+deny:
+    cargo deny check
