@@ -66,15 +66,14 @@ pub async fn a_history_is_read_in_pages(backend: &dyn Backend) {
 
     let mut after = None;
     let mut read = Vec::new();
-    loop {
+    for _ in 0..7 {
         let page = case
             .store
-            .history(key, after.clone(), 4)
+            .history(key, after, 4)
             .await
             .expect("a page can be read");
         assert!(page.len() <= 4);
-        let Some(last) = page.last() else { break };
-        after = Some(last.place.clone());
+        after = page.last().map(|last| last.place.clone());
         read.extend(page);
     }
     assert_eq!(read, case.history(key).await);
