@@ -326,25 +326,26 @@ impl<S: Send + Sync + 'static> App<S> {
             self.inner.config.payload_bytes_max,
         )?;
         let id = new.id.to_string();
-        let outcome = match self.inner.client.start_change(new.clone()).await? {
+        let client = &self.inner.client;
+        let handle = Handle::new(id, client.clone());
+        match client.start_change(new.clone()).await? {
             Started::New { key } => {
+                // Watched before it begins, so that its end cannot be missed.
+                let handle = handle.watched(key, client.0.hub.watch(key));
                 engine.launch(key, &new);
-                crate::StartOutcome::New
+                Ok((handle, crate::StartOutcome::New))
             }
             Started::Existing { key, state, mine } => {
                 if mine && state == State::Running {
                     engine.launch_again(key, &new);
                 }
-                crate::StartOutcome::Existing(state)
+                Ok((handle, crate::StartOutcome::Existing(state)))
             }
-            Started::Conflict { .. } => {
-                return Err(Error::new(
-                    ErrorKind::Internal,
-                    "a conflict is an error of the client",
-                ));
-            }
-        };
-        Ok((Handle::new(id, self.inner.client.clone()), outcome))
+            Started::Conflict { .. } => Err(Error::new(
+                ErrorKind::Internal,
+                "a conflict is an error of the client",
+            )),
+        }
     }
 
     /// Starts a workflow and waits for its result.

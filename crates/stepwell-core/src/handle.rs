@@ -9,6 +9,8 @@ use crate::{
     client::{Client, Ended},
     durable::{Durable, Workflow},
     error::{Error, ErrorKind, Fault, WorkflowError},
+    hub::Watch,
+    id::WorkflowKey,
     names::{Event, Stream, Topic},
     payload::Payload,
     workflow::{Outcome, State},
@@ -21,12 +23,20 @@ const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Handle<W> {
     id: String,
     client: Client,
+    /// Of a workflow that this process has made and watched from before it began.
+    watched: Option<(WorkflowKey, Watch)>,
     workflow: PhantomData<fn() -> W>,
 }
 
 impl<W> Clone for Handle<W> {
     fn clone(&self) -> Self {
-        Self::new(self.id.clone(), self.client.clone())
+        let (id, client) = (self.id.clone(), self.client.clone());
+        Self {
+            id,
+            client,
+            watched: self.watched.clone(),
+            workflow: PhantomData,
+        }
     }
 }
 
@@ -43,8 +53,14 @@ impl<W> Handle<W> {
         Self {
             id,
             client,
+            watched: None,
             workflow: PhantomData,
         }
+    }
+
+    pub(crate) fn watched(mut self, key: WorkflowKey, watch: Watch) -> Self {
+        self.watched = Some((key, watch));
+        self
     }
 }
 
@@ -61,8 +77,11 @@ impl<W: Workflow> Handle<W> {
     /// The workflow's own error with its type, or how else it ended. One that is stuck or dead
     /// comes back at once, although it may still go on later.
     pub async fn result(&self) -> Result<W::Output, WorkflowError<W::Error>> {
-        let ended = self.client.wait(&self.id).await?;
-        result_of::<W>(&ended)
+        let ended = match &self.watched {
+            Some((key, watch)) => self.client.wait_from_start(*key, &self.id, watch).await?,
+            None => self.client.wait(&self.id).await?,
+        };
+        result_of::<W>(&self.id, &ended)
     }
 
     /// Where the workflow is in its life.
@@ -140,11 +159,13 @@ pub(crate) fn entries<T: Durable>(
 }
 
 /// What a workflow that rests came to, with its types.
-pub(crate) fn result_of<W: Workflow>(ended: &Ended) -> Result<W::Output, WorkflowError<W::Error>> {
-    let workflow = &ended.workflow;
-    let what = format!("the result of `{}`", workflow.id);
-    let reason = || workflow.reason.clone().unwrap_or_default();
-    match (workflow.state, &ended.result) {
+pub(crate) fn result_of<W: Workflow>(
+    id: &str,
+    ended: &Ended,
+) -> Result<W::Output, WorkflowError<W::Error>> {
+    let what = format!("the result of `{id}`");
+    let reason = || ended.reason.clone().unwrap_or_default();
+    match (ended.state, &ended.result) {
         (State::Succeeded, Some(Outcome::Ok(output))) => Ok(Client::read(&what, output)?),
         (State::Failed, Some(Outcome::Err(fault))) => {
             Err(Client::read::<Fault<W::Error>>(&what, fault)?.into())

@@ -4,12 +4,15 @@
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::{Notify, futures::OwnedNotified};
 
-use crate::id::WorkflowKey;
+use crate::{id::WorkflowKey, workflow::Outcome};
 
 /// Who waits for what.
 #[derive(Debug, Default)]
@@ -43,6 +46,15 @@ impl Hub {
     pub(crate) fn changed(&self, key: WorkflowKey) {
         let place = self.lock().get(&key).and_then(Weak::upgrade);
         if let Some(place) = place {
+            place.touch();
+        }
+    }
+
+    /// This workflow has ended in this process. Those who watch it need not ask the database.
+    pub(crate) fn ended(&self, key: WorkflowKey, result: Outcome) {
+        if let Some(place) = self.lock().get(&key).and_then(Weak::upgrade) {
+            // A result never changes: a second one is the same.
+            drop(place.result.set(result));
             place.changed.notify_waiters();
             place.recorded.notify_waiters();
         }
@@ -59,10 +71,7 @@ impl Hub {
     /// Another process has written: everybody looks again.
     pub(crate) fn changed_elsewhere(&self) {
         let places: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
-        for place in places {
-            place.changed.notify_waiters();
-            place.recorded.notify_waiters();
-        }
+        places.iter().for_each(|place| place.touch());
         self.work_arrived();
     }
 
@@ -90,15 +99,37 @@ struct Place {
     changed: Arc<Notify>,
     /// For those and for every record.
     recorded: Arc<Notify>,
+    /// Whether anything has changed, apart from records, since it was first watched.
+    touched: AtomicBool,
+    /// Its result, when it has ended with one in this process while somebody watched.
+    result: OnceLock<Outcome>,
+}
+
+impl Place {
+    fn touch(&self) {
+        self.touched.store(true, Ordering::SeqCst);
+        self.changed.notify_waiters();
+        self.recorded.notify_waiters();
+    }
 }
 
 /// A place to wait for changes of one workflow.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Watch {
     place: Arc<Place>,
 }
 
 impl Watch {
+    /// The workflow's result, if it has ended in this process since the watch began.
+    pub(crate) fn result(&self) -> Option<&Outcome> {
+        self.place.result.get()
+    }
+
+    /// Whether nothing but records and a result can have come since the watch began.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.place.touched.load(Ordering::SeqCst)
+    }
+
     /// Registers now, and returns when the workflow has changed after that. Take it before the look
     /// and await it after, and no change in between is missed.
     pub(crate) fn next(&self) -> Pin<Box<OwnedNotified>> {

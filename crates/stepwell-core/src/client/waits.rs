@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Client;
 use crate::{
     error::{Error, ErrorKind},
+    hub::Watch,
     id::WorkflowKey,
     limits::check_duration,
     payload::Payload,
@@ -15,10 +16,27 @@ use crate::{
 /// A workflow that rests: it has ended, or is stuck or dead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
-    /// Its row.
-    pub workflow: Workflow,
+    /// How.
+    pub state: State,
+    /// Why it is cancelled, stuck or dead, in a sentence.
+    pub reason: Option<String>,
     /// Its output or its error, if it ended with one.
     pub result: Option<Outcome>,
+}
+
+impl Ended {
+    /// Of a workflow that ended in this process.
+    fn with(result: &Outcome) -> Self {
+        let state = match result {
+            Outcome::Ok(_) => State::Succeeded,
+            Outcome::Err(_) => State::Failed,
+        };
+        Self {
+            state,
+            reason: None,
+            result: Some(result.clone()),
+        }
+    }
 }
 
 impl Client {
@@ -28,11 +46,11 @@ impl Client {
     /// [`ErrorKind::NotFound`] if there is no such workflow.
     pub async fn wait(&self, id: &str) -> Result<Ended, Error> {
         let key = self.existing(id).await?.key;
-        self.wait_for(key, id, State::is_at_rest).await
+        self.wait_until(key, id, State::is_at_rest).await
     }
 
     /// Waits until `enough` says so of the workflow's state.
-    pub(crate) async fn wait_for(
+    pub(crate) async fn wait_until(
         &self,
         key: WorkflowKey,
         id: &str,
@@ -41,14 +59,54 @@ impl Client {
         let watch = self.0.hub.watch(key);
         loop {
             let changed = watch.next();
-            let found = self.0.store.result(key).await;
-            let found = found.map_err(|error| Error::of_store(&format!("read `{id}`"), error))?;
-            let (workflow, result) = found.ok_or_else(|| Error::no_such_workflow(id))?;
-            if enough(workflow.state) {
-                return Ok(Ended { workflow, result });
+            if let Some(result) = watch.result() {
+                return Ok(Ended::with(result));
+            }
+            if let Some(ended) = self.look(key, id, enough).await? {
+                return Ok(ended);
             }
             changed.await;
         }
+    }
+
+    /// As [`wait`](Self::wait), for a workflow that this process has made and watched from before it
+    /// began: the database is asked only if something else than its end has changed.
+    pub(crate) async fn wait_from_start(
+        &self,
+        key: WorkflowKey,
+        id: &str,
+        watch: &Watch,
+    ) -> Result<Ended, Error> {
+        loop {
+            let changed = watch.next();
+            if let Some(result) = watch.result() {
+                return Ok(Ended::with(result));
+            }
+            // A cancellation, an event, another process.
+            if !watch.is_untouched()
+                && let Some(ended) = self.look(key, id, State::is_at_rest).await?
+            {
+                return Ok(ended);
+            }
+            changed.await;
+        }
+    }
+
+    async fn look(
+        &self,
+        key: WorkflowKey,
+        id: &str,
+        enough: fn(State) -> bool,
+    ) -> Result<Option<Ended>, Error> {
+        let found = self.0.store.result(key).await;
+        let found = found.map_err(|error| Error::of_store(&format!("read `{id}`"), error))?;
+        let (workflow, result) = found.ok_or_else(|| Error::no_such_workflow(id))?;
+        let Workflow { state, reason, .. } = workflow;
+        Ok(enough(state).then_some(Ended {
+            state,
+            reason,
+            result,
+        }))
     }
 
     /// Waits until a workflow has published a value under a name. None when it ends without having

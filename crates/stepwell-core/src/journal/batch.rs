@@ -7,6 +7,7 @@ use crate::{
         Applied, Cancelled, Change, Effect, EffectOutcome, Finished, Forked, Launch, Progressed,
         Resumed, Sent, Started, StoreError,
     },
+    workflow::{End, Outcome},
 };
 
 /// Answers those entries with the error that `whom` names, and keeps the others in their order.
@@ -52,7 +53,11 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
                 }
             }
         }
-        (Change::Finish(finish), Applied::Finish(Finished::Now)) => hub.changed(finish.key),
+        (Change::Finish(finish), Applied::Finish(Finished::Now)) => match &finish.end {
+            End::Succeeded(output) => hub.ended(finish.key, Outcome::Ok(output.clone())),
+            End::Failed { error, .. } => hub.ended(finish.key, Outcome::Err(error.clone())),
+            End::Stuck { .. } => hub.changed(finish.key),
+        },
         (_, Applied::Cancel(Cancelled::Now(keys))) => {
             keys.iter().for_each(|key| hub.changed(*key));
             hub.work_arrived();

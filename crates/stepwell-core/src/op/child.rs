@@ -118,7 +118,7 @@ async fn await_result<W: Workflow>(
     // Stuck and dead are no ends: somebody, or another version, may let the child go on.
     let ended = ended(here, id).await;
     racing.child = None;
-    let result = result_of::<W>(&ended);
+    let result = result_of::<W>(id, &ended);
     let payload = here
         .stored(W::NAME, Payload::of(&result, here.bytes_max()))
         .await;
@@ -131,7 +131,7 @@ async fn ended(here: &Here, id: &str) -> crate::client::Ended {
     loop {
         let waited = async {
             let key = client.existing(id).await?.key;
-            client.wait_for(key, id, State::has_ended).await
+            client.wait_until(key, id, State::has_ended).await
         };
         match waited.await {
             Ok(ended) => return ended,
