@@ -149,6 +149,7 @@ macro_rules! every_case {
                 a_claim_without_names_takes_nothing any_application_that_knows_the_name_may_claim
                 a_retired_executor_claims_nothing a_dead_executor_claims_nothing
                 claims_at_once_get_disjoint_work the_first_claim_is_when_it_started
+                what_is_owned_can_be_asked_for what_was_handed_back_is_not_owned
             }
             queues {
                 a_queue_without_limits_hands_out_everything a_queue_keeps_the_order

@@ -208,3 +208,33 @@ pub async fn the_first_claim_is_when_it_started(backend: &dyn Backend) {
 
     assert_eq!(case.find("order-1").await.started_at, first);
 }
+
+/// What an executor has claimed or started, it can ask for again after an answer was lost.
+pub async fn what_is_owned_can_be_asked_for(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let (worker, other) = (case.register().await, case.register().await);
+    case.enqueue("order-1").await;
+    case.enqueue("order-2").await;
+    let claimed = worker.claim(1).await;
+
+    let owned = case.store.owned(&worker.id).await.expect("owned");
+    assert_eq!(owned, claimed);
+    assert!(case.store.owned(&other.id).await.expect("owned").is_empty());
+}
+
+/// What has ended, or was handed back, is owned by nobody.
+pub async fn what_was_handed_back_is_not_owned(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    case.enqueue("order-1").await;
+    worker.claim(1).await;
+
+    case.store.retire(&worker.id).await.expect("retire");
+    assert!(
+        case.store
+            .owned(&worker.id)
+            .await
+            .expect("owned")
+            .is_empty()
+    );
+}

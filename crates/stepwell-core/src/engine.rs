@@ -13,7 +13,10 @@ pub(crate) use schedules::Ticks;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,6 +48,8 @@ pub(crate) struct Engine {
     tasks: TaskTracker,
     /// The journal's writer, which must outlive the runs.
     writer: TaskTracker,
+    /// Set when the answer of a claim was lost: what is owned must be compared with what runs.
+    doubtful: AtomicBool,
     /// Cancelled when nothing new is to be taken.
     pub(crate) stopping: CancellationToken,
     /// Cancelled when the loops are to end, and all that is left with them.
@@ -63,6 +68,7 @@ impl Engine {
             runs: Mutex::default(),
             tasks: TaskTracker::new(),
             writer: TaskTracker::new(),
+            doubtful: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
             abandon: CancellationToken::new(),
@@ -132,7 +138,7 @@ impl Engine {
 
     /// Runs a workflow that is ours but, perhaps, not on its way: the answer to its start was lost.
     pub(crate) fn launch_again(self: &Arc<Self>, key: WorkflowKey, new: &NewWorkflow) {
-        if self.runs().contains_key(&key) {
+        if self.runs_here(key) {
             return;
         }
         let run = NewRun {
@@ -150,6 +156,12 @@ impl Engine {
         let key = new.key;
         let run = Arc::new(Run::new(Arc::clone(self), new));
         let before = self.runs().insert(key, Arc::clone(&run));
+        // Whoever was on its way before may have recorded something.
+        let past = if before.is_some() {
+            driver::Past::Recorded
+        } else {
+            past
+        };
         self.tasks.spawn(async move {
             if let Some(before) = before {
                 before.over.cancelled().await;
@@ -185,11 +197,21 @@ impl Engine {
         }
     }
 
+    /// Whether a workflow is on its way here.
+    fn runs_here(&self, key: WorkflowKey) -> bool {
+        self.runs().contains_key(&key)
+    }
+
     /// Drops every run that is here: another executor has them, or will.
     fn drop_runs(&self) {
         for run in self.runs().values() {
             run.control.interrupt(Interrupt::Lost);
         }
+    }
+
+    /// The answer of a claim, or of a question for cancellations, was lost.
+    fn doubt(&self) {
+        self.doubtful.store(true, Ordering::SeqCst);
     }
 
     fn free_places(&self) -> u32 {

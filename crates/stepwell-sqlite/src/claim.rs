@@ -6,6 +6,8 @@ mod candidates;
 pub(crate) mod stuck;
 mod take;
 
+pub(crate) use self::take::owned;
+
 use jiff::Timestamp;
 use rusqlite::Connection;
 use stepwell_core::store::{Claim, Claimed};
@@ -15,7 +17,7 @@ use crate::{change::fence, error::Failure};
 #[cfg(test)]
 pub(crate) use self::{
     candidates::{DUE, QUEUES, RUNNING_ALL, RUNNING_HERE, WAITING},
-    take::{FIND, RUN},
+    take::{FIND, OWNED, RUN},
 };
 
 /// How often a claim looks again when what it found was dead or too late.

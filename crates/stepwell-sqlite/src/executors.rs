@@ -124,6 +124,13 @@ impl ExecutorStore for SqliteStore {
         })
     }
 
+    fn owned(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<Claimed>> {
+        let executor = executor.clone();
+        self.read("list the workflows of an executor", move |db| {
+            snapshot(db, |db| claim::owned(db, &executor))
+        })
+    }
+
     fn take_interrupts(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>> {
         let executor = executor.clone();
         self.write("look for interrupts", move |db| {

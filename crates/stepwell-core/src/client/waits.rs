@@ -13,6 +13,15 @@ use crate::{
     workflow::{Outcome, State, Workflow},
 };
 
+/// The safety net under every wake-up: how long a wait goes on without a look at the database. What
+/// ends a workflow without a word to this process (a deadline that passed in a queue, another
+/// process whose write was not noticed) is seen after this time.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+async fn wait_or_look(changed: impl Future<Output = ()>) {
+    drop(tokio::time::timeout(LOOK_AGAIN, changed).await);
+}
+
 /// A workflow that rests: it has ended, or is stuck or dead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
@@ -65,7 +74,7 @@ impl Client {
             if let Some(ended) = self.look(key, id, enough).await? {
                 return Ok(ended);
             }
-            changed.await;
+            wait_or_look(changed).await;
         }
     }
 
@@ -77,18 +86,18 @@ impl Client {
         id: &str,
         watch: &Watch,
     ) -> Result<Ended, Error> {
+        // What is known without asking: it has just begun.
+        let mut begun = watch.is_untouched();
         loop {
             let changed = watch.next();
             if let Some(result) = watch.result() {
                 return Ok(Ended::with(result));
             }
-            // A cancellation, an event, another process.
-            if !watch.is_untouched()
-                && let Some(ended) = self.look(key, id, State::is_at_rest).await?
-            {
+            if !begun && let Some(ended) = self.look(key, id, State::is_at_rest).await? {
                 return Ok(ended);
             }
-            changed.await;
+            wait_or_look(changed).await;
+            begun = false;
         }
     }
 
@@ -146,7 +155,7 @@ impl Client {
             if state.is_none_or(|(workflow, _)| workflow.state.has_ended()) {
                 return Ok(None);
             }
-            changed.await;
+            wait_or_look(changed).await;
         }
     }
 
@@ -178,7 +187,7 @@ impl Client {
             if over || !entries.is_empty() {
                 return Ok(entries);
             }
-            changed.await;
+            wait_or_look(changed).await;
         }
     }
 

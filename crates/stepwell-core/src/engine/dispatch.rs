@@ -1,13 +1,16 @@
 //! Taking workflows that wait for an executor: enqueued, delayed and due, recovered, resumed.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use tracing::{debug, warn};
 
 use super::{Engine, driver::Past};
 use crate::{
-    run::NewRun,
-    store::{Claim, Claimed, RecoveryRules, StoreErrorKind},
+    run::{Interrupt, NewRun},
+    store::{Claim, Claimed, RecoveryRules, StoreError, StoreErrorKind},
 };
 
 /// How many workflows one claim takes at most.
@@ -60,11 +63,40 @@ async fn claim(engine: &Arc<Engine>) -> u32 {
             0
         }
         Err(error) => {
-            // The lease protects what was claimed; a missed round loses nothing.
+            // What was claimed although the answer is lost is found when the database is back.
             warn!(%error, "could not claim workflows");
+            engine.doubt();
             0
         }
     }
+}
+
+/// Compares what the executor owns with what runs, after the answer of a claim was lost.
+pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
+    let Some(me) = engine.client.0.journal.executor() else {
+        return Ok(());
+    };
+    if !engine.doubtful.swap(false, Ordering::SeqCst) {
+        return Ok(());
+    }
+    // Taken before the question: what begins in between is owned, but not in the answer.
+    let before: Vec<_> = engine.runs().keys().copied().collect();
+    let owned = engine
+        .client
+        .0
+        .store
+        .owned(&me)
+        .await
+        .inspect_err(|_| engine.doubt())?;
+    let keys: HashSet<_> = owned.iter().map(|claimed| claimed.key).collect();
+    for gone in before.into_iter().filter(|key| !keys.contains(key)) {
+        engine.interrupt(gone, Interrupt::Lost);
+    }
+    let missing = owned
+        .into_iter()
+        .filter(|claimed| !engine.runs_here(claimed.key));
+    missing.for_each(|claimed| launch(engine, claimed));
+    Ok(())
 }
 
 fn launch(engine: &Arc<Engine>, claimed: Claimed) {

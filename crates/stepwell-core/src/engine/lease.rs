@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
-use super::Engine;
+use super::{Engine, dispatch};
 use crate::{
     id::ExecutorId,
     run::Interrupt,
@@ -93,8 +93,9 @@ async fn renew(engine: &Arc<Engine>) -> Result<(), StoreError> {
     };
     if engine.client.0.store.renew(&me).await? == Renewed::Lost {
         lost(engine, &me);
+        return Ok(());
     }
-    Ok(())
+    dispatch::reconcile(engine).await
 }
 
 /// Another executor has declared this one dead: what it runs is not its own any more.
@@ -144,6 +145,9 @@ async fn hear_interrupts(engine: &Arc<Engine>) {
         Ok(keys) => keys
             .into_iter()
             .for_each(|key| engine.interrupt(key, Interrupt::Cancelled)),
-        Err(error) => warn!(%error, "could not ask for cancellations"),
+        Err(error) => {
+            warn!(%error, "could not ask for cancellations");
+            engine.doubt();
+        }
     }
 }

@@ -28,9 +28,15 @@ pub trait ExecutorStore {
     /// Takes workflows that wait for an executor: due, with a place in their queue, of a name that
     /// the executor knows. Also lets those that are stuck in another version try this one.
     ///
-    /// A claimed workflow whose recoveries reach [`RecoveryRules::recoveries_max`] becomes dead
-    /// instead; one whose deadline passed becomes cancelled.
+    /// A claimed workflow that was lost more often than [`RecoveryRules::recoveries_max`] without a
+    /// new record becomes dead instead; one whose deadline passed becomes cancelled. An executor that
+    /// handed its work back in order counts as no loss. Fails with `Fenced` for an executor that is
+    /// not live.
     fn claim(&self, claim: Claim) -> StoreFuture<'_, Vec<Claimed>>;
+
+    /// The running workflows that an executor owns. For after the answer of a claim was lost: what
+    /// was claimed and is not on its way is launched, what is on its way and not owned is dropped.
+    fn owned(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<Claimed>>;
 
     /// When the next delayed workflow may run.
     fn next_wake(&self) -> StoreFuture<'_, Option<Timestamp>>;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use stepwell_core::{
-    Payload, WorkflowKey,
+    ExecutorId, Payload, WorkflowKey,
     store::{CancelCause, Claim, Claimed},
 };
 
@@ -25,6 +25,18 @@ pub(crate) const FIND: &str = "
      and r.place = ''
     where w.workflow_key = ?1
       and w.state in ('enqueued', 'stuck')";
+
+/// What an executor owns, in the order of the starts.
+pub(crate) const OWNED: &str = "
+    select w.workflow_key, w.workflow_id, w.name, w.deadline_at, r.payload,
+        (select count(*) from records as c where c.workflow_key = w.workflow_key)
+    from workflows as w
+    join records as r
+      on r.workflow_key = w.workflow_key
+     and r.place = ''
+    where w.state = 'running'
+      and w.executor_id = ?1
+    order by w.workflow_key";
 
 pub(crate) const RUN: &str = "
     update workflows
@@ -147,6 +159,26 @@ fn find(db: &Connection, key: WorkflowKey) -> Result<Option<Waiting>, Failure> {
         })
     });
     Ok(waiting.optional()?)
+}
+
+/// The running workflows of an executor.
+pub(crate) fn owned(db: &Connection, executor: &ExecutorId) -> Result<Vec<Claimed>, Failure> {
+    let mut statement = db.prepare_cached(OWNED)?;
+    let owned = statement.query_map(params![executor.as_str()], |row| {
+        let records: u32 = row.get(5)?;
+        Ok(Claimed {
+            key: WorkflowKey(row.get(0)?),
+            id: rows::workflow_id(row.get(1)?)?,
+            name: row.get(2)?,
+            input: Payload::from_stored(row.get(4)?),
+            deadline_at: row
+                .get::<_, Option<i64>>(3)?
+                .map(rows::instant)
+                .transpose()?,
+            has_history: records > 1,
+        })
+    })?;
+    Ok(owned.collect::<rusqlite::Result<_>>()?)
 }
 
 fn run(

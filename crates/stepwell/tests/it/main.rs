@@ -7,6 +7,7 @@ mod cancellation;
 mod children;
 mod concurrency;
 mod crashes;
+mod faults;
 mod messages;
 mod recovery;
 mod replay;
