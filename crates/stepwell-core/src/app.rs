@@ -252,7 +252,7 @@ fn check_schedules(registry: &Registry) -> Result<(), Error> {
 
 impl<S: Send + Sync + 'static> App<S> {
     /// Begins to run workflows: what dead executors have left, what waits, what is started from now
-    /// on. Nothing has to be recovered by hand.
+    /// on. Nothing has to be recovered by hand. Launching twice is launching once.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] if the database does not answer.
@@ -328,11 +328,12 @@ impl<S: Send + Sync + 'static> App<S> {
         let id = new.id.to_string();
         let client = &self.inner.client;
         let handle = Handle::new(id, client.clone());
+        let executor = client.0.journal.executor();
         match client.start_change(new.clone()).await? {
             Started::New { key } => {
                 // Watched before it begins, so that its end cannot be missed.
                 let handle = handle.watched(key, client.0.hub.watch(key));
-                engine.launch(key, &new);
+                engine.launch(key, &new, executor.as_ref());
                 Ok((handle, crate::StartOutcome::New))
             }
             Started::Existing { key, state, mine } => {
@@ -383,7 +384,6 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 
     /// Waits for a value that a workflow publishes, for at most 60 s unless said otherwise.
-    #[must_use]
     pub fn get_event<T: Durable>(&self, id: impl Into<String>, event: Event<T>) -> Wait<T> {
         Wait::new(self.inner.client.clone(), id.into(), event)
     }

@@ -270,7 +270,7 @@ impl<S: Send + Sync + 'static> Ctx<S> {
         let run = Arc::clone(&slot.run);
         let abandoned = Abandoned::watch(Arc::clone(&run), slot.position.clone());
         let ready = ops.race(slot).await;
-        run.stop_if_interrupted().await;
+        run.stop_if_lost().await;
         let output = ready.commit(&run);
         abandoned.completed();
         output

@@ -48,6 +48,8 @@ pub(crate) struct Engine {
     tasks: TaskTracker,
     /// The journal's writer, which must outlive the runs.
     writer: TaskTracker,
+    /// Whether it takes work, or has done so.
+    begun: tokio::sync::Mutex<bool>,
     /// Set when the answer of a claim was lost: what is owned must be compared with what runs.
     doubtful: AtomicBool,
     /// Cancelled when nothing new is to be taken.
@@ -68,6 +70,7 @@ impl Engine {
             runs: Mutex::default(),
             tasks: TaskTracker::new(),
             writer: TaskTracker::new(),
+            begun: tokio::sync::Mutex::new(false),
             doubtful: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
@@ -86,8 +89,12 @@ impl Engine {
     }
 
     /// Registers this process as an executor, takes over what was left by dead ones, and begins to
-    /// take work.
+    /// take work. The second time it does nothing.
     pub(crate) async fn begin(self: &Arc<Self>) -> Result<(), Error> {
+        let mut begun = self.begun.lock().await;
+        if *begun {
+            return Ok(());
+        }
         lease::register(self)
             .await
             .map_err(|error| Error::of_store("register an executor", error))?;
@@ -101,6 +108,7 @@ impl Engine {
         self.tasks.spawn(lease::keep(Arc::clone(self)));
         self.tasks.spawn(dispatch::run(Arc::clone(self)));
         self.tasks.spawn(schedules::run(Arc::clone(self)));
+        *begun = true;
         Ok(())
     }
 
@@ -115,11 +123,24 @@ impl Engine {
         }
     }
 
-    /// Runs a workflow that was just started here by this executor.
-    pub(crate) fn launch(self: &Arc<Self>, key: WorkflowKey, new: &NewWorkflow) {
-        // Without an incarnation the store has put it where any executor can claim it.
+    /// Runs a workflow that was just started here by this executor. `executor` is the incarnation
+    /// from before the start.
+    pub(crate) fn launch(
+        self: &Arc<Self>,
+        key: WorkflowKey,
+        new: &NewWorkflow,
+        executor: Option<&ExecutorId>,
+    ) {
         let here = new.launch == Launch::Here && new.delay.is_none();
-        if !here || self.client.0.journal.executor().is_none() {
+        let now = self.client.0.journal.executor();
+        if here && now.as_ref() != executor {
+            // Begun meanwhile: whether the start stood on the incarnation, the database tells.
+            self.doubt();
+            self.client.0.hub.work_arrived();
+            return;
+        }
+        // Without an incarnation the store has put it where any executor can claim it.
+        if !here || now.is_none() || self.runs_here(key) {
             return;
         }
         let now = self.client.now();
@@ -246,7 +267,10 @@ impl Engine {
         for run in &running {
             drop(tokio::time::timeout_at(until, driver::steps_ended(run)).await);
         }
-        self.drop_runs();
+        for run in self.runs().values() {
+            // A step has ended a moment before its record is handed in.
+            run.control.interrupt(Interrupt::HandedBack);
+        }
         self.stopped.cancel();
         self.tasks.close();
         self.tasks.wait().await;

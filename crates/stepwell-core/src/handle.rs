@@ -93,7 +93,6 @@ impl<W: Workflow> Handle<W> {
     }
 
     /// Waits for a value that the workflow publishes, for at most 60 s unless said otherwise.
-    #[must_use]
     pub fn get_event<T: Durable>(&self, event: Event<T>) -> Wait<T> {
         Wait::new(self.client.clone(), self.id.clone(), event)
     }

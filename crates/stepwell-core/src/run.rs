@@ -178,6 +178,15 @@ impl Run {
         }
     }
 
+    /// Never returns in a run whose operations count no more. One that is handed back still records
+    /// what has ended, which would run again elsewhere.
+    pub(crate) async fn stop_if_lost(&self) {
+        match self.control.interrupted() {
+            None | Some(Interrupt::HandedBack) => {}
+            Some(_) => std::future::pending().await,
+        }
+    }
+
     /// Never returns when nothing new is to begin: the run is interrupted, or its executor stops.
     pub(crate) async fn begin_nothing_if_stopping(&self) {
         self.stop_if_interrupted().await;
@@ -250,7 +259,8 @@ impl Run {
                     | Started::Existing {
                         key, mine: true, ..
                     } => {
-                        self.engine.launch(*key, new);
+                        let executor = self.engine.client.0.journal.executor();
+                        self.engine.launch(*key, new, executor.as_ref());
                     }
                     Started::Existing { .. } | Started::Conflict { .. } => {}
                 }

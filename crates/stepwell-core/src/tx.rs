@@ -32,11 +32,16 @@ pub trait Tx: Sized + Send + 'static {
     fn commit(home: Self::Home, witness: Witness)
     -> BoxFuture<'static, Result<Committed, TxError>>;
 
+    /// Commits without a witness: for a transaction that is no part of a workflow.
+    fn commit_plain(home: Self::Home) -> BoxFuture<'static, Result<(), TxError>>;
+
     /// Undoes what the user's code did.
     fn rollback(home: Self::Home) -> BoxFuture<'static, ()>;
 
-    /// Whether a statement failed because of another transaction (a serialisation failure, a
-    /// deadlock, a busy database): then the engine runs the user's code again.
+    /// Whether a statement failed for a reason that is not the user's code: another transaction was
+    /// in the way (a serialisation failure, a deadlock, a busy database), the disk is full, the
+    /// database is away. Then the engine runs the user's code again, whatever it made of the error:
+    /// trouble with a database is no business error.
     fn conflict(home: &Self::Home) -> bool;
 }
 

@@ -59,6 +59,16 @@ impl SqliteHome {
             .take()
     }
 
+    /// The transaction, now that the user's code is done with it.
+    fn come_home(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, TxError> {
+        self.take().ok_or_else(|| {
+            TxError::misuse(
+                "the transaction is still in use after its code has returned; await everything \
+                 that uses it, and move it nowhere else",
+            )
+        })
+    }
+
     fn ended_by_hand(&self) -> bool {
         self.0.ended_by_hand.load(Ordering::Acquire)
     }
@@ -71,10 +81,14 @@ impl SqliteHome {
     }
 }
 
-/// Whether a statement failed because another connection has the lock: `SQLITE_BUSY` (5) or
-/// `SQLITE_LOCKED` (6), the last byte of their extended codes.
+/// Whether a statement failed for a reason that is not the user's code: another connection has the
+/// lock (`SQLITE_BUSY` 5, `SQLITE_LOCKED` 6), the disk is full or fails (`SQLITE_FULL` 13,
+/// `SQLITE_IOERR` 10, `SQLITE_CANTOPEN` 14), or the connection is gone. The number is the last byte of
+/// the extended code.
 fn is_conflict(error: &sqlx::Error) -> bool {
-    code(error).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+    use sqlx::Error::{Io, PoolClosed, PoolTimedOut, WorkerCrashed};
+    matches!(error, Io(_) | PoolClosed | PoolTimedOut | WorkerCrashed)
+        || code(error).is_some_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
 }
 
 /// SQLite's extended code of an error.
@@ -112,13 +126,17 @@ impl Tx for SqliteTx {
         witness: Witness,
     ) -> BoxFuture<'static, Result<Committed, TxError>> {
         Box::pin(async move {
-            let transaction = home.take().ok_or_else(|| {
-                TxError::misuse(
-                    "the transaction is still in use after its code has returned; await \
-                     everything that uses it, and move it nowhere else",
-                )
-            })?;
+            let transaction = home.come_home()?;
             witness::commit(transaction, &home, &witness).await
+        })
+    }
+
+    fn commit_plain(home: SqliteHome) -> BoxFuture<'static, Result<(), TxError>> {
+        Box::pin(async move {
+            let transaction = home.come_home()?;
+            hooks::refuse_if_ended_by_hand(&home)?;
+            let committed = hooks::commit(&home, transaction).await;
+            committed.map_err(|error| failed("commit a transaction", error))
         })
     }
 

@@ -30,14 +30,11 @@ pub(super) fn give_up(batch: &mut Vec<Entry>, error: &StoreError, whom: impl Fn(
 pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
     match (change, applied) {
         // One that is launched here at once is spawned by whoever started it.
-        (Change::Start(new), Applied::Start(Started::New { .. })) => {
-            if new.launch != Launch::Here || new.delay.is_some() {
-                hub.work_arrived();
-            }
-        }
-        (_, Applied::Resume(Resumed::Now)) | (_, Applied::Fork(Forked::New { .. })) => {
-            hub.work_arrived()
-        }
+        (Change::Start(new), Applied::Start(Started::New { .. }))
+            if new.launch == Launch::Here && new.delay.is_none() => {}
+        (_, Applied::Start(Started::New { .. }))
+        | (_, Applied::Resume(Resumed::Now))
+        | (_, Applied::Fork(Forked::New { .. })) => hub.work_arrived(),
         (_, Applied::Send(Sent::New { to })) => hub.changed(*to),
         (Change::Progress(progress), Applied::Progress(Progressed::Recorded(outcomes))) => {
             if progress.effects.iter().any(is_seen_by_others) {

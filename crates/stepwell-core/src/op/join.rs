@@ -59,7 +59,7 @@ where
     Box::pin(async move {
         let ready = ready.await;
         // A cancelled step may still end within its grace period; the workflow goes no further.
-        run.stop_if_interrupted().await;
+        run.stop_if_lost().await;
         ready.commit(&run)
     })
 }

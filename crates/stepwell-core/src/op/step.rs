@@ -82,13 +82,15 @@ pub(crate) struct Tried {
 
 /// Runs one attempt. It gets the outcome that a test wants instead, if there is one.
 type Go<'a> = Box<dyn FnMut(Attempt, Option<Outcome>) -> BoxFuture<'a, Tried> + Send + 'a>;
+/// The body of a `#[step]`: it takes the state and the attempt.
+type StepBody<'op, S, T, E> =
+    Box<dyn FnMut(Arc<S>, Attempt) -> BoxFuture<'op, Result<T, E>> + Send + 'op>;
 type Body<'a, A, T, E> = Box<dyn FnMut(A) -> BoxFuture<'a, Result<T, E>> + Send + 'a>;
 
 /// A call of a `#[step]`.
 #[must_use = "a call does nothing until it is run: `ctx.run(…).await`"]
 pub struct StepCall<'op, S, D: Step> {
-    body:
-        Box<dyn FnMut(Arc<S>, Attempt) -> BoxFuture<'op, Result<D::Output, D::Error>> + Send + 'op>,
+    body: StepBody<'op, S, D::Output, D::Error>,
     retry: Retry<D::Error>,
 }
 
@@ -307,7 +309,7 @@ async fn run<'a>(here: &Here, name: &str, plan: Plan, mut go: Go<'a>) -> Ready<O
             Ok(Tried { outcome, .. }) => {
                 let error = outcome.map(|outcome| outcome.payload().clone());
                 let error = here.stored(name, error).await;
-                pause(here, name, &plan, number, &error, started.elapsed()).await;
+                pause(here, name, (&plan, number), &error, started.elapsed()).await;
             }
             Err(message) if last => {
                 let message = format!("step `{name}` at {}: {message}", here.position);
@@ -316,7 +318,7 @@ async fn run<'a>(here: &Here, name: &str, plan: Plan, mut go: Go<'a>) -> Ready<O
             Err(message) => {
                 let error = Payload::of(&format!("panicked: {message}"), usize::MAX);
                 let error = here.stored(name, error).await;
-                pause(here, name, &plan, number, &error, started.elapsed()).await;
+                pause(here, name, (&plan, number), &error, started.elapsed()).await;
             }
         }
         number += 1;
@@ -364,8 +366,7 @@ impl Drop for Running {
 async fn pause(
     here: &Here,
     name: &str,
-    plan: &Plan,
-    number: u32,
+    (plan, number): (&Plan, u32),
     error: &Payload,
     elapsed: Duration,
 ) {

@@ -15,6 +15,8 @@ pub(crate) enum Interrupt {
     Panicked(String),
     /// It runs elsewhere, or nobody knows: this process must not touch it any more.
     Lost,
+    /// Its executor shuts down: what has ended is still recorded, the rest goes on elsewhere.
+    HandedBack,
     /// Its answer was lost on the way: it starts over from its history, in this process.
     Reload,
 }

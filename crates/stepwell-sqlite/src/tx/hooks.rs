@@ -44,6 +44,17 @@ pub(super) async fn commit(
     transaction.commit().await
 }
 
+/// Nothing of a transaction that the user's code has ended is kept.
+pub(super) fn refuse_if_ended_by_hand(home: &SqliteHome) -> Result<(), TxError> {
+    if !home.ended_by_hand() {
+        return Ok(());
+    }
+    Err(TxError::misuse(
+        "the transaction was over before Stepwell could commit it: its code must not commit or \
+         roll back, nor go on after an error that made SQLite roll back; nothing of it is kept",
+    ))
+}
+
 /// Undoes by our own hand.
 pub(super) async fn rollback(home: &SqliteHome, mut transaction: Transaction<'static, Sqlite>) {
     home.0.ending.store(true, Release);

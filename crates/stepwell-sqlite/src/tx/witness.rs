@@ -71,12 +71,9 @@ pub(super) async fn commit(
     home: &SqliteHome,
     witness: &Witness,
 ) -> Result<Committed, TxError> {
-    if home.ended_by_hand() {
+    if let Err(misuse) = hooks::refuse_if_ended_by_hand(home) {
         hooks::rollback(home, transaction).await;
-        return Err(TxError::misuse(
-            "the transaction was over before Stepwell could commit it: its code must not commit or \
-             roll back, nor go on after an error that made SQLite roll back; nothing of it is kept",
-        ));
+        return Err(misuse);
     }
     let operation = &witness.operation;
     match insert(&mut transaction, witness).await {

@@ -12,7 +12,7 @@ async fn repeat(ctx: &mut Ctx, value: f64, text: String) -> stepwell::Result<Str
 
 #[workflow]
 async fn not_a_number(ctx: &mut Ctx) -> stepwell::Result<f64> {
-    ctx.step("divide", async || Ok(0.0 / 0.0_f64)).await
+    ctx.step("divide", async || Ok(f64::NAN)).await
 }
 
 #[track_caller]
