@@ -1,0 +1,210 @@
+//! From a request to the arguments of a workflow.
+//!
+//! - No argument: nothing is read.
+//! - One argument: the members of the path, the query and a JSON object in the body are merged into
+//!   one object (the path wins over the body, the body over the query). If there is nothing but one
+//!   path parameter, the argument may also be that value alone; if there is nothing but a body, the
+//!   argument is the body, whatever it is.
+//! - Several arguments: the path's parameters in their order, then the body.
+//!
+//! Text from the path and the query becomes a number or a boolean where the argument's type asks
+//! for one.
+
+mod text;
+
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::problem::Problem;
+use text::Lenient;
+
+/// The parts of a request that arguments are made from.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) path: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) body: Option<Value>,
+}
+
+/// Makes the arguments, a tuple of `arity` members.
+pub(crate) fn arguments<A: DeserializeOwned>(arity: usize, parts: Parts) -> Result<A, Problem> {
+    match arity {
+        0 => read(Lenient::Json(Value::Null)),
+        1 => one(parts),
+        _ => several(arity, parts),
+    }
+}
+
+fn one<A: DeserializeOwned>(parts: Parts) -> Result<A, Problem> {
+    let Parts { path, query, body } = parts;
+    if path.is_empty() && query.is_empty() {
+        return read(Lenient::List(vec![Lenient::Json(
+            body.unwrap_or(Value::Null),
+        )]));
+    }
+    let scalar = match path.as_slice() {
+        [(_, value)] if query.is_empty() && body.is_none() => Some(value.clone()),
+        _ => None,
+    };
+    let members = match body {
+        None => Map::new(),
+        Some(Value::Object(members)) => members,
+        Some(_) => {
+            return Err(unprocessable(
+                "the body must be a JSON object, to be merged with the path and the query",
+            ));
+        }
+    };
+    let mut merged: Vec<(String, Lenient)> = Vec::new();
+    let texts = |pairs: Vec<(String, String)>| {
+        pairs
+            .into_iter()
+            .map(|(name, text)| (name, Lenient::Text(text)))
+    };
+    let sources = texts(query)
+        .chain(
+            members
+                .into_iter()
+                .map(|(name, value)| (name, Lenient::Json(value))),
+        )
+        .chain(texts(path));
+    for (name, value) in sources {
+        merged.retain(|(before, _)| *before != name);
+        merged.push((name, value));
+    }
+    let object = read(Lenient::List(vec![Lenient::Object(merged)]));
+    match (object, scalar) {
+        (Err(problem), Some(text)) => {
+            read(Lenient::List(vec![Lenient::Text(text)])).map_err(|_: Problem| problem)
+        }
+        (object, _) => object,
+    }
+}
+
+fn several<A: DeserializeOwned>(arity: usize, parts: Parts) -> Result<A, Problem> {
+    let mut values: Vec<_> = parts
+        .path
+        .into_iter()
+        .map(|(_, text)| Lenient::Text(text))
+        .collect();
+    values.extend(parts.body.map(Lenient::Json));
+    if values.len() != arity {
+        return Err(unprocessable(format!(
+            "the workflow takes {arity} arguments, the path and the body hold {}",
+            values.len()
+        )));
+    }
+    read(Lenient::List(values))
+}
+
+fn read<A: DeserializeOwned>(value: Lenient) -> Result<A, Problem> {
+    A::deserialize(value).map_err(|error| {
+        unprocessable(format!(
+            "the request does not fit the workflow's argument: {error}"
+        ))
+    })
+}
+
+fn unprocessable(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Order {
+        id: u64,
+        note: Option<String>,
+        #[serde(default)]
+        express: bool,
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect()
+    }
+
+    fn parts(path: &[(&str, &str)], query: &[(&str, &str)], body: Option<Value>) -> Parts {
+        Parts {
+            path: pairs(path),
+            query: pairs(query),
+            body,
+        }
+    }
+
+    #[test]
+    fn path_query_and_body_are_merged_and_the_path_wins() {
+        let body = json!({"id": 1, "note": "from the body"});
+        let request = parts(
+            &[("id", "7")],
+            &[("express", "true"), ("note", "q")],
+            Some(body),
+        );
+        let (order,): (Order,) = arguments(1, request).unwrap();
+        let note = Some("from the body".to_owned());
+        assert_eq!(
+            order,
+            Order {
+                id: 7,
+                note,
+                express: true
+            }
+        );
+    }
+
+    #[test]
+    fn text_stays_text_where_the_type_wants_text() {
+        let request = parts(&[("id", "7")], &[("note", "42")], None);
+        let (order,): (Order,) = arguments(1, request).unwrap();
+        assert_eq!(order.note.as_deref(), Some("42"));
+    }
+
+    #[test]
+    fn a_scalar_takes_the_only_path_parameter() {
+        assert_eq!(
+            arguments::<(u32,)>(1, parts(&[("n", "7")], &[], None)).unwrap(),
+            (7,)
+        );
+        let text = arguments::<(String,)>(1, parts(&[("n", "7")], &[], None)).unwrap();
+        assert_eq!(text.0, "7");
+    }
+
+    #[test]
+    fn a_body_alone_may_be_anything() {
+        let request = parts(&[], &[], Some(json!([1, 2])));
+        assert_eq!(arguments::<(Vec<u8>,)>(1, request).unwrap().0, [1, 2]);
+    }
+
+    #[test]
+    fn several_arguments_come_from_the_path_and_then_the_body() {
+        let request = parts(&[("from", "ann"), ("n", "3")], &[], Some(json!({"id": 1})));
+        let arguments: (String, u8, Order) = arguments(3, request).unwrap();
+        assert_eq!(
+            (arguments.0.as_str(), arguments.1, arguments.2.id),
+            ("ann", 3, 1)
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_a_422_that_says_why() {
+        let problem = arguments::<(Order,)>(1, parts(&[("id", "x")], &[], None)).unwrap_err();
+        assert_eq!(problem.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(
+            problem.to_string().contains("`x` is not a number"),
+            "{problem}"
+        );
+        let problem = arguments::<(u8, u8)>(2, parts(&[("a", "1")], &[], None)).unwrap_err();
+        assert!(
+            problem.to_string().contains("takes 2 arguments"),
+            "{problem}"
+        );
+    }
+}

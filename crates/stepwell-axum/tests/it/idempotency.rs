@@ -1,0 +1,145 @@
+//! A request that is sent again.
+
+use serde_json::json;
+
+use crate::shop::{GO, charges, exists, send, shop, slow};
+
+const KEY: (&str, &str) = ("idempotency-key", "\"k1\"");
+const ID: &str = "http:POST /slow/{name}:k1";
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_the_end_has_the_same_answer_and_says_so() {
+    let shop = shop().await;
+    let first = send(&shop, "POST", "/pay", &[KEY], r#"{"amount": 5}"#).await;
+    let again = send(&shop, "POST", "/pay", &[KEY], r#"{ "amount" : 5 }"#).await;
+    assert_eq!(
+        (first.status, first.header("idempotency-replayed")),
+        (200, None)
+    );
+    assert_eq!(
+        (again.status, again.header("idempotency-replayed")),
+        (200, Some("true"))
+    );
+    assert_eq!(first.text, again.text);
+    assert_eq!(charges(&shop), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_replayed_with_its_status() {
+    let shop = shop().await;
+    for replayed in [None, Some("true")] {
+        let answer = send(&shop, "POST", "/pay", &[KEY], r#"{"amount": 5000}"#).await;
+        assert_eq!(
+            (answer.status, answer.header("idempotency-replayed")),
+            (402, replayed)
+        );
+        assert_eq!(answer.json()["dbos_error_code"], "DECLINED");
+        assert_eq!(answer.json()["message"], "the card was declined");
+    }
+    assert_eq!(charges(&shop), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_while_it_runs_is_a_409_that_says_where_to_look() {
+    let shop = shop().await;
+    send(&shop, "POST", "/slow/ann", &[KEY], "").await;
+    let again = send(&shop, "POST", "/slow/ann", &[KEY], "").await;
+    assert_eq!(
+        (again.status, again.header("retry-after")),
+        (409, Some("1"))
+    );
+    assert_eq!(again.json()["workflow_id"], ID);
+    assert!(
+        again
+            .header("location")
+            .unwrap()
+            .starts_with("/jobs/http%3A")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_can_join_instead() {
+    let shop = std::sync::Arc::new(shop().await);
+    let id = "http:POST /joined/{name}:k1";
+    let send = |shop: std::sync::Arc<_>| async move {
+        send(&shop, "POST", "/joined/ann", &[KEY], "").await
+    };
+    let first = tokio::spawn(send(std::sync::Arc::clone(&shop)));
+    exists(&shop, id).await;
+    let second = tokio::spawn(send(std::sync::Arc::clone(&shop)));
+    shop.app().send(id, GO, true).await.unwrap();
+    assert_eq!(first.await.unwrap().json(), json!("ann"));
+    assert_eq!(second.await.unwrap().json(), json!("ann"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_used_for_something_else_is_a_422() {
+    let shop = shop().await;
+    send(&shop, "POST", "/pay", &[KEY], r#"{"amount": 5}"#).await;
+    let other = send(&shop, "POST", "/pay", &[KEY], r#"{"amount": 6}"#).await;
+    assert_eq!(other.status, 422);
+    assert!(
+        other
+            .text
+            .contains("was used with another request; use a new one")
+    );
+    assert_eq!(charges(&shop), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_different_routes_do_not_meet() {
+    let shop = shop().await;
+    send(&shop, "POST", "/pay", &[KEY], r#"{"amount": 5}"#).await;
+    send(&shop, "POST", "/pay/5", &[KEY], "").await;
+    assert_eq!(charges(&shop), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_verbatim_key_is_the_workflow_id_and_joins() {
+    let shop = shop().await;
+    let key = ("dbos-idempotency-key", "payment-abc-123");
+    send(&shop, "POST", "/slow/ann", &[key], "").await;
+    shop.app().send("payment-abc-123", GO, true).await.unwrap();
+    let again = send(&shop, "POST", "/slow/ann", &[key], "").await;
+    assert_eq!((again.status, again.json()), (200, json!("ann")));
+    assert_eq!(
+        shop.app()
+            .handle::<slow>("payment-abc-123")
+            .result()
+            .await
+            .unwrap(),
+        "ann"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_extractor_requires_a_key_and_its_option_does_not() {
+    let shop = shop().await;
+    let missing = send(&shop, "POST", "/keyed", &[], "").await;
+    assert_eq!(missing.status, 400);
+    assert!(
+        missing
+            .text
+            .contains("the header `Idempotency-Key` is required")
+    );
+    assert_eq!(send(&shop, "POST", "/keyed", &[KEY], "").await.text, "k1");
+    assert_eq!(send(&shop, "POST", "/optional", &[], "").await.text, "none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_keys_that_differ_are_a_400() {
+    let shop = shop().await;
+    let headers = [KEY, ("dbos-idempotency-key", "k2")];
+    let answer = send(&shop, "POST", "/pay", &headers, r#"{"amount": 5}"#).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(charges(&shop), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_between_two_sends_changes_nothing() {
+    let shop = shop().await;
+    let first = send(&shop, "POST", "/pay", &[KEY], r#"{"amount": 5}"#).await;
+    shop.crash().await;
+    let again = send(&shop, "POST", "/pay", &[KEY], r#"{"amount": 5}"#).await;
+    assert_eq!((first.text, charges(&shop)), (again.text, 1));
+}

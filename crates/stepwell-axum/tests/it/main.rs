@@ -1,0 +1,9 @@
+//! Every header and status of the web integration, by name.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod errors;
+mod idempotency;
+mod live;
+mod requests;
+mod serving;
+mod shop;

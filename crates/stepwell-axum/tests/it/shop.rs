@@ -1,0 +1,178 @@
+//! A small shop over HTTP that the tests share.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering::SeqCst},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    routing::{get, post},
+};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stepwell::{
+    App, Ctx, Event, Stream, Topic,
+    axum::{
+        HttpError, IdempotencyKey, Problem, events, layer, run, start, status, testing::TestApp,
+    },
+    step, workflow,
+};
+
+#[derive(stepwell::State, Default)]
+pub(crate) struct Shop {
+    #[provide]
+    pub(crate) charges: AtomicU32,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct Payment {
+    pub(crate) amount: u64,
+    #[serde(default)]
+    pub(crate) note: Option<String>,
+}
+
+pub(crate) const GO: Topic<bool> = Topic::new("go");
+const READY: Event<u64> = Event::new("ready");
+const LINES: Stream<String> = Stream::new("lines");
+
+#[step]
+async fn charge(#[state] charges: &AtomicU32, amount: u64) -> stepwell::Result<u64> {
+    charges.fetch_add(1, SeqCst);
+    if amount > 1_000 {
+        let error = HttpError::new(StatusCode::PAYMENT_REQUIRED).code("DECLINED");
+        return Err(error.message("the card was declined").into());
+    }
+    Ok(amount)
+}
+
+#[workflow]
+pub(crate) async fn pay(ctx: &mut Ctx<Shop>, payment: Payment) -> stepwell::Result<Payment> {
+    let amount = ctx.run(charge(payment.amount)).await?;
+    Ok(Payment {
+        amount,
+        note: payment.note,
+    })
+}
+
+#[workflow]
+pub(crate) async fn slow(ctx: &mut Ctx<Shop>, name: String) -> stepwell::Result<String> {
+    ctx.append(LINES, "began".to_owned()).await;
+    ctx.set_event(READY, 7).await;
+    if !ctx.recv(GO).await {
+        stepwell::bail!("postgres://user:secret@host said no");
+    }
+    Ok(name)
+}
+
+#[workflow]
+pub(crate) async fn panics(_ctx: &mut Ctx<Shop>) -> stepwell::Result<()> {
+    panic!("the secret is 42");
+}
+
+async fn keyed(key: IdempotencyKey) -> String {
+    key.as_str().to_owned()
+}
+
+async fn optional(key: Option<IdempotencyKey>) -> String {
+    key.map_or_else(|| "none".to_owned(), String::from)
+}
+
+async fn broken() -> &'static str {
+    panic!("a bug in a handler");
+}
+
+async fn teapot() -> Problem {
+    Problem::new(StatusCode::IM_A_TEAPOT, "short and stout").code("TEAPOT")
+}
+
+pub(crate) fn router(app: App<Shop>) -> Router {
+    Router::new()
+        .route("/pay", post(run(pay)))
+        .route("/pay/{amount}", post(run(pay)))
+        .route(
+            "/slow/{name}",
+            post(
+                run(slow)
+                    .sync_timeout(Duration::from_secs(5))
+                    .status_at("/jobs"),
+            ),
+        )
+        .route("/joined/{name}", post(run(slow).joins()))
+        .route("/jobs", post(start(slow)))
+        .route("/jobs/{id}", get(status(slow)))
+        .route("/jobs/{id}/events", get(events::<Shop>()))
+        .route("/panics", post(run(panics)))
+        .route("/keyed", post(keyed))
+        .route("/optional", post(optional))
+        .route("/broken", get(broken))
+        .route("/teapot", get(teapot))
+        .layer(layer(&app))
+        .with_state(app)
+}
+
+pub(crate) async fn shop() -> TestApp<Shop> {
+    TestApp::new(Shop::default(), router).await
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+pub(crate) async fn send(
+    shop: &TestApp<Shop>,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "content-type") {
+        request = request.header("content-type", "application/json");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = shop
+        .oneshot(request.body(Body::from(body.to_owned())).unwrap())
+        .await;
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        text: String::from_utf8(bytes.to_vec()).unwrap(),
+    }
+}
+
+pub(crate) async fn post_json(shop: &TestApp<Shop>, path: &str, body: &str) -> Answer {
+    send(shop, "POST", path, &[], body).await
+}
+
+pub(crate) fn charges(shop: &TestApp<Shop>) -> u32 {
+    shop.app().state().charges.load(SeqCst)
+}
+
+/// Waits until the workflow exists.
+pub(crate) async fn exists(shop: &TestApp<Shop>, id: &str) {
+    while shop.app().client().get(id).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+}
