@@ -1,0 +1,176 @@
+//! Every endpoint: path, method, body, status.
+
+use serde_json::json;
+
+use crate::store::Store;
+
+#[test]
+fn a_checkout_answers_its_payment_id_once_for_each_key() {
+    let store = Store::open();
+    let first = store.post("/checkout/key-1");
+    assert_eq!((first.status, first.body.as_str()), (200, "key-1"));
+    assert!(
+        first
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain")
+    );
+    assert_eq!(store.post("/checkout/key-1").body, "key-1");
+    assert_eq!(store.inventory(), 99);
+    assert_eq!(store.get("/orders").json().as_array().unwrap().len(), 1);
+    let order = store.order("1");
+    assert_eq!(order["order_status"], 0);
+    assert_eq!(order["payment_id"], "key-1");
+    assert!(order["expires_at"].as_str().unwrap() > order["last_update_time"].as_str().unwrap());
+}
+
+#[test]
+fn a_key_that_cannot_be_one_is_refused() {
+    let store = Store::open();
+    let long = format!("/checkout/{}", "k".repeat(256));
+    let answer = store.post(&long);
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("at most 255"), "{}", answer.body);
+    assert_eq!(store.post("/checkout/a%00b").status, 400);
+    assert_eq!(store.post("/checkout/").status, 404);
+    assert_eq!(store.get("/checkout/key").status, 405);
+    assert_eq!(store.get("/orders").json(), json!([]));
+}
+
+#[test]
+fn the_webhook_answers_the_order_and_the_first_call_counts() {
+    let store = Store::open();
+    store.post("/checkout/key");
+    let webhook = |status: &str| store.post(&format!("/payment_webhook/key/{status}"));
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..5).map(|_| scope.spawn(|| webhook("paid"))).collect();
+        for call in calls {
+            let answer = call.join().unwrap();
+            assert_eq!((answer.status, answer.body.as_str()), (200, "1"));
+        }
+    });
+    assert_eq!(webhook("failed").body, "1");
+    assert_eq!(store.order("1")["order_status"], 2);
+    store.nothing_is_lost(1);
+}
+
+#[test]
+fn a_payment_that_belongs_to_nothing_is_not_found() {
+    let store = Store::open();
+    store.buy("key");
+    let child = store.event("workflow", "")["children"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for payment in ["unknown", &child] {
+        let answer = store.post(&format!("/payment_webhook/{payment}/paid"));
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (404, "Payment failed to process")
+        );
+    }
+    let answer = store.post("/payment_webhook/key/perhaps");
+    assert_eq!(answer.status, 400);
+    assert!(
+        answer.body.contains("`paid` or `failed`"),
+        "{}",
+        answer.body
+    );
+}
+
+#[test]
+fn a_declined_payment_gives_the_widget_back() {
+    let store = Store::open();
+    store.post("/checkout/key");
+    assert_eq!(store.inventory(), 99);
+    assert_eq!(store.post("/payment_webhook/key/failed").body, "1");
+    assert_eq!(store.order("1")["order_status"], -1);
+    assert_eq!(store.inventory(), 100);
+    let view = store.view();
+    assert_eq!(
+        view["invariant"],
+        json!({ "stock": 100, "sold": 0, "total": 100, "holds": true })
+    );
+}
+
+#[test]
+fn without_stock_there_is_no_checkout_until_somebody_restocks() {
+    let store = Store::open();
+    std::thread::scope(|scope| {
+        for buyer in 0..4 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 0..25 {
+                    assert_eq!(
+                        store.post(&format!("/checkout/key-{buyer}-{n}")).status,
+                        200
+                    );
+                }
+            });
+        }
+    });
+    for _ in 0..2 {
+        let answer = store.post("/checkout/late");
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (404, "Checkout failed to start")
+        );
+    }
+    assert_eq!(store.post("/payment_webhook/late/paid").status, 404);
+    assert_eq!(store.order("101")["order_status"], -1);
+    assert_eq!(store.inventory(), 0);
+
+    for _ in 0..2 {
+        let restocked = store.post("/restock");
+        assert_eq!((restocked.status, restocked.body.as_str()), (200, "null"));
+    }
+    assert_eq!(store.post("/checkout/again").status, 200);
+    let view = store.view();
+    assert_eq!(
+        view["invariant"],
+        json!({ "stock": 99, "sold": 101, "total": 200, "holds": true })
+    );
+    assert_eq!(
+        view["orders"].as_array().unwrap().len(),
+        50,
+        "the page lists the newest"
+    );
+    assert_eq!(store.get("/orders").json().as_array().unwrap().len(), 102);
+}
+
+#[test]
+fn an_order_that_is_not_there_is_not_found() {
+    let store = Store::open();
+    for id in ["1", "0", "-1", "abc", "99999999999999999999"] {
+        assert_eq!(store.get(&format!("/order/{id}")).status, 404, "{id}");
+    }
+}
+
+#[test]
+fn the_product_is_what_it_was() {
+    let product = Store::open().get("/product");
+    assert_eq!(
+        product.json(),
+        json!({
+            "product_id": 1,
+            "product": "Premium Quality Widget",
+            "description": "Enhance your productivity with our top-rated widget.",
+            "inventory": 100,
+            "price": 99.99,
+        })
+    );
+}
+
+#[test]
+fn another_site_cannot_press_a_button() {
+    let store = Store::open();
+    let site = "Sec-Fetch-Site: cross-site\r\n";
+    for path in ["/crash_application", "/restock", "/checkout/key"] {
+        assert_eq!(
+            store.ask("POST", path, "", site).unwrap().status,
+            403,
+            "{path}"
+        );
+    }
+    assert_eq!(store.ask("GET", "/product", "", site).unwrap().status, 200);
+}
