@@ -27,11 +27,13 @@ crash-long:
 
 # The widget store in a real browser.
 browser:
-    cd examples/widget-store/browser && npm ci --silent && node test.mjs
+    cargo build -p widget-store
+    npm --prefix examples/widget-store/browser ci
+    npm --prefix examples/widget-store/browser test
 
-# The benchmark with its targets; `just bench --peers` runs the peers beside it.
-bench *args:
-    cargo run --release -p benches -- {{ args }}
+# The benchmark with its targets.
+bench:
+    cargo run --release -p benches
 
 # The benchmark at its smallest size, so that it never rots.
 bench-once:

@@ -1,5 +1,8 @@
 //! The smallest program that survives a crash: stop it half way, run it again, and it goes on.
-#![allow(clippy::print_stdout, reason = "the program talks to the person who runs it")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the program talks to the person who runs it"
+)]
 
 use std::time::Duration;
 
