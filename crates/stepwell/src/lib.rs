@@ -5,7 +5,7 @@
 //! operation from the database, so the code goes on where it stopped. It is a library inside your
 //! process; there is no server to run.
 //!
-//! ```
+//! ```standalone_crate
 //! use std::time::Duration;
 //!
 //! use stepwell::{App, Ctx, step, workflow};
