@@ -37,7 +37,7 @@ use crate::{
 ///
 /// It cannot be cloned, and every operation borrows it until it has ended: so operations of one
 /// context come one after the other, in the same order on every replay. For several at once there
-/// are [`join`](Self::join), [`join_all`](Self::join_all), [`select!`](crate::select) and
+/// are [`join`](Self::join), [`join_all`](Self::join_all), `stepwell::select!` and
 /// [`branch`](crate::branch). Trouble of the engine (a lost database, a take-over, a cancellation)
 /// is no value here: the workflow's future is dropped where it stands.
 #[derive(Debug)]
@@ -264,7 +264,7 @@ impl<S: Send + Sync + 'static> Ctx<S> {
     }
 
     /// Runs two to eight operations at once; the first to be ready wins, the others are dropped.
-    /// [`select!`](crate::select) reads better.
+    /// `stepwell::select!` reads better.
     pub async fn race<R: RaceOps<S>>(&mut self, ops: R) -> R::Output {
         let slot = self.slot();
         let run = Arc::clone(&slot.run);

@@ -178,7 +178,7 @@ impl<'op, S: Send + Sync + 'static, T: Durable, E: DurableError> Op<S> for AdHoc
     }
 }
 
-/// A step as a closure, for [`join`](crate::Ctx::join) and [`select!`](crate::select).
+/// A step as a closure, for [`join`](crate::Ctx::join) and `stepwell::select!`.
 pub fn step<'op, T, F, Fut>(name: &'static str, mut body: F) -> AdHoc<'op, T, Failure>
 where
     T: Durable,
