@@ -1,14 +1,4 @@
-//! From a request to the arguments of a workflow.
-//!
-//! - No argument: nothing is read.
-//! - One argument: the members of the path, the query and a JSON object in the body are merged into
-//!   one object (the path wins over the body, the body over the query). If there is nothing but one
-//!   path parameter, the argument may also be that value alone; if there is nothing but a body, the
-//!   argument is the body, whatever it is.
-//! - Several arguments: the path's parameters in their order, then the body.
-//!
-//! Text from the path and the query becomes a number or a boolean where the argument's type asks
-//! for one.
+//! From a request to the arguments of a workflow; the rules are in the crate's documentation.
 
 mod text;
 
@@ -62,7 +52,7 @@ fn one<A: DeserializeOwned>(parts: Parts) -> Result<A, Problem> {
             .into_iter()
             .map(|(name, text)| (name, Lenient::Text(text)))
     };
-    let sources = texts(query)
+    let sources = lists(texts(query))
         .chain(
             members
                 .into_iter()
@@ -82,13 +72,36 @@ fn one<A: DeserializeOwned>(parts: Parts) -> Result<A, Problem> {
     }
 }
 
+/// Puts the values of one name into a list, where the first of them was.
+fn lists(
+    pairs: impl Iterator<Item = (String, Lenient)>,
+) -> impl Iterator<Item = (String, Lenient)> {
+    let mut merged: Vec<(String, Lenient)> = Vec::new();
+    for (name, value) in pairs {
+        match merged.iter_mut().find(|(before, _)| *before == name) {
+            None => merged.push((name, value)),
+            Some((_, Lenient::List(values))) => values.push(value),
+            Some((_, single)) => {
+                let first = std::mem::replace(single, Lenient::List(Vec::new()));
+                *single = Lenient::List(vec![first, value]);
+            }
+        }
+    }
+    merged.into_iter()
+}
+
 fn several<A: DeserializeOwned>(arity: usize, parts: Parts) -> Result<A, Problem> {
     let mut values: Vec<_> = parts
         .path
         .into_iter()
         .map(|(_, text)| Lenient::Text(text))
         .collect();
-    values.extend(parts.body.map(Lenient::Json));
+    match parts.body {
+        Some(Value::Array(rest)) if rest.len() > 1 && values.len() + rest.len() == arity => {
+            values.extend(rest.into_iter().map(Lenient::Json));
+        }
+        body => values.extend(body.map(Lenient::Json)),
+    }
     if values.len() != arity {
         return Err(unprocessable(format!(
             "the workflow takes {arity} arguments, the path and the body hold {}",
@@ -191,6 +204,28 @@ mod tests {
             (arguments.0.as_str(), arguments.1, arguments.2.id),
             ("ann", 3, 1)
         );
+    }
+
+    #[test]
+    fn an_array_fills_the_places_that_the_path_leaves() {
+        let request = parts(&[("from", "ann")], &[], Some(json!([3, true])));
+        let arguments: (String, u8, bool) = arguments(3, request).unwrap();
+        assert_eq!(arguments, ("ann".to_owned(), 3, true));
+    }
+
+    #[test]
+    fn a_name_that_comes_again_is_a_list_and_one_value_may_be_one() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Search {
+            tags: Vec<u8>,
+        }
+        for (query, tags) in [
+            (vec![("tags", "1"), ("tags", "2")], vec![1, 2]),
+            (vec![("tags", "1")], vec![1]),
+        ] {
+            let (search,): (Search,) = arguments(1, parts(&[], &query, None)).unwrap();
+            assert_eq!(search, Search { tags });
+        }
     }
 
     #[test]

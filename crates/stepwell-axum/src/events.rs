@@ -1,6 +1,6 @@
 //! [`events`]: a workflow, live, as server-sent events.
 
-use std::{collections::HashMap, convert::Infallible, fmt, time::Duration};
+use std::{collections::HashMap, convert::Infallible, time::Duration};
 
 use axum::{
     extract::{FromRef, Request},
@@ -23,35 +23,28 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Answers `GET /jobs/{id}/events` with a stream of what the workflow does: `status` at each change,
-/// `step` for each recorded operation (events that it publishes among them), `stream` for each entry
-/// that it appends. Recorded operations are numbered; a client that reconnects with `Last-Event-ID`
-/// goes on after the last one it has seen. The stream ends with the workflow, and at shutdown.
+/// Answers `GET /jobs/{id}/events` with what the workflow does, live: `status` at each change of its
+/// state, `step` for each operation that it records, `event` for each value that it publishes,
+/// `stream` for each entry that it appends.
+///
+/// What is recorded is numbered: a client that reconnects with `Last-Event-ID`
+/// ([HTML](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header))
+/// goes on after the last one that it has seen. An answer that has nothing to say sends a comment
+/// every 15 s. It ends with the workflow, and at shutdown, which it would hold up for ever.
+///
+/// Only what a workflow publishes or appends is shown with its value. What its steps return, and why
+/// they failed, stays inside. Any workflow of the application can be asked for by its id: put your own
+/// authorisation around the route.
 #[must_use]
-pub fn events<S>() -> EventsRoute<S> {
-    EventsRoute {
-        state: std::marker::PhantomData,
-    }
+pub fn events() -> EventsRoute {
+    EventsRoute(())
 }
 
 /// Made by [`events`].
-pub struct EventsRoute<S> {
-    state: std::marker::PhantomData<fn() -> S>,
-}
+#[derive(Debug, Clone)]
+pub struct EventsRoute(());
 
-impl<S> Clone for EventsRoute<S> {
-    fn clone(&self) -> Self {
-        events()
-    }
-}
-
-impl<S> fmt::Debug for EventsRoute<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EventsRoute")
-    }
-}
-
-impl<S, R> Handler<(S,), R> for EventsRoute<S>
+impl<S, R> Handler<(S,), R> for EventsRoute
 where
     S: Send + Sync + 'static,
     R: Clone + Send + Sync + 'static,
@@ -158,7 +151,6 @@ impl Seen {
                 "workflow_id": self.id,
                 "status": seed_name(workflow.state),
                 "state": workflow.state,
-                "reason": workflow.reason,
             });
             events.push(Event::default().event("status").data(data.to_string()));
         }
@@ -167,28 +159,28 @@ impl Seen {
     }
 
     async fn event(&self, number: usize, record: &Record, entry: u64) -> Result<Event, Error> {
-        if record.kind == RecordKind::Append {
-            let entries = self.client.stream(&self.id, &record.name, entry).await?;
-            let value = entries.first().map(|entry| &entry.value);
-            let data = json!({ "stream": record.name, "offset": entry, "value": value });
-            return Ok(Event::default()
-                .id(number.to_string())
-                .event("stream")
-                .data(data.to_string()));
-        }
-        let data = describe(record).to_string();
-        Ok(Event::default()
-            .id(number.to_string())
-            .event("step")
-            .data(data))
+        let (name, data) = match (record.kind, &record.outcome) {
+            (RecordKind::Append, _) => {
+                let entries = self.client.stream(&self.id, &record.name, entry).await?;
+                let value = entries.first().map(|entry| &entry.value);
+                let data = json!({ "stream": record.name, "offset": entry, "value": value });
+                ("stream", data)
+            }
+            (RecordKind::SetEvent, Outcome::Ok(value)) => {
+                ("event", json!({ "name": record.name, "value": value }))
+            }
+            _ => ("step", describe(record)),
+        };
+        let event = Event::default().id(number.to_string()).event(name);
+        Ok(event.data(data.to_string()))
     }
 }
 
-/// A record as clients see it.
+/// A record as clients see it: that it happened, not what came of it.
 fn describe(record: &Record) -> Value {
-    let (output, error) = match &record.outcome {
-        Outcome::Ok(value) => (Some(value), None),
-        Outcome::Err(error) => (None, Some(error)),
+    let outcome = match &record.outcome {
+        Outcome::Ok(_) => "ok",
+        Outcome::Err(_) => "error",
     };
     let position = match &record.place {
         Place::At(position) | Place::Attempt(position, _) => position.to_string(),
@@ -198,8 +190,7 @@ fn describe(record: &Record) -> Value {
         "position": position,
         "kind": record.kind,
         "name": record.name,
-        "output": output,
-        "error": error,
+        "outcome": outcome,
         "attempts": record.attempts,
         "started_at": record.started_at,
         "recorded_at": record.recorded_at,

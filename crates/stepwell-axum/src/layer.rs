@@ -3,12 +3,13 @@
 use std::{
     convert::Infallible,
     panic::AssertUnwindSafe,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use axum::{
     body::Body,
-    extract::{ConnectInfo, MatchedPath, Request},
+    extract::{ConnectInfo, MatchedPath, OriginalUri, Request},
     response::{IntoResponse, Response},
 };
 use futures_util::{FutureExt, future::BoxFuture};
@@ -23,21 +24,46 @@ const REQUEST_ID: &str = "x-request-id";
 
 /// A layer for a router whose routes are workflows.
 ///
-/// Reads or makes the request's id and echoes it as `x-request-id`; opens a span with the names of
-/// the OpenTelemetry HTTP conventions and the five attributes of the seed documents (without the
-/// query string, which may hold secrets); answers a panic of a handler with a problem. Handlers find
-/// the [`HttpContext`] in the request's extensions.
+/// - Reads or makes the request's id, and echoes it as `x-request-id`.
+/// - Opens a span with the names of the [OpenTelemetry HTTP
+///   conventions](https://opentelemetry.io/docs/specs/semconv/http/http-spans/) and the five names
+///   `name`, `requestID`, `requestIP`, `requestURL`, `requestMethod`. `trace.parent` is the
+///   `traceparent` that came in. Query strings may hold secrets: they are recorded only after
+///   [`RequestLayer::record_query`].
+/// - Answers a panic of a handler with a 500.
+/// - Adds the request's id to the body of a [`Problem`].
+///
+/// Handlers find the [`HttpContext`] in the request's extensions. Put the layer around the routes
+/// (`Router::layer`), so that it knows which of them was asked for.
 #[must_use]
 pub fn layer<S: Send + Sync + 'static>(app: &App<S>) -> RequestLayer {
     RequestLayer {
-        application: app.name().to_owned(),
+        settings: Arc::new(Settings {
+            application: app.name().to_owned(),
+            records_query: false,
+        }),
     }
 }
 
 /// Made by [`layer`].
 #[derive(Debug, Clone)]
 pub struct RequestLayer {
+    settings: Arc<Settings>,
+}
+
+#[derive(Debug, Clone)]
+struct Settings {
     application: String,
+    records_query: bool,
+}
+
+impl RequestLayer {
+    /// Records query strings, as `url.query` and at the end of `requestURL`.
+    #[must_use]
+    pub fn record_query(mut self) -> Self {
+        Arc::make_mut(&mut self.settings).records_query = true;
+        self
+    }
 }
 
 impl<S> Layer<S> for RequestLayer {
@@ -46,7 +72,7 @@ impl<S> Layer<S> for RequestLayer {
     fn layer(&self, inner: S) -> Self::Service {
         RequestService {
             inner,
-            application: self.application.clone(),
+            settings: Arc::clone(&self.settings),
         }
     }
 }
@@ -55,7 +81,7 @@ impl<S> Layer<S> for RequestLayer {
 #[derive(Debug, Clone)]
 pub struct RequestService<S> {
     inner: S,
-    application: String,
+    settings: Arc<Settings>,
 }
 
 impl<S> Service<Request> for RequestService<S>
@@ -73,7 +99,7 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let context = HttpContext::from_headers(request.headers());
-        let span = span(&self.application, &context, &request);
+        let span = span(&self.settings, &context, &request);
         request.extensions_mut().insert(context.clone());
         // The clone that was polled ready is the one that is called.
         let ready = self.inner.clone();
@@ -97,8 +123,14 @@ where
     }
 }
 
-fn span(application: &str, context: &HttpContext, request: &Request) -> Span {
-    let path = request.uri().path();
+fn span(settings: &Settings, context: &HttpContext, request: &Request) -> Span {
+    let uri = match request.extensions().get::<OriginalUri>() {
+        Some(OriginalUri(uri)) => uri,
+        None => request.uri(),
+    };
+    let path = uri.path();
+    let query = uri.query().filter(|_| settings.records_query);
+    let url = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -109,17 +141,20 @@ fn span(application: &str, context: &HttpContext, request: &Request) -> Span {
     let address = address.map(|ConnectInfo(address)| address.ip().to_string());
     tracing::info_span!(
         "http.request",
-        service.name = application,
+        otel.name = format!("{} {}", request.method(), route.unwrap_or_default()).trim_end(),
+        otel.kind = "server",
+        service.name = settings.application,
         http.request.method = %request.method(),
         http.route = route,
         url.path = path,
+        url.query = query,
         client.address = address,
         http.response.status_code = field::Empty,
         trace.parent = context.traceparent,
         name = path,
         requestID = context.request_id,
         requestIP = address,
-        requestURL = path,
+        requestURL = url,
         requestMethod = %request.method(),
     )
 }

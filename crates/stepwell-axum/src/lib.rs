@@ -1,19 +1,84 @@
 //! Stepwell workflows as axum routes.
 //!
-//! ```ignore
-//! let app = App::builder("order-service").database(url).state(shop).build().await?;
+//! ```
+//! use axum::{Router, body::Body, routing::{get, post}};
+//! use http::{Request, StatusCode};
+//! use stepwell::{App, Ctx, axum::HttpError, workflow};
+//! use tower::ServiceExt;
+//!
+//! #[workflow]
+//! async fn process_item(_ctx: &mut Ctx, id: String) -> stepwell::Result<u64> {
+//!     let invalid = HttpError::new(StatusCode::BAD_REQUEST).code("INVALID_ID");
+//!     Ok(id.parse().map_err(|_| invalid.message("Invalid ID format"))?)
+//! }
+//!
+//! #[workflow]
+//! async fn process_job(_ctx: &mut Ctx, name: String) -> stepwell::Result<String> {
+//!     Ok(format!("processed {name}"))
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let database = "sqlite::memory:";
+//! let app = App::builder("order-service").database(database).build().await?;
 //! let router = Router::new()
-//!     .route("/process/{id}", post(stepwell::axum::run(process_item)))    // the endpoint is the workflow
-//!     .route("/jobs", post(stepwell::axum::start(process_job)))           // 202 + Location; Prefer: wait=10
-//!     .route("/jobs/{id}", get(stepwell::axum::status(process_job)))      // ETag, ?wait=
-//!     .route("/jobs/{id}/events", get(stepwell::axum::events::<Shop>()))  // live; Last-Event-ID
-//!     .layer(stepwell::axum::layer(&app))                                 // request id, span, panics
+//!     .route("/process/{id}", post(stepwell::axum::run(process_item))) // the endpoint is the workflow
+//!     .route("/jobs", post(stepwell::axum::start(process_job)))        // 202 + Location; Prefer: wait=10
+//!     .route("/jobs/{id}", get(stepwell::axum::status(process_job)))   // ETag, ?wait=
+//!     .route("/jobs/{id}/events", get(stepwell::axum::events()))       // live; Last-Event-ID
+//!     .layer(stepwell::axum::layer(&app))                              // request id, span, panics
 //!     .with_state(app.clone());
-//! stepwell::axum::serve(listener, router, app).await?;                    // launch, recover, serve, stop in order
+//! # app.launch().await?;
+//! # let ask = |path: &str| Request::post(path).body(Body::empty()).unwrap();
+//! # assert_eq!(router.clone().oneshot(ask("/process/7")).await?.status(), 200);
+//! # assert_eq!(router.clone().oneshot(ask("/process/seven")).await?.status(), 400);
+//! # let job = Request::post("/jobs").header("content-type", "application/json");
+//! # let job = router.clone().oneshot(job.body(Body::from("\"ann\""))?).await?;
+//! # assert_eq!(job.status(), 202);
+//! # async fn serve(listener: tokio::net::TcpListener, router: Router, app: App) -> std::io::Result<()> {
+//! stepwell::axum::serve(listener, router, app).await?; // launch, recover, serve, stop in order
+//! # Ok(())
+//! # }
+//! # Ok(())
+//! # }
 //! ```
 //!
-//! A client that goes away never cancels a workflow. Sent again with the same `Idempotency-Key`, a
-//! request is answered with the result of the first one.
+//! # From a request to arguments
+//! - A workflow without arguments is given nothing.
+//! - One argument: the members of the path, the query and a JSON object in the body become one object;
+//!   the path wins over the body, the body over the query. A scalar takes the only path parameter. A
+//!   body alone may be any JSON.
+//! - Several arguments: the path's parameters in their order, then the body; a body that is an array
+//!   fills all the places that are left, if there is more than one. The query is not read.
+//!
+//! Text from the path and the query becomes a number or a boolean where the argument's type asks for
+//! one, and a list where it asks for a list. A type that does not say what it asks for
+//! (`serde_json::Value`, a struct with `#[serde(flatten)]` or an internal tag) is given the text.
+//! A body that is no JSON is a 400, one of another content type a 415, one that is too large a 413, and
+//! what does not fit the type a 422.
+//!
+//! # Requests that are sent again
+//! | header | meaning |
+//! |---|---|
+//! | [`Idempotency-Key`](https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/), quoted or bare, 1 to 255 visible characters | the workflow's id is `http:{METHOD route}:{principal}:{key}` (see [`Principal`]; hashed when it would be longer than 255 bytes) |
+//! | `dbos-idempotency-key` | the workflow's id, as it is; a second request waits for the same result |
+//!
+//! Once the workflow has ended, a request that is sent again is answered with the same status and body,
+//! and `Idempotency-Replayed: true`. While it runs, [`run`] answers 409 with `Retry-After` and
+//! `Location`, or waits, too, with [`WorkflowRoute::joins`]. The same key with another payload is a 422.
+//! A client that goes away never cancels a workflow.
+//!
+//! # Errors
+//! Every error is `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+//!
+//! | what | status |
+//! |---|---|
+//! | [`HttpError`], a `Failure` with a status, an error that is [`AsProblem`] | its own, also when it is replayed |
+//! | every other error of a workflow, a panic, a workflow that is stuck or dead | 500, without the reason |
+//! | an unknown id, or the id of another workflow | 404 |
+//! | a cancelled workflow | 409 |
+//! | a deadline that passed | 504 |
+//! | no database, or the application shuts down | 503 + `Retry-After` |
 //!
 //! # Layout
 //! - [`run`], [`start`], [`status`], [`events`], [`transaction`]: handlers.
@@ -26,6 +91,7 @@ mod argument;
 mod context;
 mod error;
 mod events;
+mod health;
 mod idempotency;
 mod layer;
 mod problem;
@@ -45,4 +111,4 @@ pub use problem::{AsProblem, Problem, problem_of};
 pub use route::{WorkflowFn, WorkflowRoute, run, start};
 pub use serve::{serve, serve_until};
 pub use status::{StatusRoute, status};
-pub use transaction::transaction;
+pub use transaction::{TransactionRoute, TxHandler, transact, transaction};

@@ -3,22 +3,24 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use axum::{
-    Json,
     extract::{FromRef, Request},
     handler::Handler,
     response::{IntoResponse, Response},
 };
 use futures_util::future::BoxFuture;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
-use stepwell_core::{App, Call, ErrorKind, Handle, StartOutcome, State, Workflow, WorkflowError};
+use http::{HeaderName, HeaderValue};
+use stepwell_core::{App, Call, ErrorKind, StartOutcome, Workflow};
+
+mod answer;
 
 use crate::{
     argument::arguments,
-    idempotency::KeyForm,
-    problem::{AsProblem, Problem, problem_of},
+    context::HttpContext,
+    idempotency::{IdempotencyKey, KeyForm},
+    problem::{AsProblem, Problem},
     request::WorkflowRequest,
 };
+use answer::{answer_within, key_of_another, percent_encoded, still_running};
 
 /// How long a synchronous route waits for its workflow unless it is told otherwise.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,6 +62,7 @@ pub struct WorkflowRoute<W> {
     arity: usize,
     joins: bool,
     sync_timeout: Duration,
+    body_bytes_max: Option<usize>,
     status_at: Option<Arc<str>>,
     workflow: PhantomData<fn() -> W>,
 }
@@ -96,6 +99,7 @@ impl<W> WorkflowRoute<W> {
             arity,
             joins: false,
             sync_timeout: SYNC_TIMEOUT,
+            body_bytes_max: None,
             status_at: None,
             workflow: PhantomData,
         }
@@ -113,6 +117,15 @@ impl<W> WorkflowRoute<W> {
     #[must_use]
     pub fn sync_timeout(mut self, timeout: Duration) -> Self {
         self.sync_timeout = timeout;
+        self
+    }
+
+    /// How large the body may be; what the application takes as a payload (16 MiB, unless
+    /// [`AppBuilder::payload_bytes_max`](stepwell_core::AppBuilder::payload_bytes_max) says otherwise)
+    /// if nothing is said. A larger one is a 413. axum's own `DefaultBodyLimit` does not apply.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_bytes_max = Some(bytes);
         self
     }
 
@@ -183,109 +196,60 @@ where
         request: Request,
         state: &R,
     ) -> Result<Response, Problem> {
-        let request = WorkflowRequest::read(request, state).await?;
-        let (id, scoped) = (
-            request.workflow_id(),
-            request.key.as_ref().map(|key| key.form()),
-        );
-        let mut call = Call::<W>::new(arguments(self.arity, request.parts)?);
-        call = call.origin(request.endpoint);
-        if let Some(id) = id {
-            call = call.id(id);
-        }
-        if let Some(context) = request.context {
-            call = call.attribute("request_id", context.request_id);
-            if let Some(traceparent) = context.traceparent {
-                call = call.attribute("traceparent", traceparent);
-            }
-        }
-        let is_scoped = scoped == Some(KeyForm::Scoped);
-        let started = app.start_new(call).await;
-        let (handle, outcome) = started.map_err(|error| match error.kind() {
-            ErrorKind::Conflict if is_scoped => Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "the idempotency key was used with another request; use a new one",
-            ),
-            _ => error.into(),
-        })?;
-        let location = self.location(&request.path, handle.id());
-        let wait = match (self.mode, request.prefer_wait_s) {
-            (Mode::Run, _) => self.sync_timeout,
-            (Mode::Start, wait) => Duration::from_secs(wait.unwrap_or(0)).min(PREFER_WAIT_MAX),
-        };
-        let again = is_scoped && !self.joins && self.mode == Mode::Run;
+        let bytes_max = self.body_bytes_max;
+        let bytes_max = bytes_max.unwrap_or_else(|| app.payload_bytes_max());
+        let request = WorkflowRequest::read(request, state, bytes_max).await?;
+        let (path, wait) = (request.path.clone(), self.patience(request.prefer_wait_s));
+        let form = request.key.as_ref().map(IdempotencyKey::form);
+        let call = self.call_of(request)?;
+        let id = call.given_id().map(str::to_owned);
+        let (handle, outcome) =
+            app.start_new(call)
+                .await
+                .map_err(|error| match (error.kind(), &id) {
+                    (ErrorKind::Conflict, Some(id)) => key_of_another(id),
+                    _ => error.into(),
+                })?;
+        let location = self.location(&path, handle.id());
+        let refuses = form == Some(KeyForm::Scoped) && !self.joins && self.mode == Mode::Run;
         match outcome {
-            StartOutcome::Existing(state) if again && !state.is_at_rest() => {
-                Err(still_running(state, handle.id()).location(location))
+            StartOutcome::Existing(state) if refuses && !state.is_at_rest() => {
+                Err(still_running(handle.id()).location(location))
             }
             StartOutcome::Existing(_) => {
-                let mut response = self.wait(&handle, wait, &location).await?;
+                let mut response = answer_within(wait, app, &handle, &location).await;
                 response
                     .headers_mut()
                     .insert(REPLAYED, HeaderValue::from_static("true"));
                 Ok(response)
             }
-            StartOutcome::New => self.wait(&handle, wait, &location).await,
+            StartOutcome::New => Ok(answer_within(wait, app, &handle, &location).await),
         }
     }
 
-    /// The result if it comes in time, else 202.
-    async fn wait(
-        &self,
-        handle: &Handle<W>,
-        at_most: Duration,
-        location: &str,
-    ) -> Result<Response, Problem> {
-        if at_most.is_zero() {
-            return Ok(accepted(handle.id(), location));
-        }
-        match tokio::time::timeout(at_most, handle.result()).await {
-            Ok(result) => Ok(answer_of::<W>(result, handle.id())),
-            Err(_) => Ok(accepted(handle.id(), location)),
+    /// How long the client waits for the result.
+    fn patience(&self, prefer_wait_s: Option<u64>) -> Duration {
+        match self.mode {
+            Mode::Run => self.sync_timeout,
+            Mode::Start => Duration::from_secs(prefer_wait_s.unwrap_or(0)).min(PREFER_WAIT_MAX),
         }
     }
-}
 
-/// A result as an answer; the same for the first request and for every later one.
-fn answer_of<W: Workflow>(result: Result<W::Output, WorkflowError<W::Error>>, id: &str) -> Response
-where
-    W::Error: AsProblem,
-{
-    match result {
-        Ok(output) => match serde_json::to_value(&output) {
-            Ok(value) => Json(value).into_response(),
-            Err(_) => Problem::internal().workflow(id).into_response(),
-        },
-        Err(error) => problem_of(error, id).into_response(),
-    }
-}
-
-fn still_running(state: State, id: &str) -> Problem {
-    let detail =
-        format!("a request with this idempotency key is {state}; ask again for its result");
-    Problem::new(StatusCode::CONFLICT, detail)
-        .workflow(id)
-        .retry_after(1)
-}
-
-fn accepted(id: &str, location: &str) -> Response {
-    let body: Value = json!({ "workflow_id": id, "status": "started" });
-    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
-    if let Ok(location) = location.parse() {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
-}
-
-/// An id as one segment of a path ([RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2)).
-fn percent_encoded(id: &str) -> String {
-    let mut segment = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            segment.push(char::from(byte));
-        } else {
-            segment.push_str(&format!("%{byte:02X}"));
+    fn call_of(&self, request: WorkflowRequest) -> Result<Call<W>, Problem> {
+        let id = request.workflow_id();
+        let HttpContext {
+            request_id,
+            traceparent,
+        } = request.context;
+        let mut call = Call::new(arguments(self.arity, request.parts)?)
+            .origin(request.endpoint)
+            .attribute("request_id", request_id);
+        if let Some(traceparent) = traceparent {
+            call = call.attribute("traceparent", traceparent);
         }
+        Ok(match id {
+            Some(id) => call.id(id),
+            None => call,
+        })
     }
-    segment
 }

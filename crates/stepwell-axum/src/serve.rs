@@ -1,27 +1,27 @@
 //! [`serve`]: launch, recover, serve, and stop in order.
 
-use std::{future::IntoFuture, io, time::Duration};
+use std::{future::IntoFuture, io, net::SocketAddr, time::Duration};
 
-use axum::{
-    Json, Router,
-    extract::State,
-    response::{IntoResponse, Response},
-    routing::get,
-};
-use http::StatusCode;
-use serde_json::json;
+use axum::Router;
 use stepwell_core::App;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::net::TcpListener;
+
+use crate::health::health;
 
 /// How long connections may stay open after the application was told to stop.
 const CONNECTIONS_GRACE: Duration = Duration::from_secs(10);
 
-/// Serves a router until SIGTERM or Ctrl-C, in order: launch the application (what dead executors
-/// have left is recovered before the first request), serve, answer `/readyz` with 503, accept no
-/// more, end event streams, let requests and running steps end within their grace, hand the rest
-/// back, close. A second Ctrl-C exits at once with 130.
+/// Serves a router until SIGTERM or Ctrl-C. A second Ctrl-C exits at once with 130.
 ///
-/// Adds `/livez` and `/readyz`, which win over routes of the same path in `router`.
+/// In order: the application is launched, if it is not yet, and what dead executors have left is
+/// taken over before the first request. When it is told to stop, readiness ends, no more connections
+/// are accepted, idle ones are closed, event streams end and nothing new is begun; running steps end
+/// within [`grace`](stepwell_core::AppBuilder::grace), and requests that wait for a workflow are
+/// answered with its result or, if it goes on elsewhere, with 202; the rest is handed back.
+/// Connections that are open after 10 s are closed.
+///
+/// Adds `/livez` and `/readyz`, which win over routes of the same path in `router`. Handlers find the
+/// client's address as `ConnectInfo<SocketAddr>`.
 ///
 /// # Errors
 /// If the application cannot be launched, or the listener fails.
@@ -33,7 +33,8 @@ pub async fn serve<S: Send + Sync + 'static>(
     serve_until(listener, router, app, signal()).await
 }
 
-/// As [`serve`], until `shutdown` returns: for tests, and for hosts with signals of their own.
+/// As [`serve`], until `shutdown` returns or [`App::stop_taking_work`] is called: for tests, and for
+/// hosts with signals of their own.
 ///
 /// # Errors
 /// As [`serve`].
@@ -45,53 +46,43 @@ pub async fn serve_until<S: Send + Sync + 'static>(
 ) -> io::Result<()> {
     app.launch().await.map_err(io::Error::other)?;
     let router = health(app.clone()).fallback_service(router);
-    let (stopped, stopping) = oneshot::channel();
-    let stop = {
+    let told = {
         let app = app.clone();
         async move {
-            shutdown.await;
-            // Readiness is 503 from here, and event streams end.
-            app.stop_taking_work();
-            // Nobody hears it when the server has ended by itself.
-            stopped.send(()).ok();
+            tokio::select! {
+                () = shutdown => app.stop_taking_work(),
+                () = app.stopping() => {}
+            }
         }
     };
-    let server = axum::serve(listener, router)
-        .with_graceful_shutdown(stop)
-        .into_future();
-    let too_long = async {
-        if stopping.await.is_ok() {
-            tokio::time::sleep(CONNECTIONS_GRACE).await;
-            tracing::warn!("closing connections that stayed open");
-        } else {
-            std::future::pending::<()>().await;
-        }
+    let server = axum::serve(
+        listener,
+        router.into_make_service_with_connect_info::<SocketAddr>(),
+    );
+    let server = server.with_graceful_shutdown(told).into_future();
+    let connections = async {
+        let served = tokio::select! {
+            served = server => served,
+            () = too_long(&app) => Ok(()),
+        };
+        // A server that ended by itself ends the application, too.
+        app.stop_taking_work();
+        served
     };
-    let served = tokio::select! {
-        served = server => served,
-        () = too_long => Ok(()),
+    // Together: requests wait for workflows, which get no further once the application has stopped.
+    let stop = async {
+        app.stopping().await;
+        app.shutdown().await;
     };
-    app.shutdown().await;
+    let (served, ()) = tokio::join!(connections, stop);
     served
 }
 
-/// `/livez`: the process answers. `/readyz`: it also takes work.
-fn health<S: Send + Sync + 'static>(app: App<S>) -> Router {
-    Router::new()
-        .route("/livez", get(async || Json(json!({ "status": "live" }))))
-        .route("/readyz", get(ready::<S>))
-        .with_state(app)
-}
-
-async fn ready<S: Send + Sync + 'static>(State(app): State<App<S>>) -> Response {
-    if app.is_ready() {
-        return Json(json!({ "status": "ready" })).into_response();
-    }
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        Json(json!({ "status": "not ready" })),
-    )
-        .into_response()
+/// Returns when connections have had their time to end.
+async fn too_long<S: Send + Sync + 'static>(app: &App<S>) {
+    app.stopping().await;
+    tokio::time::sleep(CONNECTIONS_GRACE).await;
+    tracing::warn!("closing connections that stayed open");
 }
 
 /// Returns at SIGTERM or Ctrl-C, and lets a second Ctrl-C end the process.

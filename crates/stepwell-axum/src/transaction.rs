@@ -1,52 +1,70 @@
-//! [`transaction`]: a handler that is one transaction.
+//! [`transaction`] and [`transact`]: requests that are one transaction, without a workflow.
 
 use stepwell_core::{Failure, Provide, Tx, TxError};
 
 use crate::problem::{AsProblem, Problem};
 
+mod handler;
+
+pub use handler::{TransactionRoute, TxHandler, transaction};
+
 /// How often a transaction that another one was in the way of is run again.
 const CONFLICTS_MAX: u32 = 10;
 
-/// Runs a handler's work in one transaction: committed if it returns a value, undone if it returns
-/// an error, run again when another transaction was in the way.
+/// Runs a part of a handler's work in one transaction: committed if it returns a value, undone if it
+/// returns an error, run again when another transaction was in the way. [`transaction`] makes a whole
+/// handler of one.
 ///
 /// It is not part of a workflow: a request that is sent twice runs it twice. For exactly once, make
 /// it the transaction of a workflow.
 ///
-/// ```ignore
-/// async fn restock(State(app): State<App<Shop>>) -> Result<Json<u64>, Problem> {
-///     stepwell::axum::transaction(app.state(), async |mut tx: SqliteTx| {
-///         Ok(sqlx::query("update products set stock = 100").execute(&mut tx).await?.rows_affected())
-///     })
-///     .await
-///     .map(Json)
+/// ```
+/// use axum::{Json, extract::State};
+/// use stepwell::{App, SqliteTx, axum::Problem};
+///
+/// async fn restock(State(app): State<App<sqlx::SqlitePool>>) -> Result<Json<u64>, Problem> {
+///     let restocked = stepwell::axum::transact(app.state(), async |mut tx: SqliteTx| {
+///         let restock = sqlx::query("update products set stock = 100");
+///         Ok(restock.execute(&mut tx).await?.rows_affected())
+///     });
+///     restocked.await.map(Json)
 /// }
 /// ```
 ///
 /// # Errors
-/// The failure as a [`Problem`]; 503 when the database does not answer.
-pub async fn transaction<S, X, T, F, Fut>(state: &S, mut body: F) -> Result<T, Problem>
+/// The failure as a [`Problem`]; 503 when the database does not answer, or when other transactions
+/// were in the way ten times.
+pub async fn transact<S, X, T, F, Fut>(state: &S, body: F) -> Result<T, Problem>
 where
     S: Provide<X::Source>,
     X: Tx,
     F: FnMut(X) -> Fut,
     Fut: Future<Output = Result<T, Failure>>,
 {
+    until_committed(state.provide(), body).await
+}
+
+async fn until_committed<X, T, E, F, Fut>(source: &X::Source, mut body: F) -> Result<T, Problem>
+where
+    X: Tx,
+    E: AsProblem,
+    F: FnMut(X) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
     for _ in 0..CONFLICTS_MAX {
-        let (tx, home) = X::begin(state.provide())
-            .await
-            .map_err(|error| away(&error))?;
-        let result = body(tx).await;
-        match result {
+        let begun = X::begin(source).await;
+        let (tx, home) = begun.map_err(|error| unusable(&error))?;
+        match body(tx).await {
             Ok(value) => {
-                X::commit_plain(home).await.map_err(|error| away(&error))?;
+                let committed = X::commit_plain(home).await;
+                committed.map_err(|error| unusable(&error))?;
                 return Ok(value);
             }
-            Err(failure) => {
+            Err(error) => {
                 let conflict = X::conflict(&home);
                 X::rollback(home).await;
                 if !conflict {
-                    return Err(failure.as_problem());
+                    return Err(error.as_problem());
                 }
             }
         }
@@ -56,7 +74,11 @@ where
     Err(Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1))
 }
 
-fn away(error: &TxError) -> Problem {
+fn unusable(error: &TxError) -> Problem {
+    if error.is_misuse() {
+        tracing::error!(%error, "a transaction was misused");
+        return Problem::internal();
+    }
     tracing::warn!(%error, "a transaction could not be run");
     let detail = "the service is not available just now; try again";
     Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1)

@@ -388,6 +388,12 @@ impl<S: Send + Sync + 'static> App<S> {
         Wait::new(self.inner.client.clone(), id.into(), event)
     }
 
+    /// How large an argument, a result, an event or a message may be as JSON.
+    #[must_use]
+    pub fn payload_bytes_max(&self) -> usize {
+        self.inner.config.payload_bytes_max
+    }
+
     /// Whether the application takes work: launched, and not shutting down.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -398,6 +404,12 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Returns when the application has begun to shut down. Streams that would stay open end here.
     pub async fn stopping(&self) {
         self.engine().stopping.cancelled().await;
+    }
+
+    /// Returns when running steps have had their time to end after a [`shutdown`](Self::shutdown):
+    /// no workflow gets any further in this process.
+    pub async fn stopped(&self) {
+        self.engine().stopped.cancelled().await;
     }
 
     /// Stops taking work: from now on [`stopping`](Self::stopping) returns.

@@ -55,7 +55,7 @@ pub(crate) struct Engine {
     /// Cancelled when nothing new is to be taken.
     pub(crate) stopping: CancellationToken,
     /// Cancelled when the loops are to end, and all that is left with them.
-    stopped: CancellationToken,
+    pub(crate) stopped: CancellationToken,
     /// Cancelled when the journal is to be left as it is.
     abandon: CancellationToken,
 }

@@ -52,7 +52,7 @@ async fn a_panic_in_a_workflow_is_a_500_without_its_message() {
     let shop = shop().await;
     let answer = post_json(&shop, "/panics", "").await;
     assert_eq!(answer.status, 500);
-    assert!(!answer.text.contains("42"), "{}", answer.text);
+    assert!(!answer.text.contains("secret"), "{}", answer.text);
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,4 +97,58 @@ async fn an_application_that_shuts_down_is_a_503_to_try_again() {
         (answer.status, answer.header("retry-after")),
         (503, Some("1"))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_its_own_type_says_what_it_means_or_is_a_500() {
+    let shop = shop().await;
+    let answer = post_json(&shop, "/refuses/11", "").await;
+    assert_eq!(answer.status, 409);
+    assert_eq!(answer.json()["dbos_error_code"], "LIMIT");
+    assert_eq!(answer.json()["detail"], "no more than 10");
+    let answer = post_json(&shop, "/refuses/0", "").await;
+    assert_eq!(answer.status, 500);
+    assert!(!answer.text.contains("secret"), "{}", answer.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_passed_is_a_504() {
+    let shop = shop().await;
+    let call = crate::shop::slow("ann".into()).id("j");
+    let call = call.deadline(std::time::Duration::from_secs(1));
+    shop.app().start(call).await.unwrap();
+    let headers = [("dbos-idempotency-key", "j"), ("prefer", "wait=30")];
+    let answer = send(&shop, "POST", "/jobs", &headers, r#""ann""#).await;
+    assert_eq!(answer.status, 504);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_and_events_tell_no_more_than_a_500() {
+    let shop = shop().await;
+    let key = ("dbos-idempotency-key", "f");
+    let answer = send(&shop, "POST", "/fails", &[key], "").await;
+    assert_eq!(answer.status, 500);
+    let status = send(&shop, "GET", "/fails/f", &[], "").await;
+    assert_eq!(status.json()["status"], "ERROR");
+    assert_eq!(status.json()["error"]["status"], 500);
+    let events = send(&shop, "GET", "/jobs/f/events", &[], "").await;
+    assert!(events.text.contains(r#""name":"leaks""#), "{}", events.text);
+    for text in [answer.text, status.text, events.text] {
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_no_workflow_can_have_is_not_found() {
+    let shop = shop().await;
+    for path in [
+        "/jobs/a%00b".to_owned(),
+        format!("/jobs/{}", "x".repeat(256)),
+    ] {
+        assert_eq!(
+            send(&shop, "GET", &path, &[], "").await.status,
+            404,
+            "{path}"
+        );
+    }
 }

@@ -143,3 +143,51 @@ async fn a_crash_between_two_sends_changes_nothing() {
     let again = send(&shop, "POST", "/pay", &[KEY], r#"{"amount": 5}"#).await;
     assert_eq!((first.text, charges(&shop)), (again.text, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_workflow_id_that_was_used_for_something_else_is_a_422() {
+    let shop = shop().await;
+    let key = ("dbos-idempotency-key", "p1");
+    send(&shop, "POST", "/pay", &[key], r#"{"amount": 5}"#).await;
+    let other = send(&shop, "POST", "/pay", &[key], r#"{"amount": 6}"#).await;
+    assert_eq!(other.status, 422);
+    let other = send(&shop, "POST", "/jobs", &[key], r#""ann""#).await;
+    assert_eq!(other.status, 422, "another workflow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_principal_has_keys_of_its_own() {
+    let shop = shop().await;
+    for (user, replayed) in [("ann", None), ("ben", None), ("ann", Some("true"))] {
+        let headers = [KEY, ("x-user", user)];
+        let answer = send(&shop, "POST", "/of/x", &headers, r#"{"amount": 5}"#).await;
+        assert_eq!(answer.header("idempotency-replayed"), replayed, "{user}");
+    }
+    assert_eq!(charges(&shop), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_key_is_taken_and_a_longer_one_refused() {
+    let shop = shop().await;
+    for (length, status) in [(255, 200), (256, 400)] {
+        let key = "k".repeat(length);
+        for replayed in [None, (status == 200).then_some("true")] {
+            let headers = [("idempotency-key", key.as_str())];
+            let answer = send(&shop, "POST", "/pay", &headers, r#"{"amount": 5}"#).await;
+            assert_eq!(answer.status, status);
+            assert_eq!(answer.header("idempotency-replayed"), replayed);
+        }
+    }
+    assert_eq!(charges(&shop), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_sent_again_starts_nothing() {
+    let shop = shop().await;
+    let first = send(&shop, "POST", "/jobs", &[KEY], r#""ann""#).await;
+    let again = send(&shop, "POST", "/jobs", &[KEY], r#""ann""#).await;
+    assert_eq!((first.status, again.status), (202, 202));
+    assert_eq!(first.json(), again.json());
+    assert_eq!(first.header("location"), again.header("location"));
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+}

@@ -46,7 +46,8 @@ async fn events_tell_what_happens_and_end_with_the_workflow() {
     let begun = read(&shop, None, |text| text.contains("id: 2\n")).await;
     assert!(begun.contains("id: 1\nevent: stream\n"), "{begun}");
     assert!(begun.contains(r#""value":"began""#), "{begun}");
-    assert!(begun.contains(r#""kind":"set_event""#), "{begun}");
+    let published = "id: 2\nevent: event\ndata: {\"name\":\"ready\",\"value\":7}\n";
+    assert!(begun.contains(published), "{begun}");
     shop.app().send("j", GO, true).await.unwrap();
     let all = read(&shop, None, |_| false).await;
     assert!(all.contains(r#""status":"SUCCESS""#), "{all}");

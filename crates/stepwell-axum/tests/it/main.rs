@@ -7,3 +7,5 @@ mod live;
 mod requests;
 mod serving;
 mod shop;
+mod spans;
+mod transactions;

@@ -63,11 +63,23 @@ async fn a_body_that_is_no_json_or_of_another_kind_is_refused() {
     let headers = [("content-type", "text/plain")];
     let answer = send(&shop, "POST", "/pay", &headers, r#"{"amount": 1}"#).await;
     assert_eq!(answer.status, 415);
-    let large = format!(
-        r#"{{"amount": 1, "note": "{}"}}"#,
-        "x".repeat(3 * 1024 * 1024)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_as_large_as_the_route_or_the_application_says() {
+    let shop = shop().await;
+    let body = |bytes: usize| format!(r#"{{"amount": 1, "note": "{}"}}"#, "x".repeat(bytes));
+    let answer = post_json(&shop, "/pay", &body(3 * 1024 * 1024)).await;
+    assert_eq!(answer.status, 200);
+    let answer = post_json(&shop, "/pay", &body(16 * 1024 * 1024)).await;
+    assert_eq!(answer.status, 413);
+    let answer = post_json(&shop, "/small", &body(100)).await;
+    assert_eq!(answer.status, 413);
+    assert!(
+        answer.text.contains("more than the 100 bytes"),
+        "{}",
+        answer.text
     );
-    assert_eq!(post_json(&shop, "/pay", &large).await.status, 413);
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,4 +216,73 @@ async fn a_client_that_goes_away_cancels_nothing() {
     shop.app().send("s1", crate::shop::GO, true).await.unwrap();
     let handle = shop.app().handle::<crate::shop::slow>("s1");
     assert_eq!(handle.result().await.unwrap(), "ann");
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_arguments_come_from_the_path_and_the_array() {
+    let shop = shop().await;
+    let answer = send(&shop, "PUT", "/transfer/ann", &[], r#"["ben", 5]"#).await;
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, json!("5 from ann to ben"))
+    );
+    let answer = send(&shop, "PUT", "/transfer/ann", &[], r#"["ben"]"#).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.text.contains("takes 3 arguments"), "{}", answer.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_location_is_right_within_a_nested_router() {
+    let shop = shop().await;
+    let answer = post_json(&shop, "/v1/jobs", r#""ann""#).await;
+    let id = answer.json()["workflow_id"].as_str().unwrap().to_owned();
+    assert_eq!(answer.header("location").unwrap(), format!("/v1/jobs/{id}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_type_of_a_body_is_read_as_http_says() {
+    let shop = shop().await;
+    for (kind, status) in [
+        ("Application/JSON; charset=utf-8", 200),
+        ("application/merge-patch+json", 200),
+        ("text/json", 415),
+        ("", 415),
+    ] {
+        let headers = [("content-type", kind)];
+        let answer = send(&shop, "POST", "/pay", &headers, r#"{"amount": 1}"#).await;
+        assert_eq!(answer.status, status, "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_etag_is_compared_weakly_and_a_wait_must_be_a_number() {
+    let shop = shop().await;
+    let key = ("dbos-idempotency-key", "j1");
+    send(&shop, "POST", "/jobs", &[key], r#""ann""#).await;
+    let first = send(&shop, "GET", "/jobs/j1", &[], "").await;
+    let etag = format!("\"other\", W/{}", first.header("etag").unwrap());
+    let same = send(&shop, "GET", "/jobs/j1", &[("if-none-match", &etag)], "").await;
+    assert_eq!(same.status, 304);
+    let bad = send(&shop, "GET", "/jobs/j1?wait=long", &[], "").await;
+    assert_eq!(bad.status, 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_is_bounded_and_answers_what_is_there() {
+    let shop = shop().await;
+    let key = ("dbos-idempotency-key", "j1");
+    send(&shop, "POST", "/jobs", &[key], r#""ann""#).await;
+    let before = tokio::time::Instant::now();
+    let answer = send(&shop, "GET", "/jobs/j1?wait=100000", &[], "").await;
+    assert_eq!(answer.json()["status"], "PENDING");
+    assert_eq!(before.elapsed().as_secs(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_id_that_is_none_is_replaced() {
+    let shop = shop().await;
+    for id in ["", "a b", &"x".repeat(129)] {
+        let answer = send(&shop, "GET", "/teapot", &[("x-request-id", id)], "").await;
+        assert_eq!(answer.header("x-request-id").unwrap().len(), 36, "{id}");
+    }
 }

@@ -8,7 +8,9 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    routing::{get, post},
+    middleware::{Next, from_fn},
+    response::Response,
+    routing::{get, post, put},
 };
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -17,7 +19,8 @@ use serde_json::Value;
 use stepwell::{
     App, Ctx, Event, Stream, Topic,
     axum::{
-        HttpError, IdempotencyKey, Problem, events, layer, run, start, status, testing::TestApp,
+        AsProblem, HttpError, IdempotencyKey, Principal, Problem, events, layer, run, start,
+        status, testing::TestApp,
     },
     step, workflow,
 };
@@ -36,7 +39,7 @@ pub(crate) struct Payment {
 }
 
 pub(crate) const GO: Topic<bool> = Topic::new("go");
-const READY: Event<u64> = Event::new("ready");
+pub(crate) const READY: Event<u64> = Event::new("ready");
 const LINES: Stream<String> = Stream::new("lines");
 
 #[step]
@@ -73,6 +76,53 @@ pub(crate) async fn panics(_ctx: &mut Ctx<Shop>) -> stepwell::Result<()> {
     panic!("the secret is 42");
 }
 
+/// An error of a type of its own.
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("no more than {0}")]
+    TooMuch(u64),
+    #[error("the secret is 42")]
+    Obscure,
+}
+
+impl AsProblem for Refused {
+    fn as_problem(&self) -> Problem {
+        match self {
+            Self::TooMuch(_) => Problem::new(StatusCode::CONFLICT, self.to_string()).code("LIMIT"),
+            Self::Obscure => Problem::internal(),
+        }
+    }
+}
+
+#[workflow]
+pub(crate) async fn refuses(_ctx: &mut Ctx<Shop>, amount: u64) -> Result<u64, Refused> {
+    match amount {
+        0 => Err(Refused::Obscure),
+        amount if amount > 10 => Err(Refused::TooMuch(10)),
+        amount => Ok(amount),
+    }
+}
+
+#[step]
+async fn leaks() -> stepwell::Result<u64> {
+    Err(stepwell::Failure::msg("postgres://user:secret@host said no").context("a secret step"))
+}
+
+#[workflow]
+pub(crate) async fn fails(ctx: &mut Ctx<Shop>) -> stepwell::Result<u64> {
+    ctx.run(leaks()).await
+}
+
+#[workflow]
+pub(crate) async fn transfer(
+    _ctx: &mut Ctx<Shop>,
+    from: String,
+    to: String,
+    amount: u64,
+) -> stepwell::Result<String> {
+    Ok(format!("{amount} from {from} to {to}"))
+}
+
 async fn keyed(key: IdempotencyKey) -> String {
     key.as_str().to_owned()
 }
@@ -89,10 +139,20 @@ async fn teapot() -> Problem {
     Problem::new(StatusCode::IM_A_TEAPOT, "short and stout").code("TEAPOT")
 }
 
+/// What a host's own authentication does.
+async fn authenticate(mut request: Request<Body>, next: Next) -> Response {
+    if let Some(user) = request.headers().get("x-user") {
+        let user = user.to_str().unwrap().to_owned();
+        request.extensions_mut().insert(Principal(user));
+    }
+    next.run(request).await
+}
+
 pub(crate) fn router(app: App<Shop>) -> Router {
     Router::new()
         .route("/pay", post(run(pay)))
         .route("/pay/{amount}", post(run(pay)))
+        .route("/small", post(run(pay).body_limit(100)))
         .route(
             "/slow/{name}",
             post(
@@ -104,8 +164,14 @@ pub(crate) fn router(app: App<Shop>) -> Router {
         .route("/joined/{name}", post(run(slow).joins()))
         .route("/jobs", post(start(slow)))
         .route("/jobs/{id}", get(status(slow)))
-        .route("/jobs/{id}/events", get(events::<Shop>()))
+        .route("/jobs/{id}/events", get(events()))
         .route("/panics", post(run(panics)))
+        .route("/refuses/{amount}", post(run(refuses)))
+        .route("/fails", post(run(fails)))
+        .route("/fails/{id}", get(status(fails)))
+        .route("/transfer/{from}", put(run(transfer)))
+        .nest("/v1", Router::new().route("/jobs", post(start(slow))))
+        .route("/of/{name}", post(run(pay)).layer(from_fn(authenticate)))
         .route("/keyed", post(keyed))
         .route("/optional", post(optional))
         .route("/broken", get(broken))

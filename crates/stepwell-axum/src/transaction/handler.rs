@@ -1,0 +1,204 @@
+//! [`transaction`]: a handler that is one transaction.
+
+use std::{fmt, marker::PhantomData};
+
+use axum::{
+    extract::{FromRef, FromRequest, FromRequestParts, Request},
+    handler::Handler,
+    response::{IntoResponse, Response},
+};
+use futures_util::future::BoxFuture;
+use stepwell_core::{App, Provide, Tx};
+
+use super::until_committed;
+use crate::{
+    problem::{AsProblem, Problem},
+    request::read_bytes,
+};
+
+/// Makes a handler of a function whose first argument is a transaction, and whose other arguments
+/// (up to four) are extractors.
+///
+/// The request is read before the transaction begins. It is committed if the function returns a
+/// value, undone if it returns an error or panics, and the function is run again, with the request as
+/// it came in, when another transaction was in the way. It is not part of a workflow: a request that
+/// is sent twice runs it twice.
+///
+/// ```
+/// use axum::{Router, extract::Path, routing::get};
+/// use http::StatusCode;
+/// use stepwell::{App, SqliteTx, axum::HttpError};
+///
+/// #[derive(stepwell::State)]
+/// struct Shop {
+///     #[provide]
+///     pool: sqlx::SqlitePool,
+/// }
+///
+/// async fn buyer(mut tx: SqliteTx, Path(order): Path<i64>) -> stepwell::Result<String> {
+///     let found = sqlx::query_scalar("select buyer from orders where id = ?").bind(order);
+///     let missing = HttpError::new(StatusCode::NOT_FOUND).message("Order not found");
+///     Ok(found.fetch_optional(&mut tx).await?.ok_or(missing)?)
+/// }
+///
+/// # fn routes() -> Router<App<Shop>> {
+/// Router::new().route("/orders/{order}", get(stepwell::axum::transaction(buyer)))
+/// # }
+/// ```
+pub fn transaction<F, X, T>(handler: F) -> TransactionRoute<F, X, T> {
+    TransactionRoute {
+        handler,
+        arguments: PhantomData,
+    }
+}
+
+/// Made by [`transaction`].
+pub struct TransactionRoute<F, X, T> {
+    handler: F,
+    arguments: PhantomData<fn(X, T)>,
+}
+
+impl<F: Clone, X, T> Clone for TransactionRoute<F, X, T> {
+    fn clone(&self) -> Self {
+        transaction(self.handler.clone())
+    }
+}
+
+impl<F, X, T> fmt::Debug for TransactionRoute<F, X, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TransactionRoute")
+    }
+}
+
+/// The body of a transaction, with all that it needs of the request.
+type Body<X, E> = Box<dyn FnOnce(X) -> BoxFuture<'static, Result<Response, E>> + Send>;
+
+/// A function that [`transaction`] takes: `async fn(tx, extractors…) -> Result<impl IntoResponse, E>`
+/// where `E` is a [`Failure`](stepwell_core::Failure), an [`HttpError`](crate::HttpError), a
+/// [`Problem`] or an error of yours that is [`AsProblem`].
+pub trait TxHandler<X, R, T>: Clone + Send + Sync + 'static {
+    /// What the function fails with.
+    type Error: AsProblem + Send;
+
+    /// Reads what the function asks for.
+    #[doc(hidden)]
+    fn prepare(
+        self,
+        request: Request,
+        state: &R,
+    ) -> impl Future<Output = Result<Body<X, Self::Error>, Response>> + Send;
+}
+
+macro_rules! tx_handler {
+    ($($part:ident)* => $last:ident) => {
+        impl<F, Fut, X, R, M, O, E, $($part,)* $last> TxHandler<X, R, (M, $($part,)* $last,)> for F
+        where
+            F: Fn(X, $($part,)* $last) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future<Output = Result<O, E>> + Send,
+            X: Send + 'static,
+            R: Send + Sync,
+            O: IntoResponse,
+            E: AsProblem + Send,
+            $($part: FromRequestParts<R> + Send + 'static,)*
+            $last: FromRequest<R, M> + Send + 'static,
+        {
+            type Error = E;
+
+            #[allow(non_snake_case, unused_mut, reason = "the macro names values after types")]
+            async fn prepare(self, request: Request, state: &R) -> Result<Body<X, E>, Response> {
+                let (mut parts, body) = request.into_parts();
+                $(let $part = $part::from_request_parts(&mut parts, state)
+                    .await
+                    .map_err(IntoResponse::into_response)?;)*
+                let request = Request::from_parts(parts, body);
+                let $last = $last::from_request(request, state)
+                    .await
+                    .map_err(IntoResponse::into_response)?;
+                Ok(Box::new(move |tx| {
+                    Box::pin(async move {
+                        self(tx, $($part,)* $last).await.map(IntoResponse::into_response)
+                    })
+                }))
+            }
+        }
+    };
+}
+
+impl<F, Fut, X, R, O, E> TxHandler<X, R, ()> for F
+where
+    F: Fn(X) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<O, E>> + Send,
+    X: Send + 'static,
+    R: Send + Sync,
+    O: IntoResponse,
+    E: AsProblem + Send,
+{
+    type Error = E;
+
+    async fn prepare(self, _: Request, _: &R) -> Result<Body<X, E>, Response> {
+        Ok(Box::new(move |tx| {
+            Box::pin(async move { self(tx).await.map(IntoResponse::into_response) })
+        }))
+    }
+}
+
+tx_handler!(=> A);
+tx_handler!(A => B);
+tx_handler!(A B => C);
+tx_handler!(A B C => D);
+
+impl<F, X, T, S, R> Handler<(S, X, T), R> for TransactionRoute<F, X, T>
+where
+    F: TxHandler<X, R, T>,
+    X: Tx,
+    T: 'static,
+    S: Provide<X::Source> + Send + Sync + 'static,
+    R: Clone + Send + Sync + 'static,
+    App<S>: FromRef<R>,
+{
+    type Future = BoxFuture<'static, Response>;
+
+    fn call(self, request: Request, state: R) -> Self::Future {
+        let app = App::<S>::from_ref(&state);
+        Box::pin(async move {
+            let answer = run(self.handler, &app, request, &state).await;
+            answer.unwrap_or_else(|response| response)
+        })
+    }
+}
+
+/// Reads the request, then runs the transaction; the request is read anew for each further run.
+async fn run<F, X, T, S, R>(
+    handler: F,
+    app: &App<S>,
+    request: Request,
+    state: &R,
+) -> Result<Response, Response>
+where
+    F: TxHandler<X, R, T>,
+    X: Tx,
+    S: Provide<X::Source> + Send + Sync + 'static,
+    R: Send + Sync,
+{
+    let (parts, body) = request.into_parts();
+    let body = read_bytes(body, app.payload_bytes_max()).await;
+    let body = body.map_err(IntoResponse::into_response)?;
+    let again = || Request::from_parts(parts.clone(), body.clone().into());
+    let mut first = Some(handler.clone().prepare(again(), state).await?);
+    let committed = until_committed(app.state().provide(), |tx: X| {
+        let prepared = first.take();
+        let (handler, request) = (handler.clone(), again());
+        async move {
+            let body = match prepared {
+                Some(body) => Ok(body),
+                None => handler.prepare(request, state).await,
+            };
+            match body {
+                Ok(body) => body(tx).await.map_err(|error| error.as_problem()),
+                // What could be read once can be read again, unless an extractor has changed its mind.
+                Err(_) => Err(Problem::internal()),
+            }
+        }
+    });
+    committed.await.map_err(IntoResponse::into_response)
+}
