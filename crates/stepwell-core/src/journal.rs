@@ -1,21 +1,26 @@
 //! Group commit: everything that is pending goes to disk together.
 //!
-//! Callers hand in changes as values; one writer takes all that is there, has the store apply it in
+//! Callers hand in changes as values; one task takes all that is there, has the store apply it in
 //! one transaction, answers, yields once so that the callers can hand in their next changes, and
-//! takes the next batch. There is no timer. Changes of one caller are applied in the order in which
-//! they were handed in: whoever sees a later one on disk, sees the earlier ones too.
+//! takes the next batch. There is no timer. While a batch is in the air and much is pending, another
+//! one goes too, if the store takes it; but never with a change of a run that has one in the air.
+//! So changes of a run are applied in the order in which they were handed in: whoever sees a later
+//! one on disk, sees the earlier ones too.
 //!
 //! A batch is handed in again until its fate is known, so every change must be repeatable. Requests
 //! of clients are given up after a while, and at once when the disk is full or the database
 //! read-only; changes of runs are not: the run waits, nothing that it did is lost.
 
 mod batch;
+mod flight;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
+use flight::{Aloft, Flight, Landed, Next};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -30,8 +35,6 @@ use crate::{
     store::{Applied, Batch, Change, Store, StoreError, StoreErrorKind},
 };
 
-/// How many changes one transaction holds at most, so that its memory and its time are bounded.
-const BATCH_CHANGES_MAX: usize = 2_048;
 /// How long a client's request is tried again while the database is away.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 /// The first and the longest pause before a batch is handed in again.
@@ -44,10 +47,19 @@ pub(crate) struct Journal {
     hub: Arc<Hub>,
     pending: Mutex<Pending>,
     arrived: Notify,
-    /// The incarnation that batches stand on. None for a client that runs no workflows.
-    executor: RwLock<Option<ExecutorId>>,
+    stand: RwLock<Stand>,
     /// Set when a batch was fenced: the engine takes a new incarnation.
     pub(crate) fenced: Notify,
+}
+
+/// What batches stand on.
+#[derive(Debug, Clone, Default)]
+struct Stand {
+    /// The incarnation; none for a client that runs no workflows.
+    executor: Option<ExecutorId>,
+    /// Counts the changes of `executor`. What a run of an earlier one hands in is not written: the
+    /// workflow may run again by now, in this process too.
+    generation: u64,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +86,14 @@ enum Answer {
 
 impl Entry {
     fn is_of_a_run(&self) -> bool {
-        matches!(self.answer, Answer::Run(_))
+        self.run().is_some()
+    }
+
+    fn run(&self) -> Option<&Run> {
+        match &self.answer {
+            Answer::Client(_) => None,
+            Answer::Run(run) => Some(run),
+        }
     }
 
     fn answer(self, result: Result<Applied, StoreError>) {
@@ -93,25 +112,33 @@ impl Journal {
             hub,
             pending: Mutex::default(),
             arrived: Notify::new(),
-            executor: RwLock::new(None),
+            stand: RwLock::default(),
             fenced: Notify::new(),
         }
     }
 
     /// The incarnation that batches stand on.
     pub(crate) fn executor(&self) -> Option<ExecutorId> {
-        self.executor
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.stand().executor
+    }
+
+    /// Which of its incarnations that is.
+    pub(crate) fn generation(&self) -> u64 {
+        self.stand().generation
+    }
+
+    fn stand(&self) -> Stand {
+        let stand = self.stand.read().unwrap_or_else(PoisonError::into_inner);
+        stand.clone()
     }
 
     /// Lets the batches from now on stand on another incarnation.
     pub(crate) fn set_executor(&self, executor: Option<ExecutorId>) {
-        *self
-            .executor
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = executor;
+        let mut stand = self.stand.write().unwrap_or_else(PoisonError::into_inner);
+        *stand = Stand {
+            executor,
+            generation: stand.generation + 1,
+        };
     }
 
     /// Hands in a request of a client and waits until it is on disk.
@@ -165,59 +192,85 @@ impl Journal {
     /// When it is abandoned, what was not written is answered with an error: nobody hangs, and
     /// nothing that was not durable was ever acknowledged.
     pub(crate) async fn write(&self, abandon: CancellationToken) {
-        let mut batch = Vec::new();
-        while self.take(&mut batch).await {
-            tokio::select! {
-                biased;
-                () = abandon.cancelled() => break,
-                () = self.write_batch(&mut batch) => {}
-            }
-            // Whoever was just answered hands in the next change before the next batch is taken.
-            tokio::task::yield_now().await;
+        tokio::select! {
+            biased;
+            () = abandon.cancelled() => {}
+            () = self.write_all() => {}
         }
         let left = std::mem::take(&mut self.lock().entries);
-        batch
-            .into_iter()
-            .chain(left)
+        left.into_iter()
             .for_each(|entry| entry.answer(Err(closed())));
     }
 
-    /// Waits for entries and takes what is there, up to the bound. False when there will be none.
-    async fn take(&self, batch: &mut Vec<Entry>) -> bool {
+    /// Keeps as many batches in flight as pay, until there will be none.
+    async fn write_all(&self) {
+        let mut flights = FuturesUnordered::new();
+        let mut aloft = Aloft::default();
         loop {
-            {
-                let mut pending = self.lock();
-                let count = pending.entries.len().min(BATCH_CHANGES_MAX);
-                batch.extend(pending.entries.drain(..count));
-                if !batch.is_empty() {
-                    return true;
+            match self.next(&aloft) {
+                Next::Flight(flight) => {
+                    aloft.add(&flight);
+                    flights.push(self.fly(flight));
+                    continue;
                 }
-                if pending.closed {
-                    return false;
-                }
+                Next::Closed if flights.is_empty() => return,
+                Next::Closed | Next::Wait => {}
             }
-            self.arrived.notified().await;
+            tokio::select! {
+                Some(landed) = flights.next() => {
+                    aloft.remove(&landed);
+                    // Whoever was just answered hands in the next change before the next batch is
+                    // taken.
+                    tokio::task::yield_now().await;
+                }
+                () = self.arrived.notified() => {}
+            }
         }
     }
 
-    /// Has the batch written; returns when every entry of it was answered.
-    async fn write_batch(&self, batch: &mut Vec<Entry>) {
+    /// Takes what may be written now.
+    fn next(&self, aloft: &Aloft) -> Next {
+        let stand = self.stand();
+        let mut pending = self.lock();
+        if pending.entries.is_empty() {
+            return if pending.closed {
+                Next::Closed
+            } else {
+                Next::Wait
+            };
+        }
+        if !aloft.has_room_for(pending.entries.len(), self.store.writers()) {
+            return Next::Wait;
+        }
+        let entries = aloft.choose(&mut pending.entries);
+        drop(pending);
+        let flight = Flight::new(entries, stand);
+        if flight.entries.is_empty() {
+            Next::Wait
+        } else {
+            Next::Flight(flight)
+        }
+    }
+
+    /// Has a batch written; returns when every entry of it was answered.
+    async fn fly(&self, mut flight: Flight) -> Landed {
         let mut pause = RETRY_PAUSE.0;
-        while !batch.is_empty() {
-            match self.commit(batch).await {
-                Ok(applied) => return self.answer_all(batch, applied),
-                Err(error) => self.after_error(batch, error, &mut pause).await,
+        while !flight.entries.is_empty() {
+            match self.commit(&flight.entries, &flight.stand).await {
+                Ok(applied) => self.answer_all(&mut flight.entries, applied),
+                Err(error) => self.after_error(&mut flight, error, &mut pause).await,
             }
         }
+        flight.landed()
     }
 
-    async fn commit(&self, batch: &[Entry]) -> Result<Vec<Applied>, StoreError> {
+    async fn commit(&self, batch: &[Entry], stand: &Stand) -> Result<Vec<Applied>, StoreError> {
         crate::failpoint::failpoint!("journal::before_commit");
         let changes = batch.iter().map(|entry| entry.change.clone()).collect();
         let applied = self
             .store
             .commit(Batch {
-                executor: self.executor(),
+                executor: stand.executor.clone(),
                 changes,
             })
             .await?;
@@ -241,15 +294,10 @@ impl Journal {
     }
 
     /// Decides who hears of the error and who is tried again, and pauses before that.
-    async fn after_error(&self, batch: &mut Vec<Entry>, error: StoreError, pause: &mut Duration) {
+    async fn after_error(&self, flight: &mut Flight, error: StoreError, pause: &mut Duration) {
+        let batch = &mut flight.entries;
         match error.kind() {
-            StoreErrorKind::Fenced => {
-                warn!("the lease was lost: the workflows of this executor go on elsewhere");
-                batch::give_up(batch, &error, Entry::is_of_a_run);
-                self.set_executor(None);
-                self.fenced.notify_one();
-                return;
-            }
+            StoreErrorKind::Fenced => return self.fenced(flight, &error),
             StoreErrorKind::Full | StoreErrorKind::ReadOnly => {
                 error!(%error, database = self.store.describe(), "the database refuses writes");
                 batch::give_up(batch, &error, |entry| !entry.is_of_a_run());
@@ -262,20 +310,33 @@ impl Journal {
             }
             StoreErrorKind::Corrupt | StoreErrorKind::Unusable | StoreErrorKind::Backend => {
                 error!(%error, database = self.store.describe(), "a batch failed");
-                return self.write_one_by_one(batch).await;
+                return self.write_one_by_one(flight).await;
             }
         }
         tokio::time::sleep(*pause).await;
         *pause = (*pause * 2).min(RETRY_PAUSE.1);
     }
 
+    /// The runs of the incarnation are over; requests of clients stand on the next one, if any.
+    fn fenced(&self, flight: &mut Flight, error: &StoreError) {
+        batch::give_up(&mut flight.entries, error, Entry::is_of_a_run);
+        // Of several batches in flight only the first one tells of it: the next incarnation may be
+        // there by now.
+        if self.generation() == flight.stand.generation {
+            warn!("the lease was lost: the workflows of this executor go on elsewhere");
+            self.set_executor(None);
+            self.fenced.notify_one();
+        }
+        flight.stand = self.stand();
+    }
+
     /// Finds the change that cannot be written, so that the others of its batch are.
-    async fn write_one_by_one(&self, batch: &mut Vec<Entry>) {
-        for entry in std::mem::take(batch) {
+    async fn write_one_by_one(&self, flight: &mut Flight) {
+        for entry in std::mem::take(&mut flight.entries) {
             let mut single = vec![entry];
-            match self.commit(&single).await {
+            match self.commit(&single, &flight.stand).await {
                 Ok(applied) => self.answer_all(&mut single, applied),
-                Err(error) if retries(error.kind()) => batch.append(&mut single),
+                Err(error) if retries(error.kind()) => flight.entries.append(&mut single),
                 Err(error) => batch::give_up(&mut single, &error, |_| true),
             }
         }

@@ -45,6 +45,8 @@ pub(crate) struct Run {
     pub(crate) deadline_at: Option<Timestamp>,
     /// Whether it came by a claim; then its end may free a place in a queue.
     pub(crate) claimed: bool,
+    /// The incarnation that it belongs to: later ones do not write what it hands in.
+    pub(crate) generation: u64,
     pub(crate) control: Control,
     history: Mutex<History>,
     /// How many changes were handed in, the last of them that an effect on the world must wait
@@ -77,6 +79,7 @@ pub(crate) struct NewRun {
 impl Run {
     pub(crate) fn new(engine: Arc<Engine>, new: NewRun) -> Self {
         Self {
+            generation: engine.client.0.journal.generation(),
             engine,
             key: new.key,
             id: new.id,

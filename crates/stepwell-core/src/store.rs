@@ -50,6 +50,12 @@ pub trait Store:
     /// unknown whether the batch was applied; handing it in again is safe.
     fn commit(&self, batch: Batch) -> StoreFuture<'_, Vec<Applied>>;
 
+    /// How many batches it takes at once. They never hold changes of the same run. One that is
+    /// taken while another is written need not wait for the answers of that one.
+    fn writers(&self) -> usize {
+        1
+    }
+
     /// The store's clock: the only one for leases, deadlines, delays and schedules.
     fn now(&self) -> Timestamp;
 

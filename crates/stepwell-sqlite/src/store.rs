@@ -143,6 +143,14 @@ impl Store for SqliteStore {
         })
     }
 
+    fn writers(&self) -> usize {
+        match self.worker {
+            Worker::Inline(_) => 1,
+            // The second waits in the writer's line, so that the writer need not.
+            Worker::Threads { .. } => 2,
+        }
+    }
+
     fn now(&self) -> Timestamp {
         self.clock.now()
     }

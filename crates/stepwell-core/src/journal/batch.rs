@@ -55,6 +55,15 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
             End::Failed { error, .. } => hub.ended(finish.key, Outcome::Err(error.clone())),
             End::Stuck { .. } => hub.changed(finish.key),
         },
+        // Handed in again after the first answer, which would have woken them, was lost.
+        (Change::Finish(finish), Applied::Finish(Finished::Already(_))) => {
+            hub.changed(finish.key);
+        }
+        (Change::Progress(progress), Applied::Progress(Progressed::Existing)) => {
+            hub.changed(progress.key);
+            hub.work_arrived();
+        }
+        (_, Applied::Start(Started::Existing { .. })) => hub.work_arrived(),
         (_, Applied::Cancel(Cancelled::Now(keys))) => {
             keys.iter().for_each(|key| hub.changed(*key));
             hub.work_arrived();

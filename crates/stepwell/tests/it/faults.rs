@@ -1,10 +1,11 @@
 //! A store whose answers get lost, or that fails for a while: nothing is lost, nothing runs twice.
 
 use std::{
+    collections::HashMap,
     future::Future,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering::SeqCst},
     },
     time::Duration,
@@ -16,9 +17,10 @@ use stepwell::{
     clock::{Clock, SystemClock},
     step,
     store::{
-        Applied, Batch, Claim, Claimed, Executor, ExecutorStore, Filter, Message, MessageStore,
-        NewExecutor, PublishedEvent, Renewed, Store, StoreError, StoreErrorKind, StoreFuture,
-        StoreUrl, StreamEntry, TakenOver, Workflow, WorkflowStore, open_store,
+        Applied, Batch, Change, Claim, Claimed, Executor, ExecutorStore, Filter, Message,
+        MessageStore, NewExecutor, Progressed, PublishedEvent, Renewed, Store, StoreError,
+        StoreErrorKind, StoreFuture, StoreUrl, StreamEntry, TakenOver, Workflow, WorkflowStore,
+        open_store,
     },
     workflow,
 };
@@ -30,10 +32,15 @@ struct Faulty {
     commits_to_lose: AtomicU32,
     commits_to_refuse: AtomicU32,
     claims_to_lose: AtomicU32,
+    unruly: Option<Unruly>,
 }
 
 impl Faulty {
     async fn new() -> Arc<Self> {
+        Self::with(None).await
+    }
+
+    async fn with(unruly: Option<Unruly>) -> Arc<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let inner = open_store(&StoreUrl::new("sqlite::memory:"), clock)
             .await
@@ -44,6 +51,7 @@ impl Faulty {
             commits_to_lose,
             commits_to_refuse,
             claims_to_lose,
+            unruly,
         })
     }
 }
@@ -70,10 +78,17 @@ fn or_lost<'a, T: Send + 'a>(answer: Answer<'a, T>, lost: bool) -> Answer<'a, T>
 
 impl Store for Faulty {
     fn commit(&self, batch: Batch) -> StoreFuture<'_, Vec<Applied>> {
+        if let Some(unruly) = &self.unruly {
+            return Box::pin(unruly.commit(&*self.inner, batch));
+        }
         if take_one(&self.commits_to_refuse) {
             return Box::pin(async { Err(away()) });
         }
         or_lost(self.inner.commit(batch), take_one(&self.commits_to_lose))
+    }
+
+    fn writers(&self) -> usize {
+        if self.unruly.is_some() { 4 } else { 1 }
     }
 
     fn now(&self) -> Timestamp {
@@ -201,4 +216,94 @@ async fn work_whose_claim_was_answered_into_the_void_is_found_again() {
     assert_eq!(handle.result().await.unwrap(), 3);
     assert_eq!(store.claims_to_lose.load(SeqCst), 0, "no claim was lost");
     assert_eq!(app.state().steps.load(SeqCst), 3);
+}
+
+/// Takes several batches at once and applies them in whatever order it likes; some it refuses, of
+/// some it loses the answer. It watches that the changes of a run arrive in order all the same.
+#[derive(Debug, Default)]
+struct Unruly {
+    dice: Mutex<u64>,
+    at_once: AtomicU32,
+    most_at_once: AtomicU32,
+    late: AtomicU32,
+    last_places: Mutex<HashMap<WorkflowKey, Place>>,
+}
+
+impl Unruly {
+    fn roll(&self, sides: u64) -> u64 {
+        // A linear congruential generator: the same order of answers in every run.
+        let mut dice = self.dice.lock().unwrap();
+        *dice = dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (*dice >> 33) % sides
+    }
+
+    fn watch(&self, changes: &[Change], applied: &[Applied]) {
+        let mut last = self.last_places.lock().unwrap();
+        for (change, applied) in changes.iter().zip(applied) {
+            let (Change::Progress(progress), Applied::Progress(Progressed::Recorded(_))) =
+                (change, applied)
+            else {
+                continue;
+            };
+            for record in &progress.records {
+                let before = last.insert(progress.key, record.place.clone());
+                let in_order = before.is_none_or(|before| before.encode() < record.place.encode());
+                self.late.fetch_add(u32::from(!in_order), SeqCst);
+            }
+        }
+    }
+
+    async fn commit(&self, store: &dyn Store, batch: Batch) -> Result<Vec<Applied>, StoreError> {
+        let at_once = self.at_once.fetch_add(1, SeqCst) + 1;
+        self.most_at_once.fetch_max(at_once, SeqCst);
+        for _ in 0..self.roll(40) {
+            tokio::task::yield_now().await;
+        }
+        self.at_once.fetch_sub(1, SeqCst);
+        let fate = self.roll(20);
+        if fate == 0 {
+            return Err(away());
+        }
+        let changes = batch.changes.clone();
+        let applied = store.commit(batch).await?;
+        self.watch(&changes, &applied);
+        if fate == 1 { Err(away()) } else { Ok(applied) }
+    }
+}
+
+#[workflow]
+async fn many_records(ctx: &mut Ctx<Counts>, number: u32) -> stepwell::Result<u32> {
+    for _ in 0..5 {
+        // Each is recorded without waiting for the one before.
+        for _ in 0..number % 4 {
+            ctx.uuid().await;
+            tokio::task::yield_now().await;
+        }
+        ctx.run(count()).await?;
+    }
+    Ok(number)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_a_run_arrive_in_order_however_batches_overtake_each_other() {
+    let store = Faulty::with(Some(Unruly::default())).await;
+    let app = launch(Arc::clone(&store)).await;
+    let runs = (0..100).map(|number| app.run(many_records(number)));
+    let results = futures_util::future::join_all(runs).await;
+    for (number, result) in (0..).zip(results) {
+        assert_eq!(result.unwrap(), number);
+    }
+    assert_eq!(app.state().steps.load(SeqCst), 100 * 5);
+    let unruly = store.unruly.as_ref().unwrap();
+    assert_eq!(
+        unruly.late.load(SeqCst),
+        0,
+        "changes of a run were overtaken"
+    );
+    assert!(
+        unruly.most_at_once.load(SeqCst) > 1,
+        "one batch at a time proves nothing"
+    );
 }
