@@ -19,6 +19,9 @@ const CLAIM_MAX: u32 = 100;
 /// Claims and launches until the executor takes nothing more.
 pub(super) async fn run(engine: Arc<Engine>) {
     loop {
+        if let Err(error) = reconcile(&engine).await {
+            warn!(%error, "could not ask what this executor owns");
+        }
         let claimed = claim(&engine).await;
         if claimed == CLAIM_MAX {
             continue;
@@ -71,7 +74,8 @@ async fn claim(engine: &Arc<Engine>) -> u32 {
     }
 }
 
-/// Compares what the executor owns with what runs, after the answer of a claim was lost.
+/// Compares what the executor owns with what runs, after the answer of a claim was lost, or a start
+/// has crossed the executor's registration.
 pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
     let Some(me) = engine.client.0.journal.executor() else {
         return Ok(());

@@ -307,3 +307,19 @@ async fn changes_of_a_run_arrive_in_order_however_batches_overtake_each_other() 
         "one batch at a time proves nothing"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_crosses_the_launch_runs_once_and_shuts_down() {
+    for _ in 0..30 {
+        let builder = App::builder("faults").store(Faulty::new().await);
+        let app = builder.state(Counts::default()).build().await.unwrap();
+        let starts = futures_util::future::join_all((0..8).map(|_| app.start(three_steps())));
+        let (starts, launched) = tokio::join!(starts, app.launch());
+        launched.unwrap();
+        for handle in starts {
+            assert_eq!(handle.unwrap().result().await.unwrap(), 3);
+        }
+        app.shutdown().await;
+        assert_eq!(app.state().steps.load(SeqCst), 8 * 3);
+    }
+}
