@@ -15,14 +15,7 @@ pub(super) fn give_up(batch: &mut Vec<Entry>, error: &StoreError, whom: impl Fn(
     let (given_up, kept): (Vec<_>, Vec<_>) = batch.drain(..).partition(|entry| whom(entry));
     *batch = kept;
     for entry in given_up {
-        // The cause cannot be shared between the answers; its text can.
-        let mut message = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(next) = cause {
-            message = format!("{message}: {next}");
-            cause = next.source();
-        }
-        entry.answer(Err(StoreError::new(error.kind(), message)));
+        entry.answer(Err(error.clone()));
     }
 }
 

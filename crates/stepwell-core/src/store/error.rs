@@ -1,6 +1,6 @@
 //! Errors of a store: the cases that the engine treats differently.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 /// What the engine does about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +21,13 @@ pub enum StoreErrorKind {
     Backend,
 }
 
-/// An error of a store. The message says the operation; the cause is in `source()`.
+/// An error of a store. The message says the operation; the cause is in `source()`. Cloned where
+/// several callers hear of the same trouble.
+#[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
     message: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl StoreError {
@@ -42,7 +44,7 @@ impl StoreError {
     /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
