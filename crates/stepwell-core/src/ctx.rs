@@ -13,11 +13,10 @@ use crate::{
     names::{Event, Stream, Topic},
     op::{
         Op, Slot,
-        append::{Append, SetAttribute},
         child::Start,
-        event::{self, GetEvent, SetEvent},
+        event::{self, GetEvent},
         join::{self, JoinOps},
-        message::{self, Recv, SendMessage},
+        message::{self, Recv},
         once::Once,
         race::RaceOps,
         retry::Retry,
@@ -25,8 +24,8 @@ use crate::{
         step::{AdHoc, Attempt, Retryable},
         timeout::Timeout,
         transaction::AdHocTx,
+        write::Write,
     },
-    payload::Payload,
     position::Position,
     run::{Abandoned, Run},
     tx::Tx,
@@ -194,14 +193,14 @@ impl<S: Send + Sync + 'static> Ctx<S> {
 
     /// Sends a message to a workflow, once. If there is no such workflow the message is lost.
     pub async fn send<T: Durable>(&mut self, id: &str, topic: Topic<T>, message: T) {
-        let send = SendMessage::new(id, topic, &message, self.bytes_max());
+        let send = Write::message(id, topic, &message, self.bytes_max());
         drop(message);
         self.exec(send).await;
     }
 
     /// Publishes a value, in place of the one before.
     pub async fn set_event<T: Durable>(&mut self, event: Event<T>, value: T) {
-        let set = SetEvent::new(event, &value, self.bytes_max());
+        let set = Write::event(event, &value, self.bytes_max());
         drop(value);
         self.exec(set).await;
     }
@@ -217,22 +216,15 @@ impl<S: Send + Sync + 'static> Ctx<S> {
 
     /// Appends a value to a stream of this workflow, for others to read while it runs.
     pub async fn append<T: Durable>(&mut self, stream: Stream<T>, value: T) {
-        let value_as_json = Payload::of(&value, self.bytes_max());
+        let append = Write::entry(stream, &value, self.bytes_max());
         drop(value);
-        self.exec(Append {
-            stream: stream.name(),
-            value: value_as_json,
-        })
-        .await;
+        self.exec(append).await;
     }
 
     /// Sets an attribute of this workflow that lists can be filtered by.
     pub async fn set_attribute(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.exec(SetAttribute {
-            name: name.into(),
-            value: value.into(),
-        })
-        .await;
+        let set = Write::attribute(name.into(), value.into(), self.bytes_max());
+        self.exec(set).await;
     }
 
     /// Starts a child without awaiting it. Its id, unless given, is made of this workflow's id and

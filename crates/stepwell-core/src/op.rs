@@ -4,7 +4,6 @@
 //! but a deadline, a failed attempt or a child's start. Its *commit* is the change. So a race can
 //! commit the winner's change together with the winner's number, and a loser commits nothing.
 
-pub(crate) mod append;
 pub(crate) mod branch;
 pub(crate) mod child;
 pub(crate) mod event;
@@ -17,6 +16,7 @@ pub(crate) mod sleep;
 pub(crate) mod step;
 pub(crate) mod timeout;
 pub(crate) mod transaction;
+pub(crate) mod write;
 
 use std::{sync::Arc, time::Duration};
 
@@ -238,10 +238,10 @@ impl Here {
         }
     }
 
-    /// Takes a payload that was made, or never returns because it cannot be stored.
-    pub(crate) async fn stored(&self, name: &str, made: Result<Payload, InvalidInput>) -> Payload {
+    /// Takes what was made of the user's values, or never returns because it cannot be stored.
+    pub(crate) async fn stored<T>(&self, name: &str, made: Result<T, InvalidInput>) -> T {
         match made {
-            Ok(payload) => payload,
+            Ok(made) => made,
             Err(error) => self.stuck(name, &error.to_string()).await,
         }
     }

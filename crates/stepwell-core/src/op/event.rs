@@ -1,4 +1,4 @@
-//! Events: publishing a value, and waiting for one that another workflow publishes.
+//! Waiting for a value that another workflow publishes.
 
 use std::time::Duration;
 
@@ -6,62 +6,13 @@ use super::{Here, Op, Ready, Slot};
 use crate::{
     BoxFuture,
     durable::Durable,
-    limits::{InvalidInput, NAME_BYTES_MAX, check_name},
     names::Event,
     payload::Payload,
-    store::Effect,
     workflow::{Outcome, RecordKind},
 };
 
 /// How often a workflow that does not exist yet is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// A value to publish.
-#[derive(Debug)]
-#[must_use = "operations do nothing unless they are run"]
-pub(crate) struct SetEvent {
-    name: &'static str,
-    value: Result<Payload, InvalidInput>,
-}
-
-impl SetEvent {
-    pub(crate) fn new<T: Durable>(event: Event<T>, value: &T, bytes_max: usize) -> Self {
-        Self {
-            name: event.name(),
-            value: Payload::of(value, bytes_max),
-        }
-    }
-}
-
-impl<S: Send + Sync + 'static> Op<S> for SetEvent {
-    type Output = ();
-
-    fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<()>>
-    where
-        Self: 'a,
-    {
-        let here = Here::from(&at);
-        Box::pin(async move {
-            if here
-                .recorded(RecordKind::SetEvent, self.name)
-                .await
-                .is_some()
-            {
-                return Ready::recorded(());
-            }
-            if let Err(error) = check_name("event's name", self.name, NAME_BYTES_MAX) {
-                return here.stuck(self.name, &error.to_string()).await;
-            }
-            let value = here.stored(self.name, self.value).await;
-            let record = here.record(RecordKind::SetEvent, self.name, Outcome::Ok(value.clone()));
-            let effect = Effect::SetEvent {
-                name: self.name.to_owned(),
-                value,
-            };
-            Ready::new((), record, vec![effect])
-        })
-    }
-}
 
 /// A wait for a value that another workflow publishes.
 #[derive(Debug)]

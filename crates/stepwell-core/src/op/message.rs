@@ -1,15 +1,12 @@
-//! Messages: receiving from the workflow's own inbox, sending to another one's.
+//! Receiving a message from the workflow's own inbox.
 
 use super::{Here, Op, Ready, Slot};
 use crate::{
     BoxFuture,
     durable::Durable,
-    id::WorkflowId,
-    limits::{InvalidInput, NAME_BYTES_MAX, check_name},
     names::Topic,
-    payload::Payload,
     run::ReservedMessage,
-    store::{Effect, Message, NewMessage},
+    store::{Effect, Message},
     workflow::{Outcome, RecordKind},
 };
 
@@ -70,63 +67,5 @@ async fn next(here: &Here, topic: &str) -> (Message, ReservedMessage) {
             }
             Err(error) => here.run.database_away("read the inbox", &error).await,
         }
-    }
-}
-
-/// A message to another workflow.
-#[derive(Debug)]
-#[must_use = "operations do nothing unless they are run"]
-pub(crate) struct SendMessage {
-    to: String,
-    topic: &'static str,
-    message: Result<Payload, InvalidInput>,
-}
-
-impl SendMessage {
-    pub(crate) fn new<T: Durable>(
-        to: &str,
-        topic: Topic<T>,
-        message: &T,
-        bytes_max: usize,
-    ) -> Self {
-        Self {
-            to: to.to_owned(),
-            topic: topic.name(),
-            message: Payload::of(message, bytes_max),
-        }
-    }
-}
-
-impl<S: Send + Sync + 'static> Op<S> for SendMessage {
-    type Output = ();
-
-    fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<()>>
-    where
-        Self: 'a,
-    {
-        let here = Here::from(&at);
-        Box::pin(async move {
-            if here.recorded(RecordKind::Send, self.topic).await.is_some() {
-                return Ready::recorded(());
-            }
-            let payload = here.stored(self.topic, self.message).await;
-            let to = match WorkflowId::new(self.to) {
-                Ok(to) => to,
-                Err(error) => here.stuck(self.topic, &error.to_string()).await,
-            };
-            if let Err(error) = check_name("topic", self.topic, NAME_BYTES_MAX) {
-                return here.stuck(self.topic, &error.to_string()).await;
-            }
-            let record = here.record(RecordKind::Send, self.topic, Outcome::Ok(payload.clone()));
-            // The position is the key: a batch that is handed in twice sends once.
-            let key = Some(here.key());
-            let message = NewMessage {
-                to,
-                topic: self.topic.to_owned(),
-                payload,
-                key,
-            };
-            Ready::new((), record, vec![Effect::Send(message)])
-        })
     }
 }

@@ -1,0 +1,126 @@
+//! Operations that only write: a message, an event's value, a stream's entry, an attribute. Each is
+//! one record with one effect, and returns nothing.
+
+use super::{Here, Op, Ready, Slot};
+use crate::{
+    BoxFuture,
+    durable::Durable,
+    id::WorkflowId,
+    limits::{InvalidInput, NAME_BYTES_MAX, check_name},
+    names::{Event, Stream, Topic},
+    payload::Payload,
+    store::{Effect, NewMessage},
+    workflow::{Outcome, RecordKind},
+};
+
+/// A record, and the effect that it stands for.
+#[derive(Debug)]
+#[must_use = "operations do nothing unless they are run"]
+pub(crate) struct Write {
+    kind: RecordKind,
+    name: String,
+    made: Result<(Payload, Effect), InvalidInput>,
+}
+
+impl Write {
+    /// A message to another workflow.
+    pub(crate) fn message<T: Durable>(
+        to: &str,
+        topic: Topic<T>,
+        message: &T,
+        bytes_max: usize,
+    ) -> Self {
+        let made = Payload::of(message, bytes_max).and_then(|payload| {
+            check_name("topic", topic.name(), NAME_BYTES_MAX)?;
+            let message = NewMessage {
+                to: WorkflowId::new(to)?,
+                topic: topic.name().to_owned(),
+                payload: payload.clone(),
+                // Set when its position is known.
+                key: None,
+            };
+            Ok((payload, Effect::Send(message)))
+        });
+        Self {
+            kind: RecordKind::Send,
+            name: topic.name().to_owned(),
+            made,
+        }
+    }
+
+    /// A value to publish.
+    pub(crate) fn event<T: Durable>(event: Event<T>, value: &T, bytes_max: usize) -> Self {
+        let made = Payload::of(value, bytes_max).and_then(|value| {
+            check_name("event's name", event.name(), NAME_BYTES_MAX)?;
+            let effect = Effect::SetEvent {
+                name: event.name().to_owned(),
+                value: value.clone(),
+            };
+            Ok((value, effect))
+        });
+        Self {
+            kind: RecordKind::SetEvent,
+            name: event.name().to_owned(),
+            made,
+        }
+    }
+
+    /// A value for a stream of the workflow. The entry holds it; the record only says that it was
+    /// appended.
+    pub(crate) fn entry<T: Durable>(stream: Stream<T>, value: &T, bytes_max: usize) -> Self {
+        let made = Payload::of(value, bytes_max).and_then(|value| {
+            check_name("stream's name", stream.name(), NAME_BYTES_MAX)?;
+            let effect = Effect::Append {
+                stream: stream.name().to_owned(),
+                value,
+            };
+            Ok((Payload::null(), effect))
+        });
+        Self {
+            kind: RecordKind::Append,
+            name: stream.name().to_owned(),
+            made,
+        }
+    }
+
+    /// An attribute of the workflow, for search.
+    pub(crate) fn attribute(name: String, value: String, bytes_max: usize) -> Self {
+        let made = Payload::of(&value, bytes_max).and_then(|payload| {
+            check_name("attribute's name", &name, NAME_BYTES_MAX)?;
+            check_name("attribute's value", &value, NAME_BYTES_MAX)?;
+            let effect = Effect::SetAttribute {
+                name: name.clone(),
+                value,
+            };
+            Ok((payload, effect))
+        });
+        Self {
+            kind: RecordKind::SetAttribute,
+            name,
+            made,
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> Op<S> for Write {
+    type Output = ();
+
+    fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<()>>
+    where
+        Self: 'a,
+    {
+        let here = Here::from(&at);
+        Box::pin(async move {
+            if here.recorded(self.kind, &self.name).await.is_some() {
+                return Ready::recorded(());
+            }
+            let (payload, mut effect) = here.stored(&self.name, self.made).await;
+            if let Effect::Send(message) = &mut effect {
+                // The position is the key: a batch that is handed in twice sends once.
+                message.key = Some(here.key());
+            }
+            let record = here.record(self.kind, &self.name, Outcome::Ok(payload));
+            Ready::new((), record, vec![effect])
+        })
+    }
+}
