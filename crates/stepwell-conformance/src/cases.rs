@@ -6,6 +6,23 @@
 macro_rules! every_case {
     ([$($then:tt)*] $given:tt) => {
         $($then)*! { $given
+            schedules {
+                a_schedule_keeps_all_that_it_was_given
+                a_schedule_that_is_told_again_keeps_its_next_tick
+                a_schedule_that_changes_begins_anew
+                a_client_cannot_change_a_schedule_of_the_code
+                a_tick_starts_its_workflows_and_moves_on
+                a_tick_that_somebody_else_saw_first_starts_nothing
+                a_tick_that_is_handed_in_again_starts_nothing_twice
+                a_tick_whose_workflow_is_there_moves_on
+                a_tick_without_workflows_only_moves_on
+                a_tick_can_start_in_a_queue
+                a_pause_says_who_and_why
+                a_paused_schedule_does_not_tick
+                a_resumed_schedule_goes_on_from_its_next_tick
+                a_removed_schedule_is_gone
+                an_unknown_schedule_is_told_apart
+            }
             starts {
                 a_start_here_runs_at_once_in_its_executor a_start_anywhere_waits_for_an_executor
                 an_executors_start_anywhere_is_not_its_own a_start_in_a_queue_waits_in_it

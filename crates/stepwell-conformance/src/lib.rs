@@ -42,6 +42,7 @@ pub mod queues;
 pub mod recovery;
 pub mod repeat;
 pub mod resume;
+pub mod schedules;
 pub mod starts;
 pub mod streams;
 pub mod stuck;

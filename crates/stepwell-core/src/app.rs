@@ -6,13 +6,15 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
+
 use crate::{
     call::Call,
-    client::{Client, ClientCore},
+    client::{Client, ClientCore, ScheduleSpec},
     clock::{Clock, SystemClock},
     config::Config,
     durable::{Durable, Workflow},
-    engine::{Engine, Ticks},
+    engine::Engine,
     error::{Error, ErrorKind, WorkflowError},
     handle::{Handle, Wait},
     id::WorkflowId,
@@ -20,6 +22,7 @@ use crate::{
     names::{Event, Topic},
     payload::Payload,
     registry::{Registration, Registry},
+    schedule::Ticks,
     store::{Filter, Started, Store, StoreUrl, open_store},
     workflow::State,
 };
@@ -247,7 +250,15 @@ fn check_schedules(registry: &Registry) -> Result<(), Error> {
     registry
         .iter()
         .filter_map(|(name, known)| Some((name, known.schedule?)))
-        .try_for_each(|(name, schedule)| Ticks::of(name, &schedule).map(drop))
+        .try_for_each(|(name, schedule)| {
+            let checked = Ticks::of(schedule.spec, schedule.timezone);
+            checked.map(drop).map_err(|error| {
+                Error::new(
+                    ErrorKind::Setup,
+                    format!("the schedule of the workflow `{name}`: {error}"),
+                )
+            })
+        })
 }
 
 impl<S: Send + Sync + 'static> App<S> {
@@ -349,6 +360,35 @@ impl<S: Send + Sync + 'static> App<S> {
         }
     }
 
+    /// Makes a schedule known that starts a workflow with arguments of its own, or changes the one of
+    /// this name. The call is made with the tick, which must be the workflow's first argument.
+    ///
+    /// ```ignore
+    /// let spec = ScheduleSpec::new("report-eu", "0 3 * * *").timezone("Europe/Berlin");
+    /// app.define_schedule(spec, |at| report(at, "eu".into()).queue(&REPORTS)).await?;
+    /// ```
+    ///
+    /// It stays when the process ends. Defined again as it is, it keeps its next tick, so this may
+    /// stand where the program starts.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if it is no schedule, or the call gives an id, a delay or the like,
+    /// which are the tick's; [`ErrorKind::Conflict`] if the code declares one of this name.
+    pub async fn define_schedule<W: Workflow<State = S>>(
+        &self,
+        spec: ScheduleSpec,
+        call: impl FnOnce(Timestamp) -> Call<W>,
+    ) -> Result<(), Error> {
+        let call = call(Timestamp::UNIX_EPOCH);
+        let (arguments, queue) = call.into_scheduled(self.inner.config.payload_bytes_max)?;
+        let spec = match queue {
+            Some(queue) => spec.queue(queue),
+            None => spec,
+        };
+        let client = &self.inner.client;
+        client.define_schedule(spec, W::NAME, arguments).await
+    }
+
     /// Starts a workflow and waits for its result.
     ///
     /// # Errors
@@ -433,11 +473,12 @@ impl<S: Send + Sync + 'static> App<S> {
         )
     }
 
-    /// Drops everything where it stands, and begins anew on the same database, as a restarted
-    /// process does. For tests.
-    pub(crate) async fn crash(&self) -> Result<(), Error> {
+    /// Drops everything where it stands, and after a while begins anew on the same database, as a
+    /// restarted process does. For tests.
+    pub(crate) async fn crash(&self, down: Duration) -> Result<(), Error> {
         let before = self.engine();
         before.crash().await;
+        tokio::time::sleep(down).await;
         let (client, config) = (self.inner.client.clone(), self.inner.config.clone());
         client.0.journal.reopen();
         let engine = Engine::new(client, config, Arc::clone(&self.inner.registry));

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::{
     durable::Workflow,
     error::Error,
     id::WorkflowId,
+    limits::InvalidInput,
     names::Queue,
     payload::Payload,
-    store::{Launch, NewWorkflow, Owner, QueueUse},
+    store::{Launch, NewWorkflow, Owner},
 };
 
 /// A call of a workflow: a value, until an application, a context or a queue runs it.
@@ -92,6 +95,43 @@ impl<W: Workflow> Call<W> {
         self.id.as_deref()
     }
 
+    /// What a schedule keeps of a call that was made with the tick 1970-01-01T00:00:00Z: the
+    /// arguments behind it, a JSON array, and the queue.
+    pub(crate) fn into_scheduled(
+        self,
+        bytes_max: usize,
+    ) -> Result<(Payload, Option<&'static Queue>), InvalidInput> {
+        let is_plain = self.id.is_none()
+            && self.delay.is_none()
+            && self.deadline.is_none()
+            && self.attributes.is_empty()
+            && self.origin.is_none();
+        if !is_plain {
+            return Err(InvalidInput::new(format!(
+                "the call of `{}` gives an id, a delay, a deadline, an attribute or an origin; a \
+                 schedule starts each tick under an id of its own, at once",
+                W::NAME
+            )));
+        }
+        let not_first = || {
+            InvalidInput::new(format!(
+                "the first argument of `{}` is not the tick; write `|at| {0}(at, …)`",
+                W::NAME
+            ))
+        };
+        let given = Payload::of(&self.args, bytes_max)?;
+        let mut arguments = match given.read::<serde_json::Value>() {
+            Ok(serde_json::Value::Array(arguments)) => arguments,
+            Ok(serde_json::Value::Null) => vec![serde_json::json!(Timestamp::UNIX_EPOCH)],
+            _ => return Err(not_first()),
+        };
+        if arguments.first() != Some(&serde_json::json!(Timestamp::UNIX_EPOCH)) {
+            return Err(not_first());
+        }
+        arguments.remove(0);
+        Ok((Payload::of(&arguments, bytes_max)?, self.queue))
+    }
+
     /// The call as a change of the database. `id` is used when none was given.
     pub(crate) fn into_new(
         self,
@@ -107,10 +147,7 @@ impl<W: Workflow> Call<W> {
                     queue.name,
                     crate::limits::NAME_BYTES_MAX,
                 )?;
-                Launch::Queue(QueueUse {
-                    name: queue.name.to_owned(),
-                    limits: queue.limits,
-                })
+                Launch::Queue(queue.as_use())
             }
         };
         Ok(NewWorkflow {

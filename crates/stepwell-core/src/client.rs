@@ -2,6 +2,7 @@
 //!
 //! The application, the web integration, the CLI, the console and other languages all go through it.
 
+mod schedules;
 mod waits;
 
 use std::{
@@ -29,6 +30,7 @@ use crate::{
     workflow::{Outcome, Place, Record, State, Takeover, Workflow},
 };
 
+pub use schedules::ScheduleSpec;
 pub use waits::Ended;
 
 /// How many records or entries are read at once.

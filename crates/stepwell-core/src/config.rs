@@ -18,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) watch: Duration,
     /// How long the dispatcher sleeps at most if nobody wakes it: a safety net.
     pub(crate) dispatch: Duration,
+    /// How often the schedules are read that other processes may have changed.
+    pub(crate) schedules: Duration,
     /// How many recoveries without progress make a workflow dead.
     pub(crate) recoveries_max: u32,
     /// How many workflows this executor runs at once. The others wait for a place.
@@ -36,6 +38,7 @@ impl Config {
             poll: Duration::from_millis(100),
             watch: Duration::from_millis(500),
             dispatch: Duration::from_secs(5),
+            schedules: Duration::from_secs(10),
             recoveries_max: 100,
             workflows_max: 10_000,
             grace: Duration::from_secs(5),
@@ -51,6 +54,7 @@ impl Config {
         self.poll = NEVER;
         self.watch = NEVER;
         self.dispatch = NEVER;
+        self.schedules = NEVER;
         self
     }
 

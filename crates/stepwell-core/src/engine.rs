@@ -9,7 +9,6 @@ mod lease;
 mod schedules;
 
 pub(crate) use driver::panic_message;
-pub(crate) use schedules::Ticks;
 
 use std::{
     collections::HashMap,
@@ -99,6 +98,7 @@ impl Engine {
             .await
             .map_err(|error| Error::of_store("register an executor", error))?;
         lease::take_over(self).await;
+        schedules::declare(self).await?;
         info!(
             application = self.config.application,
             database = self.client.0.store.describe(),

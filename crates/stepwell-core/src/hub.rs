@@ -21,6 +21,8 @@ pub(crate) struct Hub {
     workflows: Mutex<HashMap<WorkflowKey, Weak<Place>>>,
     /// The dispatcher, which waits for workflows that wait for an executor.
     work: Notify,
+    /// The one who waits for ticks.
+    schedules: Notify,
 }
 
 impl Hub {
@@ -83,6 +85,16 @@ impl Hub {
     /// Returns when work has arrived since the last return.
     pub(crate) async fn work(&self) {
         self.work.notified().await;
+    }
+
+    /// A schedule is another one now.
+    pub(crate) fn schedules_change(&self) {
+        self.schedules.notify_one();
+    }
+
+    /// Returns when a schedule has changed since the last return.
+    pub(crate) async fn schedules_changed(&self) {
+        self.schedules.notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<WorkflowKey, Weak<Place>>> {

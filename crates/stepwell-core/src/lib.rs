@@ -43,7 +43,7 @@ mod workflow;
 
 pub use app::{App, AppBuilder};
 pub use call::Call;
-pub use client::{Client, Ended, History, StartOutcome};
+pub use client::{Client, Ended, History, ScheduleSpec, StartOutcome};
 pub use ctx::{Bound, Ctx};
 pub use durable::{Durable, DurableError, Provide, Result, Step, Workflow};
 pub use error::{Error, ErrorKind, WorkflowError};
@@ -68,7 +68,7 @@ pub use op::{
 };
 pub use payload::Payload;
 pub use position::Position;
-pub use schedule::Schedule;
+pub use schedule::{Missed, Schedule};
 pub use tx::{Committed, Operation, Tx, TxError, Witness};
 pub use workflow::{End, Outcome, Place, Record, RecordKind, State, Takeover};
 

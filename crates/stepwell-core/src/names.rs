@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
-use crate::store::QueueLimits;
+use crate::store::{QueueLimits, QueueUse};
 
 macro_rules! typed_name {
     ($(#[$doc:meta])* $name:ident) => {
@@ -94,6 +94,14 @@ impl Queue {
     pub const fn executor_concurrency(mut self, workflows: u32) -> Self {
         self.limits.executor_concurrency = Some(workflows);
         self
+    }
+
+    /// The queue as a workflow names it that goes through it.
+    pub(crate) fn as_use(&self) -> QueueUse {
+        QueueUse {
+            name: self.name.to_owned(),
+            limits: self.limits,
+        }
     }
 
     /// The queue's name.

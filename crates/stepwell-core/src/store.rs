@@ -10,6 +10,7 @@ mod error;
 mod executors;
 mod messages;
 mod queues;
+mod schedules;
 mod workflows;
 
 use jiff::Timestamp;
@@ -26,6 +27,9 @@ pub use executors::{
 };
 pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry};
 pub use queues::QueueRunning;
+pub use schedules::{
+    DeclaredBy, NewSchedule, Paused, ScheduleChange, ScheduleInfo, ScheduleStore, Scheduled, Tick,
+};
 pub use workflows::{Filter, WorkflowStore};
 
 use crate::BoxFuture;
@@ -38,7 +42,14 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 ///
 /// Free to change between minor versions: implement it only together with the conformance suite.
 pub trait Store:
-    WorkflowStore + MessageStore + ExecutorStore + std::fmt::Debug + Send + Sync + 'static
+    WorkflowStore
+    + MessageStore
+    + ScheduleStore
+    + ExecutorStore
+    + std::fmt::Debug
+    + Send
+    + Sync
+    + 'static
 {
     /// Applies every change of the batch in one durable transaction and says what each came to,
     /// in the same order.

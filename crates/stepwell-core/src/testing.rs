@@ -63,10 +63,19 @@ impl<S: Send + Sync + 'static> Harness<S> {
     ///
     /// # Panics
     /// If the application cannot be launched again.
-    #[expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
     pub async fn crash(&self) {
+        self.crash_for(Duration::ZERO).await;
+    }
+
+    /// As [`crash`](Self::crash), and for so long there is no incarnation: deadlines pass, ticks of
+    /// schedules are missed.
+    ///
+    /// # Panics
+    /// If the application cannot be launched again.
+    #[expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+    pub async fn crash_for(&self, down: Duration) {
         self.app
-            .crash()
+            .crash(down)
             .await
             .expect("the application launches again");
     }

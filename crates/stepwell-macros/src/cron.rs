@@ -7,6 +7,9 @@ const FIELDS: [&str; 6] = ["second", "minute", "hour", "day", "month", "weekday"
 
 /// Checks `expression`; the error names it and the field that is wrong.
 pub(crate) fn check(expression: &str) -> Result<(), String> {
+    if let Some(length) = expression.strip_prefix("@every ") {
+        return check_every(expression, length);
+    }
     let fields: Vec<&str> = expression.split_whitespace().collect();
     let Some(names) = FIELDS
         .len()
@@ -35,6 +38,17 @@ pub(crate) fn check(expression: &str) -> Result<(), String> {
         }
         None => format!("`{expression}` is not a cron expression: {error}"),
     })
+}
+
+/// Looks at the shape only: the length is read when the application launches.
+fn check_every(expression: &str, length: &str) -> Result<(), String> {
+    if length.starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok(());
+    }
+    Err(format!(
+        "`{expression}` is not a schedule: `{length}` is no duration\n\
+         help: `@every 90s` and `@every 1h 30m` are"
+    ))
 }
 
 fn parse(fields: &[&str]) -> Result<(), String> {
@@ -69,9 +83,20 @@ mod tests {
 
     #[test]
     fn right_expressions_pass() {
-        for expression in ["* * * * *", "*/5 * * * * *", "0 9 * * MON-FRI", "0 0 L * *"] {
+        for expression in [
+            "* * * * *",
+            "*/5 * * * * *",
+            "0 9 * * MON-FRI",
+            "0 0 L * *",
+            "@every 90s",
+        ] {
             assert_eq!(check(expression), Ok(()), "{expression}");
         }
+    }
+
+    #[test]
+    fn an_even_schedule_has_a_length() {
+        refused("@every now and then", "`now and then` is no duration");
     }
 
     #[test]

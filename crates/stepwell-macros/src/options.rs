@@ -18,6 +18,7 @@ pub(crate) struct Options {
     name: Option<LitStr>,
     schedule: Option<LitStr>,
     timezone: Option<LitStr>,
+    missed: Option<LitStr>,
     allow_nondeterminism: bool,
 }
 
@@ -36,16 +37,20 @@ impl Options {
             .iter()
             .filter_map(|meta| options.set(kind, meta).err())
             .collect::<Vec<_>>();
-        if let (None, Some(timezone)) = (&options.schedule, &options.timezone) {
-            // A schedule that was refused is complaint enough.
-            if refused.is_empty() {
-                refused.push(Error::new_spanned(
-                    timezone,
-                    "a `timezone` belongs to a `schedule`, and there is none",
-                ));
-            }
+        // A schedule that was refused is complaint enough.
+        if options.schedule.is_none() && refused.is_empty() {
+            refused.extend(options.without_a_schedule());
         }
         (options, refused.into_iter().reduce(combined))
+    }
+
+    /// The options that mean nothing without a schedule.
+    fn without_a_schedule(&self) -> impl Iterator<Item = Error> {
+        let lone = [("timezone", &self.timezone), ("missed", &self.missed)];
+        lone.into_iter().filter_map(|(option, value)| {
+            let message = format!("`{option}` belongs to a `schedule`, and there is none");
+            Some(Error::new_spanned(value.as_ref()?, message))
+        })
     }
 
     /// The name under which the function is recorded.
@@ -72,9 +77,12 @@ impl Options {
             return quote!(::core::option::Option::None);
         };
         let timezone = self.timezone.iter();
+        let missed = self.missed.iter().map(missed_variant);
         quote! {
             ::core::option::Option::Some(
-                ::stepwell::Schedule::cron(#schedule) #(.timezone(#timezone))*
+                ::stepwell::Schedule::cron(#schedule)
+                    #(.timezone(#timezone))*
+                    #(.missed(::stepwell::Missed::#missed))*
             )
         }
     }
@@ -89,6 +97,7 @@ impl Options {
             "name" => once(&mut self.name, meta, checked_name(meta)?),
             "schedule" if of_workflow => once(&mut self.schedule, meta, checked_schedule(meta)?),
             "timezone" if of_workflow => once(&mut self.timezone, meta, checked_timezone(meta)?),
+            "missed" if of_workflow => once(&mut self.missed, meta, checked_missed(meta)?),
             "allow_nondeterminism" if of_workflow => match meta {
                 Meta::Path(_) => {
                     self.allow_nondeterminism = true;
@@ -126,7 +135,9 @@ fn tick(kind: Kind) -> String {
 
 fn unknown(kind: Kind, meta: &Meta, option: &str) -> Error {
     let help = match option {
-        "schedule" | "timezone" => "\nhelp: a schedule starts a workflow, which runs this",
+        "schedule" | "timezone" | "missed" => {
+            "\nhelp: a schedule starts a workflow, which runs this"
+        }
         "retry" | "retries" | "attempts" | "timeout" if kind != Kind::Workflow => {
             "\nhelp: this is said where it is run: `ctx.run(charge(…).retry(Retry::times(5)))`"
         }
@@ -201,6 +212,29 @@ fn checked_timezone(meta: &Meta) -> syn::Result<LitStr> {
     Ok(literal)
 }
 
+/// What may become of ticks that were missed: the word, and the variant of `stepwell::Missed`.
+const MISSED: [(&str, &str); 3] = [("skip", "Skip"), ("latest", "Latest"), ("all", "All")];
+
+fn checked_missed(meta: &Meta) -> syn::Result<LitStr> {
+    let literal = string(meta)?;
+    let word = literal.value();
+    if MISSED.iter().any(|(known, _)| *known == word) {
+        return Ok(literal);
+    }
+    let message =
+        format!("`{word}` says nothing about missed ticks: write \"skip\", \"latest\" or \"all\"");
+    Err(Error::new_spanned(literal, message))
+}
+
+fn missed_variant(literal: &LitStr) -> Ident {
+    let word = literal.value();
+    let known = MISSED.iter().find(|(known, _)| *known == word);
+    Ident::new(
+        known.map_or("Latest", |(_, variant)| variant),
+        literal.span(),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +303,12 @@ mod tests {
         refused(Kind::Step, quote!(name = #long), "and this one has 256");
         refused(Kind::Step, quote!(name = "a", name = "b"), "is given twice");
         refused(Kind::Workflow, quote!(timezone = "UTC"), "there is none");
+        refused(Kind::Workflow, quote!(missed = "all"), "there is none");
+        refused(
+            Kind::Workflow,
+            quote!(schedule = "* * * * *", missed = "sometimes"),
+            "`sometimes` says nothing about missed ticks",
+        );
         refused(
             Kind::Workflow,
             quote!(schedule = "* * * * *", timezone = "my zone"),

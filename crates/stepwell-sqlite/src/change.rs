@@ -7,6 +7,7 @@ mod fork;
 mod progress;
 mod record;
 mod resume;
+mod schedule;
 mod send;
 mod start;
 
@@ -71,7 +72,7 @@ const OWNER: &str = "
 
 /// Every statement that a batch can run.
 #[cfg(test)]
-pub(crate) const HOT: [&str; 25] = [
+pub(crate) const HOT: [&str; 26] = [
     OWNER,
     record::ADD,
     start::INSERT,
@@ -97,6 +98,7 @@ pub(crate) const HOT: [&str; 25] = [
     fork::COPY_RECORDS,
     fork::COPY_EVENTS,
     fork::COPY_STREAMS,
+    schedule::FIND,
 ];
 
 /// One transaction on the way.
@@ -137,6 +139,7 @@ impl<'c> Scope<'c> {
             Change::Cancel(cancel) => Applied::Cancel(cancel::apply(self, &cancel)?),
             Change::Resume(id) => Applied::Resume(resume::apply(self, &id)?),
             Change::Fork(fork) => Applied::Fork(fork::apply(self, &fork)?),
+            Change::Schedule(change) => Applied::Schedule(schedule::apply(self, &change)?),
         })
     }
 

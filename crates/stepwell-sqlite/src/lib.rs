@@ -8,7 +8,7 @@
 //! - `url`, `open`, `connection`, `schema`: from an address to a migrated database
 //! - `worker`: the threads, one that writes and two that read
 //! - `change` and the files below it: what [`Store::commit`] applies, a file for each change
-//! - `workflows`, `messages`: the reads
+//! - `workflows`, `messages`, `schedules`: the reads
 //! - `executors`, `claim`, `take_over`, `locks`: how work comes to executors and back
 //! - `rows`, `error`: between SQLite's values and ours
 //! - `tx`: [`SqliteTx`], a transaction in the user's database
@@ -26,6 +26,7 @@ mod open;
 #[cfg(test)]
 mod plans;
 mod rows;
+mod schedules;
 mod schema;
 mod store;
 mod take_over;

@@ -14,7 +14,10 @@ const MAJOR: i64 = 1;
 const MAJOR_UNIT: i64 = 10_000;
 
 /// The migrations of this major version: the first is number 1. Append only.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 
 /// Why a file was not migrated.
 #[derive(Debug)]

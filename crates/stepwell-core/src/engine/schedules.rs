@@ -1,114 +1,153 @@
 //! Starting scheduled workflows: one start for each tick, however many executors there are.
 //!
-//! A tick's start has an id that is made of the schedule's name and the tick's time, so the second
-//! executor finds the workflow of the first. Ticks that nobody was there for are skipped.
+//! The next tick of a schedule stands in its row. Every executor that knows the workflow waits for it;
+//! the first one moves the row on and starts the workflow in one transaction, the others come too
+//! late. A tick is known by its instant and is the workflow's id, so a clock that jumps runs none
+//! twice.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use croner::Cron;
-use jiff::{Timestamp, Zoned, tz::TimeZone};
+use jiff::Timestamp;
 use tracing::{debug, warn};
 
 use super::Engine;
 use crate::{
-    error::{Error, ErrorKind},
-    id::WorkflowId,
+    error::Error,
+    limits::InvalidInput,
     payload::Payload,
-    schedule::Schedule,
-    store::{Launch, NewWorkflow},
+    schedule::{self, Ticks},
+    store::{DeclaredBy, NewSchedule, ScheduleChange, ScheduleInfo, Scheduled, Tick},
 };
 
-/// A schedule that was checked.
-#[derive(Debug)]
-pub(crate) struct Ticks {
-    cron: Cron,
-    zone: TimeZone,
-}
+/// How long to wait after the database did not answer.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-impl Ticks {
-    /// Checks a schedule.
-    pub(crate) fn of(name: &str, schedule: &Schedule) -> Result<Self, Error> {
-        let bad = |what: String| {
-            Error::new(
-                ErrorKind::Setup,
-                format!("the schedule of the workflow `{name}`: {what}"),
-            )
-        };
-        let cron = croner::parser::CronParser::builder()
-            .seconds(croner::parser::Seconds::Optional)
-            .build()
-            .parse(schedule.cron)
-            .map_err(|error| {
-                bad(format!(
-                    "`{}` is no cron expression: {error}",
-                    schedule.cron
-                ))
-            })?;
-        let zone = match schedule.timezone {
-            None => TimeZone::UTC,
-            Some(zone) => TimeZone::get(zone).map_err(|error| {
-                bad(format!(
-                    "`{zone}` is no time zone: {error}; write one like `Europe/Berlin`"
-                ))
-            })?,
-        };
-        Ok(Self { cron, zone })
-    }
-
-    /// The first tick after an instant; none if the schedule never ticks again.
-    pub(crate) fn after(&self, instant: Timestamp) -> Option<Timestamp> {
-        let local: Zoned = instant.to_zoned(self.zone.clone());
-        let next = self.cron.find_next_occurrence(&local, false).ok()?;
-        Some(next.timestamp())
-    }
-}
-
-/// Runs every schedule of the registered workflows until the executor takes nothing more.
+/// Runs the schedules of the workflows that this executor knows until it takes nothing more.
 pub(super) async fn run(engine: Arc<Engine>) {
-    let schedules = engine
-        .registry
-        .iter()
-        .filter_map(|(name, known)| Some((name, known.schedule?)));
-    for (name, schedule) in schedules {
-        match Ticks::of(name, &schedule) {
-            Ok(ticks) => {
-                engine.tasks.spawn(keep(Arc::clone(&engine), name, ticks));
+    loop {
+        let wait = match look(&engine).await {
+            Ok(next) => until(&engine, next),
+            Err(error) => {
+                warn!(%error, "could not see to the schedules");
+                Wait::For(TRY_AGAIN)
             }
-            // Checked at launch; only a time zone database that went away gets here.
-            Err(error) => warn!(%error, "not scheduled"),
-        }
-    }
-}
-
-async fn keep(engine: Arc<Engine>, name: &'static str, ticks: Ticks) {
-    let mut last = engine.client.now();
-    while let Some(tick) = ticks.after(last) {
+        };
         tokio::select! {
             biased;
             () = engine.stopping.cancelled() => return,
-            () = engine.wait_until(tick) => {}
+            () = engine.client.0.hub.schedules_changed() => {}
+            () = wait.over(&engine) => {}
         }
-        if let Err(error) = start(&engine, name, tick).await {
-            warn!(workflow = name, %tick, %error, "could not start a tick");
-        }
-        // After a long pause of the process the ticks in between are skipped, not run in a burst.
-        last = tick.max(engine.client.now());
     }
 }
 
-async fn start(engine: &Engine, name: &'static str, tick: Timestamp) -> Result<(), Error> {
-    let id = format!("{name}@{tick}");
-    debug!(workflow = name, %tick, "tick");
-    let new = NewWorkflow {
-        id: WorkflowId::new(id)?,
-        name: name.to_owned(),
-        input: Payload::of(&[tick], engine.config.payload_bytes_max)?,
-        launch: Launch::Anywhere,
-        delay: None,
-        deadline: None,
-        parent: None,
-        attributes: Vec::new(),
-        origin: Some("schedule".to_owned()),
+/// What to wait for before the next look.
+enum Wait {
+    Until(Timestamp),
+    For(Duration),
+}
+
+impl Wait {
+    async fn over(self, engine: &Engine) {
+        match self {
+            Self::Until(at) => engine.wait_until(at).await,
+            Self::For(duration) => tokio::time::sleep(duration).await,
+        }
+    }
+}
+
+/// Until the next tick, but no longer than until it is time to look what other processes did.
+fn until(engine: &Engine, next: Option<Timestamp>) -> Wait {
+    let look_again = engine.client.now().saturating_add(engine.config.schedules);
+    match (next, look_again) {
+        (Some(next), Ok(look)) => Wait::Until(next.min(look)),
+        (Some(next), Err(_)) => Wait::Until(next),
+        (None, _) => Wait::For(engine.config.schedules),
+    }
+}
+
+/// Makes known what the code declares, and forgets what it declared once.
+pub(super) async fn declare(engine: &Engine) -> Result<(), Error> {
+    let client = &engine.client;
+    for known in client.schedules().await? {
+        let gone = known.declared_by == DeclaredBy::Code
+            && engine
+                .registry
+                .get(&known.workflow)
+                .is_some_and(|workflow| workflow.schedule.is_none());
+        if gone {
+            let name = known.name;
+            client
+                .change_schedule(ScheduleChange::Remove { name })
+                .await?;
+        }
+    }
+    for (name, known) in engine.registry.iter() {
+        let Some(schedule) = &known.schedule else {
+            continue;
+        };
+        let ticks = Ticks::of(schedule.spec, schedule.timezone)?;
+        let new = NewSchedule {
+            name: name.to_owned(),
+            workflow: name.to_owned(),
+            spec: schedule.spec.to_owned(),
+            timezone: schedule.timezone.map(str::to_owned),
+            missed: schedule.missed,
+            arguments: Payload::of::<[(); 0]>(&[], usize::MAX)?,
+            queue: None,
+            declared_by: DeclaredBy::Code,
+            next_at: ticks.after(client.now()),
+        };
+        client.change_schedule(ScheduleChange::Define(new)).await?;
+    }
+    Ok(())
+}
+
+/// Lets tick what is due. The next instant at which something is.
+async fn look(engine: &Engine) -> Result<Option<Timestamp>, Error> {
+    let mut next: Option<Timestamp> = None;
+    for schedule in engine.client.schedules().await? {
+        if schedule.paused.is_some() || engine.registry.get(&schedule.workflow).is_none() {
+            continue;
+        }
+        let Some(at) = tick_if_due(engine, &schedule).await? else {
+            continue;
+        };
+        next = Some(next.map_or(at, |next| next.min(at)));
+    }
+    Ok(next)
+}
+
+/// Starts what is due of one schedule. Its next tick after that.
+async fn tick_if_due(engine: &Engine, schedule: &ScheduleInfo) -> Result<Option<Timestamp>, Error> {
+    let Some(at) = schedule.next_at else {
+        return Ok(None);
     };
-    engine.client.start(new).await.map(drop)
+    let now = engine.client.now();
+    if at > now {
+        return Ok(Some(at));
+    }
+    let ticks = Ticks::of(&schedule.spec, schedule.timezone.as_deref())?;
+    let plan = schedule::plan(&ticks, schedule.missed, at, now);
+    let starts = plan.start.iter().map(|tick| schedule.start_at(*tick));
+    let tick = Tick {
+        name: schedule.name.clone(),
+        at,
+        starts: starts.collect::<Result<_, InvalidInput>>()?,
+        last_at: plan.start.last().copied(),
+        next_at: plan.next,
+    };
+    debug!(schedule = schedule.name, %at, starts = tick.starts.len(), "tick");
+    match engine
+        .client
+        .change_schedule(ScheduleChange::Tick(tick))
+        .await?
+    {
+        Scheduled::Done => Ok(plan.next),
+        // Somebody else was first: what is next stands in the row. It is read at once.
+        _ => {
+            engine.client.0.hub.schedules_change();
+            Ok(None)
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::{
     hub::Hub,
     store::{
         Applied, Cancelled, Change, Effect, EffectOutcome, Finished, Forked, Launch, Progressed,
-        Resumed, Sent, Started, StoreError,
+        Resumed, ScheduleChange, Scheduled, Sent, Started, StoreError,
     },
     workflow::{End, Outcome},
 };
@@ -57,6 +57,10 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
             hub.work_arrived();
         }
         (_, Applied::Start(Started::Existing { .. })) => hub.work_arrived(),
+        (Change::Schedule(ScheduleChange::Tick(_)), Applied::Schedule(Scheduled::Done)) => {
+            hub.work_arrived();
+        }
+        (_, Applied::Schedule(Scheduled::Done)) => hub.schedules_change(),
         (_, Applied::Cancel(Cancelled::Now(keys))) => {
             keys.iter().for_each(|key| hub.changed(*key));
             hub.work_arrived();

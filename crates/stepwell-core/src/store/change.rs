@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{ScheduleChange, Scheduled};
 use crate::{
     id::{ExecutorId, WorkflowId, WorkflowKey},
     payload::Payload,
@@ -35,6 +36,8 @@ pub enum Change {
     Resume(WorkflowId),
     /// Starts a workflow from the first part of another one's history. [`Applied::Fork`].
     Fork(Fork),
+    /// Changes a schedule, or lets it tick. [`Applied::Schedule`].
+    Schedule(ScheduleChange),
 }
 
 impl Change {
@@ -64,6 +67,8 @@ pub enum Applied {
     Resume(Resumed),
     /// Of [`Change::Fork`].
     Fork(Forked),
+    /// Of [`Change::Schedule`].
+    Schedule(Scheduled),
 }
 
 /// A workflow to start.

@@ -114,7 +114,8 @@ fn insert(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Option<WorkflowKey
     Ok(Some(key))
 }
 
-fn add_queue(scope: &Scope<'_>, queue: &QueueUse) -> Result<(), Failure> {
+/// Makes a queue known, unless it is.
+pub(super) fn add_queue(scope: &Scope<'_>, queue: &QueueUse) -> Result<(), Failure> {
     scope.db.prepare_cached(ADD_QUEUE)?.execute(params![
         queue.name,
         queue.limits.concurrency,

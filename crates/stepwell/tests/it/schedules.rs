@@ -1,6 +1,11 @@
 //! Schedules: every tick starts one workflow.
 
-use stepwell::{Ctx, Timestamp, store::Filter, testing::Harness, workflow};
+use std::time::Duration;
+
+use stepwell::{
+    Ctx, ErrorKind, Missed, Queue, ScheduleSpec, State, Timestamp, store::Filter, testing::Harness,
+    workflow,
+};
 
 #[derive(Default)]
 struct Ticking;
@@ -10,24 +15,229 @@ async fn every_ten_seconds(ctx: &mut Ctx<Ticking>, at: Timestamp) -> stepwell::R
     ctx.step("tick", async || Ok(at.as_second())).await
 }
 
+#[workflow(schedule = "@every 1h", missed = "all")]
+async fn hourly(_ctx: &mut Ctx<Ticking>, at: Timestamp) -> stepwell::Result<i64> {
+    Ok(at.as_second())
+}
+
+#[workflow]
+async fn report(
+    _ctx: &mut Ctx<Ticking>,
+    at: Timestamp,
+    region: String,
+) -> stepwell::Result<(i64, String)> {
+    Ok((at.as_second(), region))
+}
+
+static REPORTS: Queue = Queue::new("reports").concurrency(1);
+
+fn named(name: &str) -> Filter {
+    Filter {
+        name: Some(name.into()),
+        limit: 1_000,
+        ..Filter::default()
+    }
+}
+
+/// The ids of what has started under a name, the earliest first.
+async fn started(test: &Harness<Ticking>, name: &str) -> Vec<String> {
+    let mut ids: Vec<_> = test
+        .app
+        .client()
+        .list(named(name))
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.id.to_string())
+        .collect();
+    ids.sort();
+    ids
+}
+
+/// Lets time pass, on the paused clock, until so many have started under a name.
+async fn wait_for(test: &Harness<Ticking>, name: &str, count: usize) -> Vec<String> {
+    loop {
+        let ids = started(test, name).await;
+        if ids.len() >= count {
+            return ids;
+        }
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    }
+}
+
+async fn define_report(test: &Harness<Ticking>, spec: &str, missed: Missed) {
+    let spec = ScheduleSpec::new("report-eu", spec).missed(missed);
+    let defined = test
+        .app
+        .define_schedule(spec, |at| report(at, "eu".into()).queue(&REPORTS))
+        .await;
+    defined.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tick_starts_one_workflow_with_its_time() {
     let test = Harness::new(Ticking).await;
-    let filter = || Filter {
-        name: Some("every_ten_seconds".into()),
-        ..Filter::default()
-    };
-    while test.app.client().list(filter()).await.unwrap().len() < 3 {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    wait_for(&test, "every_ten_seconds", 3).await;
+    for row in test
+        .app
+        .client()
+        .list(named("every_ten_seconds"))
+        .await
+        .unwrap()
+    {
+        let handle = test.app.handle::<every_ten_seconds>(row.id.as_str());
+        assert_eq!(handle.result().await.unwrap() % 10, 0, "{}", row.id);
+        assert_eq!(row.origin.as_deref(), Some("schedule every_ten_seconds"));
     }
-    for row in test.app.client().list(filter()).await.unwrap() {
-        let tick = test
-            .app
-            .handle::<every_ten_seconds>(row.id.as_str())
-            .result()
+}
+
+#[tokio::test(start_paused = true)]
+async fn ticks_that_were_missed_follow_the_policy() {
+    let test = Harness::new(Ticking).await;
+    let hours = wait_for(&test, "hourly", 1).await.len();
+    let tens = started(&test, "every_ten_seconds").await.len();
+    test.crash_for(Duration::from_secs(5 * 3_600)).await;
+    wait_for(&test, "hourly", hours + 5).await;
+    let tens_after = started(&test, "every_ten_seconds").await.len();
+    assert!(
+        tens_after <= tens + 3,
+        "only the latest of 1,800 missed ticks starts"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_that_is_made_at_run_time_has_arguments_of_its_own() {
+    let test = Harness::new(Ticking).await;
+    define_report(&test, "@every 5m", Missed::Latest).await;
+    let ids = wait_for(&test, "report", 2).await;
+    let (at, region) = test.app.handle::<report>(&ids[0]).result().await.unwrap();
+    assert_eq!((at % 300, region.as_str()), (0, "eu"));
+    let row = test.app.client().get(&ids[0]).await.unwrap().unwrap();
+    assert_eq!(row.queue.as_deref(), Some("reports"));
+
+    test.app
+        .client()
+        .remove_schedule("report-eu")
+        .await
+        .unwrap();
+    let before = started(&test, "report").await;
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(started(&test, "report").await, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_schedule_starts_nothing_until_it_is_resumed() {
+    let test = Harness::new(Ticking).await;
+    let client = test.app.client();
+    define_report(&test, "@every 5m", Missed::All).await;
+    wait_for(&test, "report", 1).await;
+    client
+        .pause_schedule("report-eu", "ann", "the printer burns")
+        .await
+        .unwrap();
+    let before = started(&test, "report").await;
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(started(&test, "report").await, before);
+
+    client.resume_schedule("report-eu").await.unwrap();
+    let after = wait_for(&test, "report", before.len() + 1).await;
+    assert_eq!(
+        after.len(),
+        before.len() + 1,
+        "the ticks of the pause are gone"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_starts_one_more_and_a_backfill_the_ticks_of_the_past_once() {
+    let test = Harness::new(Ticking).await;
+    let client = test.app.client();
+    define_report(&test, "0 3 1 1 *", Missed::Latest).await;
+    let triggered = client.trigger_schedule("report-eu").await.unwrap();
+    let (_, region) = test
+        .app
+        .handle::<report>(triggered.as_str())
+        .result()
+        .await
+        .unwrap();
+    assert_eq!(region, "eu");
+
+    let from: Timestamp = "2001-01-01T03:00:00Z".parse().unwrap();
+    let to: Timestamp = "2004-01-01T03:00:00Z".parse().unwrap();
+    for _ in 0..2 {
+        let ids = client
+            .backfill_schedule("report-eu", from, to)
             .await
             .unwrap();
-        assert_eq!(tick % 10, 0, "{}", row.id);
-        assert_eq!(row.origin.as_deref(), Some("schedule"));
+        let ids: Vec<_> = ids.iter().map(|id| id.as_str()).collect();
+        assert_eq!(
+            ids,
+            [
+                "report-eu@2001-01-01T03:00:00Z",
+                "report-eu@2002-01-01T03:00:00Z",
+                "report-eu@2003-01-01T03:00:00Z"
+            ]
+        );
     }
+    assert_eq!(wait_for(&test, "report", 4).await.len(), 4);
+    let all = client.list(named("report")).await.unwrap();
+    assert!(all.iter().all(|row| row.state != State::Failed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_schedule_is_refused_and_leaves_nothing_behind() {
+    let test = Harness::new(Ticking).await;
+    let client = test.app.client();
+    let define = |spec| {
+        let spec = ScheduleSpec::new("report-eu", spec);
+        test.app.define_schedule(spec, |at| report(at, "eu".into()))
+    };
+    for wrong in ["61 * * * *", "@every 1ms", "tomorrow"] {
+        let error = define(wrong).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(error.to_string().contains(wrong), "{error}");
+    }
+    let spec = ScheduleSpec::new("report-eu", "@every 1h");
+    let error = test
+        .app
+        .define_schedule(spec, |_| {
+            report("2001-01-01T03:00:00Z".parse().unwrap(), "eu".into())
+        })
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("is not the tick"), "{error}");
+
+    let hourly = ScheduleSpec::new("hourly", "@every 2h");
+    let error = test
+        .app
+        .define_schedule(hourly, hourly_at)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    let error = client
+        .pause_schedule("nothing", "ann", "")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let (from, to) = (Timestamp::UNIX_EPOCH, client.now());
+    let error = client
+        .backfill_schedule("hourly", from, to)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("more than 10000 times"),
+        "{error}"
+    );
+    let names: Vec<_> = client
+        .schedules()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|s| s.name)
+        .collect();
+    assert_eq!(names, ["every_ten_seconds", "hourly"]);
+}
+
+fn hourly_at(at: Timestamp) -> stepwell::Call<hourly> {
+    hourly(at)
 }

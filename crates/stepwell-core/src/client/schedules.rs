@@ -1,0 +1,250 @@
+//! Schedules, from outside.
+
+use jiff::Timestamp;
+
+use super::{Client, unexpected};
+use crate::{
+    error::{Error, ErrorKind},
+    id::WorkflowId,
+    limits::{InvalidInput, NAME_BYTES_MAX, check_name},
+    payload::Payload,
+    schedule::{Missed, Ticks},
+    store::{
+        Applied, Change, DeclaredBy, NewSchedule, QueueUse, ScheduleChange, ScheduleInfo, Scheduled,
+    },
+};
+
+/// How many ticks one backfill starts at most.
+const BACKFILL_MAX: usize = 10_000;
+
+/// A schedule that a program makes at run time: `ScheduleSpec::new("nightly", "0 3 * * *")`.
+#[derive(Debug, Clone)]
+#[must_use = "a schedule ticks only when it is defined: `client.define_schedule(…)`"]
+pub struct ScheduleSpec {
+    name: String,
+    spec: String,
+    timezone: Option<String>,
+    missed: Missed,
+    queue: Option<QueueUse>,
+}
+
+impl ScheduleSpec {
+    /// A schedule by a cron expression or `@every <duration>`, under a name of its own.
+    pub fn new(name: impl Into<String>, spec: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            spec: spec.into(),
+            timezone: None,
+            missed: Missed::default(),
+            queue: None,
+        }
+    }
+
+    /// The time zone that the expression is read in, by its IANA name; UTC without one.
+    pub fn timezone(mut self, timezone: impl Into<String>) -> Self {
+        self.timezone = Some(timezone.into());
+        self
+    }
+
+    /// What happens to ticks that passed while no executor was there.
+    pub fn missed(mut self, missed: Missed) -> Self {
+        self.missed = missed;
+        self
+    }
+
+    /// Sends its workflows through a queue.
+    pub fn queue(mut self, queue: &crate::Queue) -> Self {
+        self.queue = Some(queue.as_use());
+        self
+    }
+}
+
+impl Client {
+    /// Every schedule, by name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if the database does not answer.
+    pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>, Error> {
+        let schedules = self.0.store.schedules().await;
+        schedules.map_err(|error| Error::of_store("list schedules", error))
+    }
+
+    /// Makes a schedule known, or changes the one of this name. `arguments` is a JSON array: what
+    /// the workflow is given after the tick. Defined again as it is, it keeps its next tick.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if it is no schedule; [`ErrorKind::Conflict`] if the code declares one
+    /// of this name.
+    pub async fn define_schedule(
+        &self,
+        spec: ScheduleSpec,
+        workflow: &str,
+        arguments: Payload,
+    ) -> Result<(), Error> {
+        check_name("schedule's name", &spec.name, NAME_BYTES_MAX)?;
+        check_name("workflow's name", workflow, NAME_BYTES_MAX)?;
+        arguments.read::<Vec<serde_json::Value>>().map_err(|_| {
+            InvalidInput::new("the arguments of a schedule are a JSON array: `[\"eu\"]`")
+        })?;
+        let ticks = Ticks::of(&spec.spec, spec.timezone.as_deref())?;
+        let new = NewSchedule {
+            name: spec.name,
+            workflow: workflow.to_owned(),
+            next_at: ticks.after(self.now()),
+            spec: spec.spec,
+            timezone: spec.timezone,
+            missed: spec.missed,
+            arguments,
+            queue: spec.queue,
+            declared_by: DeclaredBy::Client,
+        };
+        self.steer_schedule(ScheduleChange::Define(new)).await
+    }
+
+    /// Forgets a schedule. Workflows that it has started go on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is none, [`ErrorKind::Conflict`] if the code declares it.
+    pub async fn remove_schedule(&self, name: &str) -> Result<(), Error> {
+        let known = self.schedule(name).await?;
+        if known.declared_by == DeclaredBy::Code {
+            return Err(of_code(name));
+        }
+        let name = name.to_owned();
+        self.steer_schedule(ScheduleChange::Remove { name }).await
+    }
+
+    /// Lets a schedule tick no more until it is resumed. Who and why are shown with it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is none.
+    pub async fn pause_schedule(&self, name: &str, by: &str, why: &str) -> Result<(), Error> {
+        check_name("name of who pauses", by, NAME_BYTES_MAX)?;
+        self.steer_schedule(ScheduleChange::Pause {
+            name: name.to_owned(),
+            by: by.to_owned(),
+            why: why.to_owned(),
+        })
+        .await
+    }
+
+    /// Lets a paused schedule tick again, from its next tick on: those of the pause are gone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is none.
+    pub async fn resume_schedule(&self, name: &str) -> Result<(), Error> {
+        let known = self.schedule(name).await?;
+        let ticks = Ticks::of(&known.spec, known.timezone.as_deref())?;
+        let (name, next_at) = (known.name, ticks.after(self.now()));
+        self.steer_schedule(ScheduleChange::Resume { name, next_at })
+            .await
+    }
+
+    /// Starts the workflow of a schedule now, apart from its ticks. Every call starts one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is none.
+    pub async fn trigger_schedule(&self, name: &str) -> Result<WorkflowId, Error> {
+        let known = self.schedule(name).await?;
+        let mut new = known.start_at(self.now())?;
+        new.id = WorkflowId::new(format!("{}!{}", new.id, uuid::Uuid::new_v4().as_simple()))?;
+        let id = new.id.clone();
+        self.start(new).await?;
+        Ok(id)
+    }
+
+    /// Starts the workflows of the ticks from `from` to before `to`, those that were not started.
+    /// Says which ticks there are; again it starts nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if there are more than 10,000 ticks in between;
+    /// [`ErrorKind::NotFound`] if there is no such schedule.
+    pub async fn backfill_schedule(
+        &self,
+        name: &str,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<WorkflowId>, Error> {
+        let known = self.schedule(name).await?;
+        let ticks = Ticks::of(&known.spec, known.timezone.as_deref())?;
+        let first = ticks.until(from).filter(|tick| *tick == from);
+        let all = std::iter::successors(first.or_else(|| ticks.after(from)), |tick| {
+            ticks.after(*tick)
+        });
+        let due: Vec<_> = all
+            .take_while(|tick| *tick < to)
+            .take(BACKFILL_MAX + 1)
+            .collect();
+        if due.len() > BACKFILL_MAX {
+            return Err(InvalidInput::new(format!(
+                "`{name}` ticks more than {BACKFILL_MAX} times from {from} to {to}; backfill it in \
+                 parts"
+            ))
+            .into());
+        }
+        let mut ids = Vec::with_capacity(due.len());
+        for tick in due {
+            let new = known.start_at(tick)?;
+            ids.push(new.id.clone());
+            self.start(new).await?;
+        }
+        Ok(ids)
+    }
+
+    /// The next ticks of a schedule after an instant, `count` of them at most.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if it is no schedule.
+    pub fn next_ticks(
+        spec: &str,
+        timezone: Option<&str>,
+        after: Timestamp,
+        count: usize,
+    ) -> Result<Vec<Timestamp>, Error> {
+        let ticks = Ticks::of(spec, timezone)?;
+        let first = ticks.after(after);
+        let ticks = std::iter::successors(first, |tick| ticks.after(*tick));
+        Ok(ticks.take(count).collect())
+    }
+
+    async fn schedule(&self, name: &str) -> Result<ScheduleInfo, Error> {
+        let mut schedules = self.schedules().await?.into_iter();
+        let found = schedules.find(|schedule| schedule.name == name);
+        found.ok_or_else(|| no_such_schedule(name))
+    }
+
+    async fn steer_schedule(&self, change: ScheduleChange) -> Result<(), Error> {
+        let name = change.name().to_owned();
+        match self.change_schedule(change).await? {
+            Scheduled::Done | Scheduled::Already => Ok(()),
+            Scheduled::OfCode => Err(of_code(&name)),
+            Scheduled::NoSuchSchedule => Err(no_such_schedule(&name)),
+            Scheduled::TooLate => Err(unexpected("a change of a schedule")),
+        }
+    }
+
+    pub(crate) async fn change_schedule(&self, change: ScheduleChange) -> Result<Scheduled, Error> {
+        let what = format!("change the schedule `{}`", change.name());
+        match self.request(&what, Change::Schedule(change)).await? {
+            Applied::Schedule(scheduled) => Ok(scheduled),
+            _ => Err(unexpected("a change of a schedule")),
+        }
+    }
+}
+
+fn no_such_schedule(name: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("there is no schedule `{name}`"),
+    )
+}
+
+fn of_code(name: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "the schedule `{name}` is declared by the attribute of its workflow; change it there, or \
+             pause it"
+        ),
+    )
+}
