@@ -6,6 +6,16 @@
 macro_rules! every_case {
     ([$($then:tt)*] $given:tt) => {
         $($then)*! { $given
+            queue_control {
+                a_queue_says_how_it_stands
+                a_queue_that_nobody_named_is_not_there
+                a_paused_queue_lets_nothing_begin
+                a_pause_says_who_and_why
+                a_resumed_queue_goes_on
+                a_raised_limit_counts_at_once
+                a_lowered_limit_is_reached_by_draining
+                a_start_does_not_undo_a_persons_limit
+            }
             schedules {
                 a_schedule_keeps_all_that_it_was_given
                 a_schedule_that_is_told_again_keeps_its_next_tick

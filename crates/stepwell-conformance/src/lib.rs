@@ -38,6 +38,7 @@ pub mod lists;
 pub mod messages;
 pub mod processes;
 pub mod progress;
+pub mod queue_control;
 pub mod queues;
 pub mod recovery;
 pub mod repeat;

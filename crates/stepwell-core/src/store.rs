@@ -26,7 +26,7 @@ pub use executors::{
     Claim, Claimed, Executor, ExecutorStore, NewExecutor, RecoveryRules, Renewed, TakenOver,
 };
 pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry};
-pub use queues::QueueRunning;
+pub use queues::{COUNTED_MAX, QueueChange, QueueChanged, QueueInfo, QueueRunning, QueueStore};
 pub use schedules::{
     DeclaredBy, NewSchedule, Paused, ScheduleChange, ScheduleInfo, ScheduleStore, Scheduled, Tick,
 };
@@ -44,6 +44,7 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub trait Store:
     WorkflowStore
     + MessageStore
+    + QueueStore
     + ScheduleStore
     + ExecutorStore
     + std::fmt::Debug

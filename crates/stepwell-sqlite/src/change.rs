@@ -5,6 +5,7 @@ mod effect;
 mod finish;
 mod fork;
 mod progress;
+mod queue;
 mod record;
 mod resume;
 mod schedule;
@@ -72,7 +73,7 @@ const OWNER: &str = "
 
 /// Every statement that a batch can run.
 #[cfg(test)]
-pub(crate) const HOT: [&str; 26] = [
+pub(crate) const HOT: [&str; 27] = [
     OWNER,
     record::ADD,
     start::INSERT,
@@ -98,6 +99,7 @@ pub(crate) const HOT: [&str; 26] = [
     fork::COPY_RECORDS,
     fork::COPY_EVENTS,
     fork::COPY_STREAMS,
+    queue::FIND,
     schedule::FIND,
 ];
 
@@ -139,6 +141,7 @@ impl<'c> Scope<'c> {
             Change::Cancel(cancel) => Applied::Cancel(cancel::apply(self, &cancel)?),
             Change::Resume(id) => Applied::Resume(resume::apply(self, &id)?),
             Change::Fork(fork) => Applied::Fork(fork::apply(self, &fork)?),
+            Change::Queue(change) => Applied::Queue(queue::apply(self, &change)?),
             Change::Schedule(change) => Applied::Schedule(schedule::apply(self, &change)?),
         })
     }

@@ -8,7 +8,7 @@
 //! - `url`, `open`, `connection`, `schema`: from an address to a migrated database
 //! - `worker`: the threads, one that writes and two that read
 //! - `change` and the files below it: what [`Store::commit`] applies, a file for each change
-//! - `workflows`, `messages`, `schedules`: the reads
+//! - `workflows`, `messages`, `queues`, `schedules`: the reads
 //! - `executors`, `claim`, `take_over`, `locks`: how work comes to executors and back
 //! - `rows`, `error`: between SQLite's values and ours
 //! - `tx`: [`SqliteTx`], a transaction in the user's database
@@ -25,6 +25,7 @@ mod messages;
 mod open;
 #[cfg(test)]
 mod plans;
+mod queues;
 mod rows;
 mod schedules;
 mod schema;

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use stepwell_core::{Place, State, store::Filter};
 
-use crate::{change, claim, connection, executors, messages, schema, take_over, workflows};
+use crate::{change, claim, connection, executors, messages, queues, schema, take_over, workflows};
 
 /// How SQLite would run a statement, a line for each loop.
 fn plan(db: &Connection, sql: &str) -> Vec<String> {
@@ -94,6 +94,8 @@ fn check_all(db: &Connection) {
     uses(db, executors::NEXT_WAKE, "workflows_delayed");
     uses(db, take_over::HAND_BACK, "workflows_running");
     uses(db, take_over::OTHERS, "executors_active");
+    uses(db, queues::LIST, "workflows_enqueued");
+    uses(db, queues::LIST, "workflows_running_queue");
     uses(db, messages::INBOX, "messages_inbox");
     flat(db, messages::EVENT);
     flat(db, messages::EVENTS);

@@ -5,7 +5,7 @@ use crate::{
     hub::Hub,
     store::{
         Applied, Cancelled, Change, Effect, EffectOutcome, Finished, Forked, Launch, Progressed,
-        Resumed, ScheduleChange, Scheduled, Sent, Started, StoreError,
+        QueueChanged, Resumed, ScheduleChange, Scheduled, Sent, Started, StoreError,
     },
     workflow::{End, Outcome},
 };
@@ -60,6 +60,7 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
         (Change::Schedule(ScheduleChange::Tick(_)), Applied::Schedule(Scheduled::Done)) => {
             hub.work_arrived();
         }
+        (_, Applied::Queue(QueueChanged::Done)) => hub.work_arrived(),
         (_, Applied::Schedule(Scheduled::Done)) => hub.schedules_change(),
         (_, Applied::Cancel(Cancelled::Now(keys))) => {
             keys.iter().for_each(|key| hub.changed(*key));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ScheduleChange, Scheduled};
+use super::{QueueChange, QueueChanged, ScheduleChange, Scheduled};
 use crate::{
     id::{ExecutorId, WorkflowId, WorkflowKey},
     payload::Payload,
@@ -38,6 +38,8 @@ pub enum Change {
     Fork(Fork),
     /// Changes a schedule, or lets it tick. [`Applied::Schedule`].
     Schedule(ScheduleChange),
+    /// Changes a queue. [`Applied::Queue`].
+    Queue(QueueChange),
 }
 
 impl Change {
@@ -69,6 +71,8 @@ pub enum Applied {
     Fork(Forked),
     /// Of [`Change::Schedule`].
     Schedule(Scheduled),
+    /// Of [`Change::Queue`].
+    Queue(QueueChanged),
 }
 
 /// A workflow to start.

@@ -1,6 +1,82 @@
-//! How much of a queue may run: the rule, without a database.
+//! Queues: how they stand, how they are steered, and how much of one may run.
 
-use super::QueueLimits;
+use serde::Serialize;
+
+use super::{Paused, QueueLimits, StoreFuture};
+
+/// How far workflows of a queue are counted for a listing, so that it stays quick beside a million.
+pub const COUNTED_MAX: u32 = 10_000;
+
+/// Reads queues. Their writes are [`Change::Queue`](super::Change::Queue), and the first start that
+/// names a queue makes it.
+pub trait QueueStore {
+    /// Every queue, by name.
+    fn queues(&self) -> StoreFuture<'_, Vec<QueueInfo>>;
+}
+
+/// A queue, as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QueueInfo {
+    /// Its name.
+    pub name: String,
+    /// How much of it may run at once.
+    pub limits: QueueLimits,
+    /// Since when it is paused, by whom and why.
+    pub paused: Option<Paused>,
+    /// How many of its workflows wait, counted no further than [`COUNTED_MAX`].
+    pub waiting: u32,
+    /// How many run, counted no further.
+    pub running: u32,
+}
+
+/// A transition of a queue. Each says what is to be, so that it can be told again.
+#[derive(Debug, Clone)]
+pub enum QueueChange {
+    /// Sets its limits, in place of those that the code declares. More than that may run for a
+    /// moment: a lowered limit is reached by draining.
+    Limit {
+        /// The queue.
+        name: String,
+        /// Its limits from now on.
+        limits: QueueLimits,
+    },
+    /// Lets nothing more of it begin. What runs goes on. One that is paused stays as it was paused
+    /// first.
+    Pause {
+        /// The queue.
+        name: String,
+        /// Who wants it.
+        by: String,
+        /// Why; may be empty.
+        why: String,
+    },
+    /// Lets it go on.
+    Resume {
+        /// The queue.
+        name: String,
+    },
+}
+
+impl QueueChange {
+    /// The queue that it is about.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Limit { name, .. } | Self::Pause { name, .. } | Self::Resume { name } => name,
+        }
+    }
+}
+
+/// What a transition of a queue came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueChanged {
+    /// It is so now.
+    Done,
+    /// It was so before; nothing was written.
+    Already,
+    /// There is no such queue.
+    NoSuchQueue,
+}
 
 /// How many workflows of a queue run now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

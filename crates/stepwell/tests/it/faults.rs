@@ -18,9 +18,9 @@ use stepwell::{
     step,
     store::{
         Applied, Batch, Change, Claim, Claimed, Executor, ExecutorStore, Filter, Message,
-        MessageStore, NewExecutor, Progressed, PublishedEvent, Renewed, ScheduleInfo,
-        ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture, StoreUrl, StreamEntry,
-        TakenOver, Workflow, WorkflowStore, open_store,
+        MessageStore, NewExecutor, Progressed, PublishedEvent, QueueInfo, QueueStore, Renewed,
+        ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture, StoreUrl,
+        StreamEntry, TakenOver, Workflow, WorkflowStore, open_store,
     },
     workflow,
 };
@@ -133,6 +133,10 @@ pass_on!(MessageStore {
     fn event(key: WorkflowKey, name: &str) -> Option<stepwell::Payload>;
     fn events(key: WorkflowKey) -> Vec<PublishedEvent>;
     fn stream(key: WorkflowKey, stream: &str, from: u64, limit: u32) -> Vec<StreamEntry>;
+});
+
+pass_on!(QueueStore {
+    fn queues() -> Vec<QueueInfo>;
 });
 
 pass_on!(ScheduleStore {

@@ -1,0 +1,80 @@
+//! Queues, from outside.
+
+use super::{Client, unexpected};
+use crate::{
+    error::{Error, ErrorKind},
+    limits::{NAME_BYTES_MAX, check_name},
+    store::{Applied, Change, QueueChange, QueueChanged, QueueInfo, QueueLimits},
+};
+
+impl Client {
+    /// Every queue, by name. The first start that names a queue makes it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if the database does not answer.
+    pub async fn queues(&self) -> Result<Vec<QueueInfo>, Error> {
+        let queues = self.0.store.queues().await;
+        queues.map_err(|error| Error::of_store("list queues", error))
+    }
+
+    /// The queue of a name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is none.
+    pub async fn queue(&self, name: &str) -> Result<QueueInfo, Error> {
+        let mut queues = self.queues().await?.into_iter();
+        let found = queues.find(|queue| queue.name == name);
+        found.ok_or_else(|| no_such_queue(name))
+    }
+
+    /// Sets how much of a queue may run at once, in place of what the code declares. A lowered limit
+    /// is reached by draining: what runs goes on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such queue.
+    pub async fn limit_queue(&self, name: &str, limits: QueueLimits) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.change_queue(QueueChange::Limit { name, limits }).await
+    }
+
+    /// Lets nothing more of a queue begin until it is resumed. What runs goes on. Who and why are
+    /// shown with it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such queue.
+    pub async fn pause_queue(&self, name: &str, by: &str, why: &str) -> Result<(), Error> {
+        check_name("name of who pauses", by, NAME_BYTES_MAX)?;
+        self.change_queue(QueueChange::Pause {
+            name: name.to_owned(),
+            by: by.to_owned(),
+            why: why.to_owned(),
+        })
+        .await
+    }
+
+    /// Lets a paused queue go on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such queue.
+    pub async fn resume_queue(&self, name: &str) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.change_queue(QueueChange::Resume { name }).await
+    }
+
+    async fn change_queue(&self, change: QueueChange) -> Result<(), Error> {
+        let name = change.name().to_owned();
+        let what = format!("change the queue `{name}`");
+        match self.request(&what, Change::Queue(change)).await? {
+            Applied::Queue(QueueChanged::Done | QueueChanged::Already) => Ok(()),
+            Applied::Queue(QueueChanged::NoSuchQueue) => Err(no_such_queue(&name)),
+            _ => Err(unexpected("a change of a queue")),
+        }
+    }
+}
+
+fn no_such_queue(name: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("there is no queue `{name}`; the first start that names a queue makes it"),
+    )
+}

@@ -1,0 +1,61 @@
+//! Reads of queues.
+
+use rusqlite::{Row, params};
+use stepwell_core::store::{COUNTED_MAX, Paused, QueueInfo, QueueLimits, QueueStore, StoreFuture};
+
+use crate::{connection::snapshot, rows::instant, store::SqliteStore};
+
+/// What [`queue`] reads. Each count ends at a bound: a listing stays quick beside a million.
+pub(crate) const LIST: &str = "
+    select q.queue_name, q.concurrency, q.executor_concurrency, q.paused_at, q.paused_by,
+        q.paused_why,
+        (select count(*) from (
+            select 1
+            from workflows as w
+            where w.state = 'enqueued'
+              and w.queue_name = q.queue_name
+            limit ?1
+        )),
+        (select count(*) from (
+            select 1
+            from workflows as w
+            where w.state = 'running'
+              and w.queue_name = q.queue_name
+              and w.queue_name is not null
+            limit ?1
+        ))
+    from queues as q
+    order by q.queue_name";
+
+impl QueueStore for SqliteStore {
+    fn queues(&self) -> StoreFuture<'_, Vec<QueueInfo>> {
+        self.read("list queues", |db| {
+            snapshot(db, |db| {
+                let mut list = db.prepare_cached(LIST)?;
+                let queues = list.query_map(params![COUNTED_MAX], queue)?;
+                Ok(queues.collect::<rusqlite::Result<_>>()?)
+            })
+        })
+    }
+}
+
+fn queue(row: &Row<'_>) -> rusqlite::Result<QueueInfo> {
+    let paused_at = row.get::<_, Option<i64>>(3)?.map(instant).transpose()?;
+    let paused = paused_at.map(|at| -> rusqlite::Result<_> {
+        Ok(Paused {
+            at,
+            by: row.get(4)?,
+            why: row.get(5)?,
+        })
+    });
+    Ok(QueueInfo {
+        name: row.get(0)?,
+        limits: QueueLimits {
+            concurrency: row.get(1)?,
+            executor_concurrency: row.get(2)?,
+        },
+        paused: paused.transpose()?,
+        waiting: row.get(6)?,
+        running: row.get(7)?,
+    })
+}
