@@ -330,30 +330,22 @@ impl<S: Send + Sync + 'static> App<S> {
         &self,
         call: Call<W>,
     ) -> Result<(Handle<W>, crate::StartOutcome), Error> {
-        let engine = self.engine();
         let new = call.into_new(
             WorkflowId::generate,
             None,
             self.inner.config.payload_bytes_max,
         )?;
-        let id = new.id.to_string();
         let client = &self.inner.client;
-        let handle = Handle::new(id, client.clone());
-        let executor = client.0.journal.executor();
-        match client.start_change(new.clone()).await? {
-            Started::New { key } => {
-                // Watched before it begins, so that its end cannot be missed.
-                let handle = handle.watched(key, client.0.hub.watch(key));
-                engine.launch(key, &new, executor.as_ref());
-                Ok((handle, crate::StartOutcome::New))
+        let handle = Handle::new(new.id.to_string(), client.clone());
+        match client.start_here(self.engine(), new).await? {
+            (Started::New { key }, Some(watch)) => {
+                Ok((handle.watched(key, watch), crate::StartOutcome::New))
             }
-            Started::Existing { key, state, mine } => {
-                if mine && state == State::Running {
-                    engine.launch_again(key, &new);
-                }
+            (Started::New { .. }, None) => Ok((handle, crate::StartOutcome::New)),
+            (Started::Existing { state, .. }, _) => {
                 Ok((handle, crate::StartOutcome::Existing(state)))
             }
-            Started::Conflict { .. } => Err(Error::new(
+            (Started::Conflict { .. }, _) => Err(Error::new(
                 ErrorKind::Internal,
                 "a conflict is an error of the client",
             )),

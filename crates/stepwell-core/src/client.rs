@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use crate::{
     engine::Engine,
     error::{Error, ErrorKind},
-    hub::Hub,
+    hub::{Hub, Watch},
     id::{WorkflowId, WorkflowKey},
     journal::Journal,
     limits::{NAME_BYTES_MAX, check_duration, check_name},
@@ -177,19 +177,30 @@ impl Client {
         }
     }
 
-    pub(crate) async fn start_change(&self, new: NewWorkflow) -> Result<Started, Error> {
+    async fn start_change(&self, new: NewWorkflow) -> Result<Started, Error> {
         check_start(&new)?;
         let (id, name) = (new.id.clone(), new.name.clone());
-        match self
-            .request(&format!("start `{name}` as `{id}`"), Change::Start(new))
-            .await?
-        {
-            Applied::Start(Started::Conflict { name: other }) => {
-                Err(start_conflict(&id, &name, &other))
-            }
-            Applied::Start(started) => Ok(started),
-            _ => Err(unexpected("a start")),
-        }
+        let what = format!("start `{name}` as `{id}`");
+        let applied = self.request(&what, Change::Start(new)).await?;
+        started(applied, &id, &name)
+    }
+
+    /// Starts a workflow that the executor of this process may run at once. Then it is watched from
+    /// before it began.
+    pub(crate) async fn start_here(
+        &self,
+        engine: Arc<Engine>,
+        new: NewWorkflow,
+    ) -> Result<(Started, Option<Watch>), Error> {
+        check_start(&new)?;
+        let (id, name) = (new.id.clone(), new.name.clone());
+        let (applied, watch) = self
+            .0
+            .journal
+            .start(engine, new)
+            .await
+            .map_err(|error| Error::of_store(&format!("start `{name}` as `{id}`"), error))?;
+        Ok((started(applied, &id, &name)?, watch))
     }
 
     /// Puts a message into a workflow's inbox. With a `key`, once per key.
@@ -384,6 +395,15 @@ fn check_start(new: &NewWorkflow) -> Result<(), Error> {
     }
     check_name("workflow's name", &new.name, NAME_BYTES_MAX)?;
     Ok(())
+}
+
+/// What a start came to; a conflict is an error.
+fn started(applied: Applied, id: &WorkflowId, name: &str) -> Result<Started, Error> {
+    match applied {
+        Applied::Start(Started::Conflict { name: other }) => Err(start_conflict(id, name, &other)),
+        Applied::Start(started) => Ok(started),
+        _ => Err(unexpected("a start")),
+    }
 }
 
 fn start_conflict(id: &WorkflowId, name: &str, other: &str) -> Error {

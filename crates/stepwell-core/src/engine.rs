@@ -11,7 +11,7 @@ mod schedules;
 pub(crate) use driver::panic_message;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -31,8 +31,9 @@ use crate::{
     id::{ExecutorId, WorkflowKey},
     registry::Registry,
     run::{Interrupt, NewRun, Run},
-    store::{Launch, NewExecutor, NewWorkflow},
+    store::{NewExecutor, NewWorkflow, Started},
     testing::mock::Mocks,
+    workflow::State,
 };
 
 /// One executor.
@@ -43,6 +44,9 @@ pub(crate) struct Engine {
     pub(crate) registry: Arc<Registry>,
     pub(crate) mocks: Mocks,
     runs: Mutex<HashMap<WorkflowKey, Arc<Run>>>,
+    /// What was launched because the database said that it is ours. Whoever hears of its start later
+    /// must not launch it again: it may have ended by then.
+    adopted: Mutex<HashSet<WorkflowKey>>,
     /// The tasks of runs and loops; awaited at the end.
     tasks: TaskTracker,
     /// The journal's writer, which must outlive the runs.
@@ -67,6 +71,7 @@ impl Engine {
             registry,
             mocks: Mocks::default(),
             runs: Mutex::default(),
+            adopted: Mutex::default(),
             tasks: TaskTracker::new(),
             writer: TaskTracker::new(),
             begun: tokio::sync::Mutex::new(false),
@@ -123,24 +128,20 @@ impl Engine {
         }
     }
 
-    /// Runs a workflow that was just started here by this executor. `executor` is the incarnation
-    /// from before the start.
-    pub(crate) fn launch(
-        self: &Arc<Self>,
-        key: WorkflowKey,
-        new: &NewWorkflow,
-        executor: Option<&ExecutorId>,
-    ) {
-        let here = new.launch == Launch::Here && new.delay.is_none();
-        let now = self.client.0.journal.executor();
-        if here && now.as_ref() != executor {
-            // Begun meanwhile: whether the start stood on the incarnation, the database tells.
-            self.doubt();
-            self.client.0.hub.work_arrived();
-            return;
-        }
-        // Without an incarnation the store has put it where any executor can claim it.
-        if !here || now.is_none() || self.runs_here(key) {
+    /// Runs what a start of this executor has made or found, if it is to run here.
+    pub(crate) fn launch_started(self: &Arc<Self>, started: &Started, new: &NewWorkflow) {
+        let (key, past) = match started {
+            Started::New { key } if new.runs_here() => (*key, driver::Past::None),
+            // Ours but, perhaps, not on its way: the answer to its start was lost.
+            Started::Existing {
+                key,
+                state: State::Running,
+                mine: true,
+            } => (*key, driver::Past::Recorded),
+            _ => return,
+        };
+        // When the executor stops, what it owns is handed back.
+        if self.stopped.is_cancelled() || self.runs_here(key) || self.adopted().remove(&key) {
             return;
         }
         let now = self.client.now();
@@ -152,24 +153,9 @@ impl Engine {
             id: new.id.clone(),
             name: new.name.clone(),
             deadline_at,
-            claimed: false,
+            claimed: past == driver::Past::Recorded,
         };
-        self.spawn(run, new.input.clone(), driver::Past::None);
-    }
-
-    /// Runs a workflow that is ours but, perhaps, not on its way: the answer to its start was lost.
-    pub(crate) fn launch_again(self: &Arc<Self>, key: WorkflowKey, new: &NewWorkflow) {
-        if self.runs_here(key) {
-            return;
-        }
-        let run = NewRun {
-            key,
-            id: new.id.clone(),
-            name: new.name.clone(),
-            deadline_at: None,
-            claimed: true,
-        };
-        self.spawn(run, new.input.clone(), driver::Past::Recorded);
+        self.spawn(run, new.input.clone(), past);
     }
 
     /// Spawns the task of a run. One task per workflow: a new one waits for the end of the old one.
@@ -225,6 +211,7 @@ impl Engine {
 
     /// Drops every run that is here: another executor has them, or will.
     fn drop_runs(&self) {
+        self.adopted().clear();
         for run in self.runs().values() {
             run.control.interrupt(Interrupt::Lost);
         }
@@ -242,6 +229,10 @@ impl Engine {
 
     fn runs(&self) -> MutexGuard<'_, HashMap<WorkflowKey, Arc<Run>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn adopted(&self) -> MutexGuard<'_, HashSet<WorkflowKey>> {
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until an instant of the store's clock. Looks at that clock again every minute: the

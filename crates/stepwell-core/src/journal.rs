@@ -29,10 +29,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::{
-    hub::Hub,
+    engine::Engine,
+    hub::{Hub, Watch},
     id::ExecutorId,
     run::Run,
-    store::{Applied, Batch, Change, Store, StoreError, StoreErrorKind},
+    store::{Applied, Batch, Change, NewWorkflow, Started, Store, StoreError, StoreErrorKind},
 };
 
 /// How long a client's request is tried again while the database is away.
@@ -80,8 +81,37 @@ struct Entry {
 enum Answer {
     /// A request of a client.
     Client(oneshot::Sender<Result<Applied, StoreError>>),
+    /// A start by an application that runs workflows.
+    Start(Box<Starting>),
     /// A change of a run.
     Run(Arc<Run>),
+}
+
+/// Who launches a workflow that is made to run here, and who hears of it. The journal sees to the
+/// launch: whoever asked may be gone by then, and only here it is known on which incarnation the
+/// start stood.
+#[derive(Debug)]
+struct Starting {
+    engine: Arc<Engine>,
+    sender: oneshot::Sender<Result<(Applied, Option<Watch>), StoreError>>,
+}
+
+impl Starting {
+    fn answer(self, change: &Change, result: Result<Applied, StoreError>, stand: &Stand) {
+        let (Change::Start(new), Ok(Applied::Start(started))) = (change, &result) else {
+            // Whoever has gone away does not care.
+            return drop(self.sender.send(result.map(|applied| (applied, None))));
+        };
+        // Watched before it begins, so that its end cannot be missed.
+        let watch = match started {
+            Started::New { key } => Some(self.engine.client.0.hub.watch(*key)),
+            Started::Existing { .. } | Started::Conflict { .. } => None,
+        };
+        if stand.executor.is_some() {
+            self.engine.launch_started(started, new);
+        }
+        drop(self.sender.send(result.map(|applied| (applied, watch))));
+    }
 }
 
 impl Entry {
@@ -91,17 +121,23 @@ impl Entry {
 
     fn run(&self) -> Option<&Run> {
         match &self.answer {
-            Answer::Client(_) => None,
+            Answer::Client(_) | Answer::Start(_) => None,
             Answer::Run(run) => Some(run),
         }
     }
 
-    fn answer(self, result: Result<Applied, StoreError>) {
+    fn answer(self, result: Result<Applied, StoreError>, stand: &Stand) {
         match self.answer {
             // A client that has gone away does not care.
             Answer::Client(sender) => drop(sender.send(result)),
+            Answer::Start(starting) => starting.answer(&self.change, result, stand),
             Answer::Run(run) => run.acknowledge(&self.change, result),
         }
+    }
+
+    /// Says that it was not written, or that nobody knows whether it was.
+    fn refuse(self, error: StoreError) {
+        self.answer(Err(error), &Stand::default());
     }
 }
 
@@ -151,6 +187,22 @@ impl Journal {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
+    /// Hands in a start and waits until it is on disk. What is to run here is launched by then, and
+    /// watched from before it began.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    pub(crate) async fn start(
+        &self,
+        engine: Arc<Engine>,
+        new: NewWorkflow,
+    ) -> Result<(Applied, Option<Watch>), StoreError> {
+        let (sender, answer) = oneshot::channel();
+        let starting = Box::new(Starting { engine, sender });
+        self.hand_in(Change::Start(new), Answer::Start(starting));
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
     /// Hands in a change of a run. The run hears of it by [`Run::acknowledge`].
     pub(crate) fn submit(&self, run: Arc<Run>, change: Change) {
         self.hand_in(change, Answer::Run(run));
@@ -165,7 +217,7 @@ impl Journal {
         let mut pending = self.lock();
         if pending.closed {
             drop(pending);
-            return entry.answer(Err(closed()));
+            return entry.refuse(closed());
         }
         pending.entries.push(entry);
         drop(pending);
@@ -198,8 +250,7 @@ impl Journal {
             () = self.write_all() => {}
         }
         let left = std::mem::take(&mut self.lock().entries);
-        left.into_iter()
-            .for_each(|entry| entry.answer(Err(closed())));
+        left.into_iter().for_each(|entry| entry.refuse(closed()));
     }
 
     /// Keeps as many batches in flight as pay, until there will be none.
@@ -257,7 +308,7 @@ impl Journal {
         let mut pause = RETRY_PAUSE.0;
         while !flight.entries.is_empty() {
             match self.commit(&flight.entries, &flight.stand).await {
-                Ok(applied) => self.answer_all(&mut flight.entries, applied),
+                Ok(applied) => self.answer_all(&mut flight.entries, applied, &flight.stand),
                 Err(error) => self.after_error(&mut flight, error, &mut pause).await,
             }
         }
@@ -286,10 +337,10 @@ impl Journal {
         Err(StoreError::corrupt(message))
     }
 
-    fn answer_all(&self, batch: &mut Vec<Entry>, applied: Vec<Applied>) {
+    fn answer_all(&self, batch: &mut Vec<Entry>, applied: Vec<Applied>, stand: &Stand) {
         for (entry, applied) in batch.drain(..).zip(applied) {
             batch::wake(&self.hub, &entry.change, &applied);
-            entry.answer(Ok(applied));
+            entry.answer(Ok(applied), stand);
         }
     }
 
@@ -335,7 +386,7 @@ impl Journal {
         for entry in std::mem::take(&mut flight.entries) {
             let mut single = vec![entry];
             match self.commit(&single, &flight.stand).await {
-                Ok(applied) => self.answer_all(&mut single, applied),
+                Ok(applied) => self.answer_all(&mut single, applied, &flight.stand),
                 Err(error) if retries(error.kind()) => flight.entries.append(&mut single),
                 Err(error) => batch::give_up(&mut single, &error, |_| true),
             }

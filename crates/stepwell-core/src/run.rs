@@ -27,7 +27,7 @@ use crate::{
     id::{WorkflowId, WorkflowKey},
     store::{
         Applied, Change, Effect, EffectOutcome, Finish, Finished, NewRecord, Progress, Progressed,
-        Refusal, Started, StoreError, StoreErrorKind,
+        Refusal, StoreError, StoreErrorKind,
     },
     workflow::{End, State},
 };
@@ -257,16 +257,7 @@ impl Run {
         };
         for (effect, outcome) in progress.effects.iter().zip(outcomes) {
             if let (Effect::Start(new), EffectOutcome::Started(started)) = (effect, outcome) {
-                match started {
-                    Started::New { key }
-                    | Started::Existing {
-                        key, mine: true, ..
-                    } => {
-                        let executor = self.engine.client.0.journal.executor();
-                        self.engine.launch(*key, new, executor.as_ref());
-                    }
-                    Started::Existing { .. } | Started::Conflict { .. } => {}
-                }
+                self.engine.launch_started(started, new);
             }
         }
     }

@@ -74,8 +74,7 @@ async fn claim(engine: &Arc<Engine>) -> u32 {
     }
 }
 
-/// Compares what the executor owns with what runs, after the answer of a claim was lost, or a start
-/// has crossed the executor's registration.
+/// Compares what the executor owns with what runs, after the answer of a claim was lost.
 pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
     let Some(me) = engine.client.0.journal.executor() else {
         return Ok(());
@@ -99,7 +98,10 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
     let missing = owned
         .into_iter()
         .filter(|claimed| !engine.runs_here(claimed.key));
-    missing.for_each(|claimed| launch(engine, claimed));
+    for claimed in missing {
+        engine.adopted().insert(claimed.key);
+        launch(engine, claimed);
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use super::Entry;
 use crate::{
     hub::Hub,
     store::{
-        Applied, Cancelled, Change, Effect, EffectOutcome, Finished, Forked, Launch, Progressed,
+        Applied, Cancelled, Change, Effect, EffectOutcome, Finished, Forked, Progressed,
         QueueChanged, Resumed, ScheduleChange, Scheduled, Sent, Started, StoreError,
     },
     workflow::{End, Outcome},
@@ -15,16 +15,15 @@ pub(super) fn give_up(batch: &mut Vec<Entry>, error: &StoreError, whom: impl Fn(
     let (given_up, kept): (Vec<_>, Vec<_>) = batch.drain(..).partition(|entry| whom(entry));
     *batch = kept;
     for entry in given_up {
-        entry.answer(Err(error.clone()));
+        entry.refuse(error.clone());
     }
 }
 
 /// Wakes those in this process who wait for what was just written.
 pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
     match (change, applied) {
-        // One that is launched here at once is spawned by whoever started it.
-        (Change::Start(new), Applied::Start(Started::New { .. }))
-            if new.launch == Launch::Here && new.delay.is_none() => {}
+        // One that is launched here at once needs nobody to claim it.
+        (Change::Start(new), Applied::Start(Started::New { .. })) if new.runs_here() => {}
         (_, Applied::Start(Started::New { .. }))
         | (_, Applied::Resume(Resumed::Now))
         | (_, Applied::Fork(Forked::New { .. })) => hub.work_arrived(),

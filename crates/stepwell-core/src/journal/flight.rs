@@ -48,7 +48,7 @@ impl Flight {
             run.is_some_and(|run| run.generation != stand.generation)
         };
         for late in entries.extract_if(.., is_late) {
-            late.answer(Err(lost()));
+            late.refuse(lost());
         }
         Self {
             runs: entries
@@ -74,7 +74,7 @@ impl Drop for Flight {
     /// Nobody waits for an answer that will not come: the journal was abandoned.
     fn drop(&mut self) {
         for entry in self.entries.drain(..) {
-            entry.answer(Err(closed()));
+            entry.refuse(closed());
         }
     }
 }

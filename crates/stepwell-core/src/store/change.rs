@@ -98,6 +98,14 @@ pub struct NewWorkflow {
     pub origin: Option<String>,
 }
 
+impl NewWorkflow {
+    /// Whether the executor of its batch runs it at once, if there is one.
+    #[must_use]
+    pub fn runs_here(&self) -> bool {
+        self.launch == Launch::Here && self.delay.is_none_or(|delay| delay.is_zero())
+    }
+}
+
 /// Who runs a new workflow.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Launch {

@@ -331,3 +331,17 @@ async fn a_start_that_crosses_the_launch_runs_once_and_shuts_down() {
         assert_eq!(app.state().steps.load(SeqCst), 8 * 3);
     }
 }
+
+#[tokio::test]
+async fn a_start_whose_caller_has_gone_runs_all_the_same() {
+    let store = Faulty::new().await;
+    let app = launch(Arc::clone(&store)).await;
+    let mut start = Box::pin(app.start(three_steps().id("gone")));
+    assert!(futures_util::poll!(&mut start).is_pending());
+    drop(start);
+    while app.client().get("gone").await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let handle = app.handle::<three_steps>("gone");
+    assert_eq!(handle.result().await.unwrap(), 3);
+}
