@@ -35,6 +35,10 @@ browser:
 bench:
     cargo run --release -p benches
 
+# The benchmark beside dbos and durare (needs PostgreSQL, and builds them).
+bench-peers:
+    cargo run --release -p benches -- --peers
+
 # The benchmark at its smallest size, so that it never rots.
 bench-once:
     cargo run --release -p benches -- --quick

@@ -1,9 +1,6 @@
-//! What the numbers were measured on, and what the process used.
+//! What the numbers were measured on.
 
-use std::{fs, path::Path, time::Duration};
-
-/// Jiffies per second in `/proc`; 100 on every Linux that people run.
-const JIFFIES: f64 = 100.0;
+use std::{fs, path::Path};
 
 /// One line about the machine.
 pub(crate) fn describe(directory: &Path) -> String {
@@ -36,35 +33,4 @@ fn file_system(directory: &Path) -> String {
         || "an unknown file system".to_owned(),
         |(_, kind)| kind.to_owned(),
     )
-}
-
-/// The CPU time that this process has used, user and system.
-pub(crate) fn cpu() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name of the program may hold spaces; what follows it does not.
-    let fields = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace();
-    let jiffies: f64 = fields
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<f64>().ok())
-        .sum();
-    Duration::from_secs_f64(jiffies / JIFFIES)
-}
-
-/// The memory of this process that is in RAM, in bytes.
-pub(crate) fn resident_bytes() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap_or_default();
-    let kibibytes = line
-        .split_whitespace()
-        .next()
-        .and_then(|number| number.parse::<f64>().ok());
-    kibibytes.unwrap_or_default() * 1024.0
 }

@@ -5,17 +5,42 @@ use std::fmt;
 /// What was measured, in the order of measuring.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
+    notes: Vec<[String; 2]>,
+    scores: Vec<[String; SCORE.len()]>,
     rows: Vec<[String; 4]>,
 }
 
+/// The columns of workflows that were run as fast as possible.
+pub(crate) const SCORE: [&str; 9] = [
+    "",
+    "workflows/s",
+    "steps/s",
+    "workflow p50 µs",
+    "p99",
+    "step p50 µs",
+    "p99",
+    "CPU µs per step",
+    "Stepwell beside it",
+];
+
 impl Table {
+    /// What one should know about the numbers.
+    pub(crate) fn note(&mut self, name: impl Into<String>, text: impl Into<String>) {
+        self.notes.push([name.into(), text.into()]);
+    }
+
+    /// Workflows that were run as fast as possible.
+    pub(crate) fn score(&mut self, score: [String; SCORE.len()]) {
+        self.scores.push(score);
+    }
+
     /// A measurement without a target.
     pub(crate) fn row(&mut self, name: impl Into<String>, ours: impl Into<String>) {
         self.rows
             .push([name.into(), ours.into(), String::new(), String::new()]);
     }
 
-    /// A ratio with the bound that it must keep.
+    /// A measurement with the bound that it must keep.
     pub(crate) fn ratio(&mut self, name: impl Into<String>, what: impl Into<String>, goal: Goal) {
         let verdict = goal.verdict();
         self.rows
@@ -57,21 +82,32 @@ impl fmt::Display for Goal {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |column: usize| {
-            self.rows
-                .iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        };
-        for row in &self.rows {
-            for (column, cell) in row.iter().enumerate() {
-                write!(f, "{cell:<width$}  ", width = width(column))?;
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+        aligned(f, &self.notes)?;
+        writeln!(f)?;
+        let mut scores = vec![SCORE.map(str::to_owned)];
+        scores.extend(self.scores.iter().cloned());
+        aligned(f, &scores)?;
+        writeln!(f)?;
+        aligned(f, &self.rows)
     }
+}
+
+fn aligned<const N: usize>(f: &mut fmt::Formatter<'_>, rows: &[[String; N]]) -> fmt::Result {
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    for row in rows {
+        let cells = row.iter().zip(widths);
+        let line: String = cells
+            .map(|(cell, width)| format!("{cell:<width$}  "))
+            .collect();
+        writeln!(f, "{}", line.trim_end())?;
+    }
+    Ok(())
 }
 
 /// The middle of a few measurements, with the smallest and the largest.
@@ -91,6 +127,15 @@ impl Spread {
             median: at(values.len() / 2),
             least: at(0),
             most: at(values.len().saturating_sub(1)),
+        }
+    }
+
+    /// The same in another unit.
+    pub(crate) fn times(self, factor: f64) -> Self {
+        Self {
+            median: self.median * factor,
+            least: self.least * factor,
+            most: self.most * factor,
         }
     }
 }

@@ -1,200 +1,248 @@
 //! Workflows of one and of ten steps, so many at once.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
-
-use futures_util::future::try_join_all;
-use stepwell::{App, Ctx, step, workflow};
+use std::path::Path;
 
 use crate::{
-    Size, bare, machine,
-    table::{Goal, Spread, Table},
+    Size, bare,
+    contestant::Contestant,
+    driver::{
+        Error, number,
+        rounds::{Round, Work},
+    },
+    field::{Entry, Field, Place},
+    table::{Goal, SCORE, Spread, Table},
 };
 
-type Error = Box<dyn std::error::Error>;
-
-#[step]
-async fn nop(number: u32) -> stepwell::Result<u32> {
-    Ok(number)
+/// What one library came to in the rounds of one kind of work.
+struct Score {
+    entry: Entry,
+    rounds: Vec<Round>,
+    /// Of the database's own processes.
+    server_us_per_step: Vec<f64>,
+    failure: Option<String>,
 }
 
-#[workflow]
-async fn steps(ctx: &mut Ctx, count: u32) -> stepwell::Result<u32> {
-    let mut sum = 0;
-    for number in 0..count {
-        sum += ctx.run(nop(number)).await?;
-    }
-    Ok(sum)
-}
-
-/// One measurement.
-struct Round {
-    workflows_per_second: f64,
-    /// Everything that was written: input, steps, result, and the workflow's row.
-    rows_per_second: f64,
-    cpu_us_per_step: f64,
-    step_us: f64,
-    workflow_p50_us: f64,
-    workflow_p99_us: f64,
-}
-
-pub(crate) async fn measure(table: &mut Table, size: Size, directory: &Path) -> Result<(), Error> {
+pub(crate) fn measure(
+    table: &mut Table,
+    size: Size,
+    directory: &Path,
+    field: &Field<'_>,
+) -> Result<(), Error> {
     let (at_once, rounds): (&[usize], _) = match size {
         Size::Quick => (&[1, 16], 1),
         Size::Full => (&[1, 16, 128, 1_024], 5),
     };
-    let file = directory.join("workflows.db");
-    let app = App::builder("benches")
-        .database(format!("sqlite:{}", file.display()))
-        .launch()
-        .await?;
+    let mut contestants = warm(table, field)?;
     for count in [1, 10] {
         for &at_once in at_once {
-            let total = workflows(size, count, at_once);
-            let (mut ours, mut floors) = (Vec::new(), Vec::new());
+            let work = |entry| Work {
+                count,
+                at_once,
+                total: workflows(entry, size, (count, at_once)),
+            };
+            let mut scores: Vec<Score> = contestants
+                .iter()
+                .map(|(entry, _)| Score::of(*entry))
+                .collect();
+            let mut floors = Vec::new();
             for _ in 0..rounds {
-                // In turn, so that a slow moment of the machine hits both.
-                ours.push(run(&app, count, at_once, total).await?);
-                floors.push(floor(directory, size, at_once).await?);
+                // In turn, so that a slow moment of the machine hits all of them.
+                for ((entry, contestant), score) in contestants.iter_mut().zip(&mut scores) {
+                    score.round(field, contestant, work(*entry));
+                }
+                floors.push(floor(directory, size, at_once)?);
             }
-            report(table, (count, at_once), &ours, &floors);
+            report(table, (count, at_once), &scores, &floors)?;
         }
     }
-    app.shutdown().await;
     Ok(())
 }
 
-fn workflows(size: Size, count: u32, at_once: usize) -> usize {
-    let full = match at_once {
-        1 => 500,
-        16 => 4_000,
-        _ => 20_000,
-    };
-    let shorter = if count > 1 { 5 } else { 1 };
-    match size {
-        Size::Quick => 50,
-        Size::Full => full / shorter,
-    }
+/// Everyone, ready to be measured.
+fn warm(table: &mut Table, field: &Field<'_>) -> Result<Vec<(Entry, Contestant)>, Error> {
+    let ready = field.entries().into_iter().map(|entry| {
+        let mut contestant = field.start(entry)?;
+        table.note(entry.name(), contestant.settings.clone());
+        // Connections, prepared statements, and the first pages of the tables.
+        contestant.ask::<Round>("round 10 16 64")?;
+        Ok((entry, contestant))
+    });
+    ready.collect()
 }
 
-/// Bare rows, on a thread that may block.
-async fn floor(directory: &Path, size: Size, batch: usize) -> Result<bare::Bare, Error> {
+/// Enough for a second or so.
+fn workflows(entry: Entry, size: Size, (count, at_once): (u32, usize)) -> usize {
+    let ours = matches!(entry, Entry::Stepwell(_));
+    let full = match (ours, at_once, count) {
+        (true, 1, 1) => 1_000,
+        (true, 1, _) => 200,
+        (true, 16, 1) => 10_000,
+        (true, 16, _) => 2_000,
+        (true, _, 1) => 40_000,
+        (true, _, _) => 8_000,
+        (false, 1, 1) => 500,
+        (false, 1, _) => 100,
+        (false, 1_024, _) => 1_024,
+        (false, _, 1) => 1_000,
+        (false, _, _) => 384,
+    };
+    if size == Size::Quick { 50 } else { full }
+}
+
+/// Bare rows.
+fn floor(directory: &Path, size: Size, batch: usize) -> Result<bare::Bare, Error> {
     let rows = match (size, batch) {
         (Size::Quick, _) => 200,
         (Size::Full, 1) => 2_000,
         (Size::Full, 16) => 40_000,
         (Size::Full, _) => 200_000,
     };
-    let file = directory.join("bare.db");
-    Ok(tokio::task::spawn_blocking(move || bare::write(&file, rows, batch)).await??)
+    Ok(bare::write(&directory.join("bare.db"), rows, batch)?)
 }
 
-async fn run(app: &App, count: u32, at_once: usize, total: usize) -> Result<Round, Error> {
-    let left = Arc::new(AtomicUsize::new(total));
-    let latencies = Arc::new(Mutex::new(Vec::with_capacity(total)));
-    let (cpu, started) = (machine::cpu(), Instant::now());
-    let runners = (0..at_once).map(|_| {
-        let (app, left, latencies) = (app.clone(), Arc::clone(&left), Arc::clone(&latencies));
-        tokio::spawn(async move {
-            let one_less = |left: usize| left.checked_sub(1);
-            while left
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
-                .is_ok()
-            {
-                let begun = Instant::now();
-                app.run(steps(count))
-                    .await
-                    .map_err(|error| error.to_string())?;
-                let took = begun.elapsed().as_secs_f64() * 1e6;
-                latencies
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(took);
-            }
-            Ok::<(), String>(())
-        })
-    });
-    for ended in try_join_all(runners).await? {
-        ended?;
+impl Score {
+    fn of(entry: Entry) -> Self {
+        Self {
+            entry,
+            rounds: Vec::new(),
+            server_us_per_step: Vec::new(),
+            failure: None,
+        }
     }
-    let seconds = started.elapsed().as_secs_f64();
-    let cpu = (machine::cpu() - cpu).as_secs_f64();
-    let mut latencies = latencies
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    latencies.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "counts of a benchmark are far below 2^52"
-    )]
-    let (total, count) = (total as f64, f64::from(count));
-    let at = |part: usize| {
-        latencies
-            .get(latencies.len() * part / 100)
-            .copied()
-            .unwrap_or(f64::NAN)
-    };
-    Ok(Round {
-        workflows_per_second: total / seconds,
-        rows_per_second: total * (count + 3.0) / seconds,
-        cpu_us_per_step: cpu * 1e6 / (total * count),
-        step_us: at(50) / count,
-        workflow_p50_us: at(50),
-        workflow_p99_us: at(99),
-    })
+
+    /// A peer that fails is reported; the others go on.
+    fn round(&mut self, field: &Field<'_>, contestant: &mut Contestant, work: Work) {
+        let Work {
+            count,
+            at_once,
+            total,
+        } = work;
+        let before = field.server_cpu(self.entry);
+        match contestant.ask(&format!("round {count} {at_once} {total}")) {
+            Ok(round) => self.rounds.push(round),
+            Err(error) => self.failure = Some(error.to_string()),
+        }
+        if let (Some(before), Some(after)) = (before, field.server_cpu(self.entry)) {
+            let used = after.saturating_sub(before).as_secs_f64() * 1e6;
+            let steps = number(total) * f64::from(count);
+            self.server_us_per_step.push(used / steps);
+        }
+    }
+
+    fn spread(&self, pick: fn(&Round) -> f64) -> Spread {
+        Spread::of(self.rounds.iter().map(pick).collect())
+    }
+
+    fn rate(&self) -> Spread {
+        self.spread(|round| round.workflows_per_second)
+    }
+
+    /// A line of the table, with what it stands beside at its end.
+    fn line(&self, count: u32, beside: String) -> [String; SCORE.len()] {
+        let rate = self.rate();
+        let of = |pick| format!("{:.0}", self.spread(pick).median);
+        let cpu = self.spread(|round| round.cpu_us_per_step);
+        let server = Spread::of(self.server_us_per_step.clone()).median;
+        [
+            format!("  {}", self.entry.name()),
+            rate.to_string(),
+            format!("{:.0}", rate.median * f64::from(count)),
+            of(|round| round.workflow_p50_us),
+            of(|round| round.workflow_p99_us),
+            of(|round| round.step_p50_us),
+            of(|round| round.step_p99_us),
+            if server.is_nan() {
+                format!("{:.0}", cpu.median)
+            } else {
+                format!("{:.0} + {server:.0} in the server", cpu.median)
+            },
+            beside,
+        ]
+    }
 }
 
 fn report(
     table: &mut Table,
-    (count, at_once): (u32, usize),
-    ours: &[Round],
+    work: (u32, usize),
+    scores: &[Score],
     floors: &[bare::Bare],
-) {
-    let name = format!("{count}-step workflows, {at_once} at once");
-    let of = |pick: fn(&Round) -> f64| Spread::of(ours.iter().map(pick).collect());
-    let floor = |pick: fn(&bare::Bare) -> f64| Spread::of(floors.iter().map(pick).collect());
-    let rate = of(|round| round.workflows_per_second);
-    let (p50, p99) = (
-        of(|round| round.workflow_p50_us),
-        of(|round| round.workflow_p99_us),
-    );
-    let cpu = of(|round| round.cpu_us_per_step);
-    table.row(
-        name.clone(),
-        format!(
-            "{rate} workflows/s, {:.0} steps/s, p50 {:.0} µs, p99 {:.0} µs, {:.1} µs CPU per step",
-            rate.median * f64::from(count),
-            p50.median,
-            p99.median,
-            cpu.median
-        ),
-    );
-    let (rows, bare_rows) = (
-        of(|round| round.rows_per_second),
-        floor(|bare| bare.rows_per_second),
-    );
-    let ratio = rows.median / bare_rows.median;
-    let what = format!("{ratio:.2}: {rows} rows/s beside {bare_rows} bare, {at_once} in a commit");
-    if at_once == 128 && count == 10 {
-        table.ratio("  rows beside bare rows", what, Goal::AtLeast(ratio, 0.5));
-    } else {
-        table.row("  rows beside bare rows", what);
+) -> Result<(), Error> {
+    let mut heading: [String; SCORE.len()] = Default::default();
+    heading[0] = name(work);
+    table.score(heading.clone());
+    for score in scores {
+        if let Some(failure) = &score.failure {
+            if matches!(score.entry, Entry::Stepwell(_)) {
+                return Err(failure.clone().into());
+            }
+            heading[0] = format!("  {}: {failure}", score.entry.name());
+            table.score(heading.clone());
+            continue;
+        }
+        let beside = match score.entry {
+            Entry::Stepwell(_) => String::new(),
+            Entry::Durare(_) | Entry::Dbos => beside_peer(table, work, scores, score),
+        };
+        table.score(score.line(work.0, beside));
+        if score.entry == Entry::Stepwell(Place::Sqlite) {
+            beside_bare(table, work, score, floors);
+        }
     }
-    if at_once == 1 && count == 10 {
-        let (step, commit) = (of(|round| round.step_us), floor(|bare| bare.commit_us));
-        let ratio = step.median / commit.median;
-        let what = format!("{ratio:.2}: {step} µs for a step beside {commit} µs for a bare commit");
+    Ok(())
+}
+
+fn name((count, at_once): (u32, usize)) -> String {
+    let steps = if count == 1 { "step" } else { "steps" };
+    format!("{count} {steps}, {at_once} at once")
+}
+
+/// How many times as many workflows ours runs in a second as the peer.
+fn beside_peer(table: &mut Table, work: (u32, usize), scores: &[Score], peer: &Score) -> String {
+    let ours = peer.entry.beside();
+    let Some(score) = scores.iter().find(|score| score.entry == ours) else {
+        return String::new();
+    };
+    let ratio = score.rate().median / peer.rate().median;
+    if (peer.entry, work) == (Entry::Durare(Place::Sqlite), (10, 128)) {
         table.ratio(
-            "  a step beside a bare commit",
-            what,
-            Goal::AtMost(ratio, 1.3),
+            format!(
+                "{}: {} beside {}",
+                name(work),
+                ours.name(),
+                peer.entry.name()
+            ),
+            format!("{ratio:.1} times as many workflows/s"),
+            Goal::AtLeast(ratio, 20.0),
         );
+    }
+    if peer.entry.place() == ours.place() {
+        format!("{ratio:.1}×")
+    } else {
+        format!("{ratio:.1}×, on SQLite")
+    }
+}
+
+fn beside_bare(table: &mut Table, work: (u32, usize), ours: &Score, floors: &[bare::Bare]) {
+    let (count, at_once) = work;
+    let floor = |pick: fn(&bare::Bare) -> f64| Spread::of(floors.iter().map(pick).collect());
+    // Everything that is written: the input, the steps, the result, and the workflow's own row.
+    let rows = ours.rate().times(f64::from(count) + 3.0);
+    let bare_rows = floor(|bare| bare.rows_per_second);
+    let ratio = rows.median / bare_rows.median;
+    let title = format!("{}: rows beside bare rows", name(work));
+    let what = format!("{ratio:.2}: {rows} rows/s beside {bare_rows} bare, {at_once} in a commit");
+    if work == (10, 128) {
+        table.ratio(title, what, Goal::AtLeast(ratio, 0.5));
+    } else {
+        table.row(title, what);
+    }
+    if work == (10, 1) {
+        // A tenth of the workflow: its start and its end are part of what a step costs.
+        let step = ours.spread(|round| round.workflow_p50_us).times(0.1);
+        let commit = floor(|bare| bare.commit_p50_us);
+        let ratio = step.median / commit.median;
+        let what = format!("{ratio:.2}: {step} µs for a tenth beside {commit} µs, p50");
+        let title = format!("{}: a step beside a bare commit", name(work));
+        table.ratio(title, what, Goal::AtMost(ratio, 1.3));
     }
 }

@@ -1,106 +1,138 @@
-//! Workflows that wait: what they cost, and how fast they wake.
-
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
-
-use futures_util::future::try_join_all;
-use stepwell::{App, Ctx, Event, Queue, Topic, workflow};
+//! Workflows that wait: how fast they wake, what they cost, and how fast a queue is worked off.
 
 use crate::{
-    Size, machine,
+    Size,
+    driver::{
+        Error,
+        drain::LIMIT,
+        waiting::Waiting,
+        wakes::{Queued, Wakes},
+    },
+    field::{Entry, Field},
     table::{Goal, Spread, Table},
 };
 
-type Error = Box<dyn std::error::Error>;
+/// What all are measured by, in the order of the rows.
+type Measurement = fn(&mut Table, Size, &Field<'_>, Entry) -> Result<(), Error>;
 
-const PING: Topic<u32> = Topic::new("ping");
-const PONG: Event<u32> = Event::new("pong");
-static IDLE: Queue = Queue::new("idle");
-
-#[workflow]
-async fn waits(ctx: &mut Ctx) -> stepwell::Result<u32> {
-    let ping = ctx.recv(PING).await;
-    ctx.set_event(PONG, ping).await;
-    Ok(ping)
-}
-
-#[workflow]
-async fn at_once(_ctx: &mut Ctx) -> stepwell::Result<()> {
-    Ok(())
-}
-
-pub(crate) async fn measure(table: &mut Table, size: Size, directory: &Path) -> Result<(), Error> {
-    let file = directory.join("waiting.db");
-    let app = App::builder("waiting")
-        .database(format!("sqlite:{}", file.display()))
-        .launch()
-        .await?;
-    latencies(table, size, &app).await?;
-    memory(table, size, &app).await?;
-    app.shutdown().await;
-    Ok(())
-}
-
-async fn latencies(table: &mut Table, size: Size, app: &App) -> Result<(), Error> {
-    let times = if size == Size::Quick { 20 } else { 500 };
-    let (mut messages, mut queue) = (Vec::new(), Vec::new());
-    for number in 0..times {
-        let handle = app.start(waits()).await?;
-        let sent = Instant::now();
-        handle.send(PING, number).await?;
-        handle.get_event(PONG).await?.ok_or("no event")?;
-        messages.push(sent.elapsed().as_secs_f64() * 1e6);
-        let enqueued = Instant::now();
-        app.run(at_once().queue(&IDLE)).await?;
-        queue.push(enqueued.elapsed().as_secs_f64() * 1e6);
+pub(crate) fn measure(table: &mut Table, size: Size, field: &Field<'_>) -> Result<(), Error> {
+    for entry in field.entries() {
+        let measurements: &[(&str, Measurement)] = if ours(entry) {
+            &[("wakes", wakes), ("drain", drain), ("memory", memory)]
+        } else {
+            &[("wakes", wakes), ("drain", peer_drain), ("memory", memory)]
+        };
+        for (what, measurement) in measurements {
+            match measurement(table, size, field, entry) {
+                Err(error) if !ours(entry) => {
+                    table.row(format!("{}: {what}", entry.name()), error.to_string());
+                }
+                measured => measured?,
+            }
+        }
     }
-    let (messages, queue) = (Spread::of(messages), Spread::of(queue));
-    let name = "send → receive → event → read, one process";
-    table.ratio(
-        name,
-        format!("{messages} µs"),
-        Goal::AtMost(messages.median, 4_000.0),
+    Ok(())
+}
+
+fn ours(entry: Entry) -> bool {
+    matches!(entry, Entry::Stepwell(_))
+}
+
+/// A row with a bound for us, without one for a peer.
+fn bounded(table: &mut Table, entry: Entry, name: &str, what: String, goal: Goal) {
+    let name = format!("{}: {name}", entry.name());
+    if ours(entry) {
+        table.ratio(name, what, goal);
+    } else {
+        table.row(name, what);
+    }
+}
+
+fn wakes(table: &mut Table, size: Size, field: &Field<'_>, entry: Entry) -> Result<(), Error> {
+    let (times, queued_times) = match (size, ours(entry)) {
+        (Size::Quick, true) => (10, 10),
+        (Size::Quick, false) => (5, 2),
+        (Size::Full, true) => (100, 200),
+        (Size::Full, false) => (40, 8),
+    };
+    let mut contestant = field.start(entry)?;
+    let wakes: Wakes = contestant.ask(&format!("wakes {times}"))?;
+    let queued: Queued = contestant.ask(&format!("queued {queued_times}"))?;
+    for (name, values, bound) in [
+        ("send → receive", wakes.send_receive, 2_000.0),
+        ("event set → read", wakes.set_read, 2_000.0),
+        ("finish → result", wakes.finish_result, 2_000.0),
+        (
+            "enqueue → first step, idle queue",
+            queued.first_step,
+            2_000.0,
+        ),
+        ("enqueue → result, idle queue", queued.result, 5_000.0),
+    ] {
+        let spread = Spread::of(values);
+        let what = format!("{spread} µs");
+        let goal = Goal::AtMost(spread.median, bound);
+        bounded(table, entry, name, what, goal);
+    }
+    Ok(())
+}
+
+/// Slices of a queue's work, with few and with many that wait behind them.
+fn drain(table: &mut Table, size: Size, field: &Field<'_>, entry: Entry) -> Result<(), Error> {
+    let (few, many, slice) = match size {
+        Size::Quick => (1_000, 10_000, 500),
+        Size::Full => (10_000, 1_000_000, 5_000),
+    };
+    let mut contestant = field.start(entry)?;
+    let gone = slice + usize::try_from(LIMIT)?;
+    let mut rates = |waiting, left| -> Result<Spread, Error> {
+        // Filled up to the number again before each of the slices.
+        let more = [waiting - left, gone, gone];
+        let slices = more.map(|more| contestant.ask::<f64>(&format!("drain {more} {slice}")));
+        Ok(Spread::of(slices.into_iter().collect::<Result<_, _>>()?))
+    };
+    let with_few = rates(few, 0)?;
+    let with_many = rates(many, few - gone)?;
+    let name = entry.name();
+    table.row(
+        format!("{name}: a queue with a limit of {LIMIT}, {few} waiting"),
+        format!("{with_few} workflows/s"),
     );
+    let ratio = with_many.median / with_few.median;
     table.ratio(
-        "enqueue → result, idle queue",
-        format!("{queue} µs"),
-        Goal::AtMost(queue.median, 5_000.0),
+        format!("{name}: the same with {many} waiting"),
+        format!("{ratio:.2}: {with_many} workflows/s"),
+        Goal::AtLeast(ratio, 0.8),
     );
     Ok(())
 }
 
-async fn memory(table: &mut Table, size: Size, app: &App) -> Result<(), Error> {
-    let count: u32 = if size == Size::Quick { 200 } else { 10_000 };
-    let before = machine::resident_bytes();
-    let started = try_join_all((0..count).map(|_| app.start(waits()))).await?;
-    let ids: Vec<String> = started
-        .iter()
-        .map(|handle| handle.id().to_owned())
-        .collect();
-    drop(started);
-    // What they wait for is read once; then they are quiet.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let each = (machine::resident_bytes() - before) / f64::from(count);
-    let (cpu, idle) = (
-        machine::cpu(),
-        Duration::from_secs(if size == Size::Quick { 1 } else { 5 }),
-    );
-    tokio::time::sleep(idle).await;
-    let busy = (machine::cpu() - cpu).as_secs_f64() / idle.as_secs_f64() * 100.0;
-    let name = format!("{count} workflows that wait for a message");
-    table.ratio(
-        format!("{name}: bytes each"),
-        format!("{each:.0}"),
-        Goal::AtMost(each, 4_096.0),
-    );
-    table.ratio(
-        format!("{name}: CPU of one core"),
-        format!("{busy:.1} %"),
-        Goal::AtMost(busy, 1.0),
-    );
-    try_join_all(ids.iter().map(|id| app.send(id, PING, 1))).await?;
-    try_join_all(ids.iter().map(|id| app.client().wait(id))).await?;
+/// A few looks into the queue.
+fn peer_drain(table: &mut Table, size: Size, field: &Field<'_>, entry: Entry) -> Result<(), Error> {
+    let slice = if size == Size::Quick { 100 } else { 500 };
+    let mut contestant = field.start(entry)?;
+    let waiting = slice + usize::try_from(LIMIT)?;
+    let rate: f64 = contestant.ask(&format!("drain {waiting} {slice}"))?;
+    let name = format!("{}: a queue with a limit of {LIMIT}", entry.name());
+    table.row(name, format!("{rate:.0} workflows/s"));
+    Ok(())
+}
+
+/// In a process that has done nothing else, so that no memory is there to be used again.
+fn memory(table: &mut Table, size: Size, field: &Field<'_>, entry: Entry) -> Result<(), Error> {
+    let (count, idle) = match (size, ours(entry)) {
+        (Size::Quick, _) => (200, 1),
+        (Size::Full, true) => (10_000, 5),
+        (Size::Full, false) => (1_000, 5),
+    };
+    let mut contestant = field.start(entry)?;
+    let waiting: Waiting = contestant.ask(&format!("waiting {count} {idle}"))?;
+    let (bytes, cpu) = (waiting.bytes_each, waiting.cpu_percent);
+    let name = format!("{count} that wait for a message: memory of each");
+    let goal = Goal::AtMost(bytes, 4_096.0);
+    bounded(table, entry, &name, format!("{bytes:.0} bytes"), goal);
+    let name = format!("{count} that wait for a message: CPU");
+    let goal = Goal::AtMost(cpu, 1.0);
+    bounded(table, entry, &name, format!("{cpu:.1} % of a core"), goal);
     Ok(())
 }
