@@ -48,6 +48,8 @@
 //! # Features
 //! - `macros` (default): `#[workflow]`, `#[step]`, `#[transaction]`, `#[derive(State)]`, [`select!`].
 //! - `sqlite` (default): workflows kept in SQLite, transactions in SQLite through sqlx.
+//! - `postgres`: workflows kept in Postgres by any number of processes (`database("postgres://…")`),
+//!   transactions in Postgres through sqlx.
 //! - `axum`: workflows as routes, idempotency keys, live progress, ordered shutdown.
 
 #[cfg(feature = "axum")]
@@ -57,6 +59,8 @@ pub use stepwell_core::__private;
 pub use stepwell_core::*;
 #[cfg(feature = "macros")]
 pub use stepwell_macros::{State, select, step, transaction, workflow};
+#[cfg(feature = "postgres")]
+pub use stepwell_postgres::PostgresTx;
 #[cfg(feature = "sqlite")]
 pub use stepwell_sqlite::SqliteTx;
 

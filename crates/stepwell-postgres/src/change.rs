@@ -1,0 +1,205 @@
+//! Applies a batch: the fence first, then its changes.
+//!
+//! # The fence
+//! A batch of an executor stands on its row: not ended. A batch locks the row `for key share`,
+//! which any number of its batches may do at once, and whoever takes the executor's work away locks
+//! it `for update` first: so that one waits for the batches in flight, and those that come later
+//! wait for it and then see what it did. A renewal is a plain update of other columns and waits
+//! for neither. A plain update that ended the executor would not wait either: hence the lock.
+//!
+//! One thing is left. A statement sees what was committed when it began, not what was committed
+//! while it waited for the fence, except in the row that it waited for. So a batch that is one
+//! statement could find the fence good and still write to a workflow that was taken away while it
+//! waited: cancelled by somebody else. For that the row counts `losses`: whoever takes a running
+//! workflow from a living executor adds one, under the lock, and the statement asks for the number
+//! that this process read last. If it is another, nothing is written, the number is read again, and
+//! the statement is repeated. In a transaction the lock is taken by a statement of its own, before
+//! the others begin, and the number does not matter.
+//!
+//! # The order of locks
+//! Executors by their id, then queues by their name, then workflows by their key, then the lock of
+//! those that are stuck, then the rest. Where two meet all the same, Postgres breaks one off, and
+//! it begins anew.
+
+mod cancel;
+mod effect;
+mod fence;
+mod finish;
+mod fork;
+pub(crate) mod hot;
+mod plan;
+mod progress;
+mod queue;
+mod resume;
+mod schedule;
+mod send;
+mod start;
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use stepwell_core::{
+    ExecutorId,
+    store::{Applied, Batch, Change},
+};
+
+use self::{hot::Hot, plan::Round};
+use crate::{
+    bell::Ring,
+    connection::Connection,
+    error::{Failure, corrupt},
+};
+
+pub(crate) use cancel::late;
+pub(crate) use fence::{hold, is_live};
+pub(crate) use finish::LOCK_STUCK;
+
+/// How often a batch that is one statement is tried before it becomes a transaction, which no loss
+/// can hold up.
+const AT_ONCE_TRIES: u32 = 3;
+
+/// The statements of cold changes that come often.
+#[cfg(test)]
+pub(crate) const BY_KEY: [&str; 11] = [
+    start::EXISTING,
+    progress::ADD,
+    effect::PUBLISH,
+    effect::APPEND,
+    effect::RECEIVE,
+    effect::SET_ATTRIBUTE,
+    send::SEND,
+    finish::OWNER,
+    finish::END,
+    cancel::OWNERS,
+    cancel::DESCENDANTS,
+];
+
+/// Applies every change of a batch and says what each came to.
+pub(crate) async fn commit(
+    db: &Connection,
+    batch: &Batch,
+    ring: Option<&Ring>,
+) -> Result<Vec<Applied>, Failure> {
+    let mut rounds = plan::rounds(&batch.changes);
+    let mut answers = vec![None; batch.changes.len()];
+    if let [round] = rounds.as_slice()
+        && round.cold.is_empty()
+        && let Some(left) = at_once(db, batch, &round.hot, (ring, &mut answers)).await?
+    {
+        // What became of these is found by the statements that look before they write. Most of
+        // them write nothing: it was there already, or is refused.
+        rounds = match left.as_slice() {
+            [] => return all(answers),
+            _ => vec![Round {
+                hot: Vec::new(),
+                cold: left,
+            }],
+        };
+    }
+    in_transaction(db, batch, &rounds, (ring, &mut answers)).await?;
+    all(answers)
+}
+
+fn all(answers: Vec<Option<Applied>>) -> Result<Vec<Applied>, Failure> {
+    let answers: Option<Vec<_>> = answers.into_iter().collect();
+    answers.ok_or_else(|| corrupt("complete answer", "a change without an outcome"))
+}
+
+/// Applies a batch in one statement, which is a transaction by itself. The changes that did not go
+/// in; none if the fence cannot be had this way.
+async fn at_once(
+    db: &Connection,
+    batch: &Batch,
+    places: &[usize],
+    (ring, answers): (Option<&Ring>, &mut [Option<Applied>]),
+) -> Result<Option<Vec<usize>>, Failure> {
+    let executor = batch.executor.as_ref();
+    hot::prepare(db, executor, (&batch.changes, places)).await?;
+    for _ in 0..AT_ONCE_TRIES {
+        let losses = match executor {
+            Some(executor) => Some(fence::losses(db, executor).await?),
+            None => None,
+        };
+        let work = hot::apply(
+            db,
+            (executor, losses),
+            (&batch.changes, places),
+            &mut *answers,
+        );
+        match Ring::after(ring, db, work).await? {
+            Hot::Done(left) => return Ok(Some(left)),
+            Hot::Fenced => {
+                if let Some(executor) = executor {
+                    db.server.losses.forget(executor);
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Applies a batch in a transaction, round by round.
+async fn in_transaction(
+    db: &Connection,
+    batch: &Batch,
+    rounds: &[Round],
+    (ring, answers): (Option<&Ring>, &mut [Option<Applied>]),
+) -> Result<(), Failure> {
+    let executor = batch.executor.as_ref();
+    let losing = cancel::losing(db, &batch.changes).await?;
+    let mut scope = Scope {
+        db,
+        executor,
+        now: fence::enter(db, executor, losing.as_ref()).await?,
+        locked: losing.unwrap_or_default(),
+    };
+    for round in rounds {
+        let left = if round.hot.is_empty() {
+            Vec::new()
+        } else {
+            let hot = hot::apply(db, (executor, None), (&batch.changes, &round.hot), answers);
+            match (hot.await?, executor) {
+                (Hot::Done(left), _) => left,
+                // The lock is held: only an executor that was never there comes to this.
+                (Hot::Fenced, Some(executor)) => return Err(Failure::Fenced(executor.clone())),
+                (Hot::Fenced, None) => return Err(Failure::Moved),
+            }
+        };
+        for place in left.iter().chain(&round.cold) {
+            let applied = scope.apply(&batch.changes[*place]).await?;
+            answers[*place] = Some(applied);
+        }
+    }
+    Ring::after(ring, db, db.commit()).await
+}
+
+/// One transaction on its way. It holds the fence.
+struct Scope<'c> {
+    db: &'c Connection,
+    executor: Option<&'c ExecutorId>,
+    /// The server's time at its beginning.
+    now: Timestamp,
+    /// The executors whose rows are locked `for update`: from these workflows may be taken.
+    locked: HashSet<String>,
+}
+
+impl Scope<'_> {
+    async fn apply(&mut self, change: &Change) -> Result<Applied, Failure> {
+        Ok(match change {
+            Change::Start(new) => Applied::Start(start::apply(self, new).await?),
+            Change::Progress(it) => Applied::Progress(progress::apply(self, it).await?),
+            Change::Finish(finish) => Applied::Finish(finish::apply(self, finish).await?),
+            Change::Send(message) => Applied::Send(send::apply(self, message, None).await?),
+            Change::Cancel(cancel) => Applied::Cancel(cancel::apply(self, cancel).await?),
+            Change::Resume(id) => Applied::Resume(resume::apply(self, id).await?),
+            Change::Fork(fork) => Applied::Fork(fork::apply(self, fork).await?),
+            Change::Queue(change) => Applied::Queue(queue::apply(self, change).await?),
+            Change::Schedule(it) => Applied::Schedule(schedule::apply(self, it).await?),
+        })
+    }
+
+    /// The executor, as statements are given it.
+    fn me(&self) -> Option<&str> {
+        self.executor.map(ExecutorId::as_str)
+    }
+}

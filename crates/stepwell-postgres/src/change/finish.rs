@@ -1,0 +1,103 @@
+//! A run ends.
+
+use stepwell_core::{
+    End, State,
+    store::{Finish, Finished},
+};
+
+use super::Scope;
+use crate::{
+    error::Failure,
+    params::{At, params},
+    rows::{self, get, sentence},
+};
+
+/// Locks the workflow and says who runs it.
+pub(super) const OWNER: &str = "
+    select state, coalesce(executor_id = $2, false)
+    from {schema}.workflows
+    where workflow_key = $1
+    for update";
+
+/// Ends a locked workflow with its result.
+pub(super) const END: &str = "
+    with ended as (
+        update {schema}.workflows
+        set state = $2,
+            reason = null,
+            fingerprint = $3,
+            ended_at = $5
+        where workflow_key = $1
+        returning workflow_key
+    )
+    insert into {schema}.records
+        (workflow_key, place, kind, name, failed, payload, attempts, started_at, recorded_at)
+    select workflow_key, '~', 'result', '', $2 = 'failed', $4, 1, $5, $5
+    from ended
+    on conflict do nothing";
+
+/// Held to the end of the transaction by whoever adds to `stuck`, so that its numbers are committed
+/// in their order: a cursor that moved past a number which comes later would never see it. And by
+/// whoever moves a cursor, so that what is behind it was claimed.
+pub(crate) const LOCK_STUCK: &str =
+    "select pg_advisory_xact_lock(hashtextextended('stepwell stuck ' || '{schema}', 0))";
+
+/// Ends a locked workflow without a result.
+pub(super) const STICK: &str = "
+    update {schema}.workflows
+    set state = 'stuck',
+        reason = $2,
+        fingerprint = null,
+        ended_at = $3
+    where workflow_key = $1";
+
+/// Remembers which version got stuck.
+pub(super) const NOTE_STUCK: &str = "
+    insert into {schema}.stuck (workflow_key, queue_name, name, version)
+    select workflow_key, queue_name, name, $2
+    from {schema}.workflows
+    where workflow_key = $1";
+
+pub(super) async fn apply(scope: &Scope<'_>, finish: &Finish) -> Result<Finished, Failure> {
+    let Some(row) = scope
+        .db
+        .query_opt(OWNER, params![finish.key.0, scope.me()])
+        .await?
+    else {
+        return Ok(Finished::NotMine);
+    };
+    match (rows::state(&row, 0)?, get(&row, 1)?) {
+        (State::Running, true) => {}
+        (state, _) if state.is_at_rest() => return Ok(Finished::Already(state)),
+        _ => return Ok(Finished::NotMine),
+    }
+    let (state, payload, fingerprint) = match &finish.end {
+        End::Succeeded(output) => (State::Succeeded, output, None),
+        End::Failed { error, fingerprint } => (State::Failed, error, Some(sentence(fingerprint))),
+        End::Stuck { reason } => return stick(scope, finish, reason).await,
+    };
+    scope
+        .db
+        .execute(
+            END,
+            params![
+                finish.key.0,
+                state.as_str(),
+                fingerprint,
+                payload.as_str(),
+                At(scope.now),
+            ],
+        )
+        .await?;
+    Ok(Finished::Now)
+}
+
+async fn stick(scope: &Scope<'_>, finish: &Finish, reason: &str) -> Result<Finished, Failure> {
+    let (db, key) = (scope.db, finish.key.0);
+    db.execute(STICK, params![key, sentence(reason), At(scope.now)])
+        .await?;
+    db.query(LOCK_STUCK, params![]).await?;
+    db.execute(NOTE_STUCK, params![key, finish.version.as_str()])
+        .await?;
+    Ok(Finished::Now)
+}

@@ -1,0 +1,102 @@
+//! A new workflow that begins with another one's history before a position.
+
+use stepwell_core::store::{Fork, Forked};
+
+use super::Scope;
+use crate::{
+    error::Failure,
+    params::{At, params},
+    rows::{get, key},
+};
+
+const FIND: &str = "
+    select exists (select from {schema}.workflows where workflow_id = $1),
+        exists (select from {schema}.workflows where workflow_id = $2)";
+
+/// Makes the workflow and copies what stands before the position. One statement: the source may run
+/// meanwhile, and all parts are of the same instant.
+///
+/// Places sort by their bytes, and the result sorts behind every position. Streams are numbered
+/// anew: branches that ran side by side can leave gaps.
+pub(crate) const FORK: &str = "
+    with source as materialized (
+        select workflow_key, name, queue_name
+        from {schema}.workflows
+        where workflow_id = $1
+    ),
+    fork as (
+        insert into {schema}.workflows
+            (workflow_id, name, state, queue_name, origin, created_at)
+        select $2, name, 'enqueued', queue_name, $4, $5
+        from source
+        on conflict (workflow_id) do nothing
+        returning workflow_key
+    ),
+    record_copies as (
+        insert into {schema}.records
+            (workflow_key, place, kind, name, failed, payload, attempts, started_at, recorded_at)
+        select fork.workflow_key, r.place, r.kind, r.name, r.failed, r.payload, r.attempts,
+            r.started_at, r.recorded_at
+        from fork
+        cross join source
+        join {schema}.records as r
+          on r.workflow_key = source.workflow_key
+         and r.place < $3
+    ),
+    event_copies as (
+        insert into {schema}.events
+            (workflow_key, name, event_number, place, value, published_at)
+        select fork.workflow_key, e.name, e.event_number, e.place, e.value, e.published_at
+        from fork
+        cross join source
+        join {schema}.events as e
+          on e.workflow_key = source.workflow_key
+         and e.place < $3
+    ),
+    stream_copies as (
+        insert into {schema}.stream_entries
+            (workflow_key, stream, entry_offset, place, value, appended_at)
+        select fork.workflow_key, s.stream,
+            row_number() over (partition by s.stream order by s.entry_offset) - 1,
+            s.place, s.value, s.appended_at
+        from fork
+        cross join source
+        join {schema}.stream_entries as s
+          on s.workflow_key = source.workflow_key
+         and s.place < $3
+    ),
+    attribute_copies as (
+        insert into {schema}.attributes (workflow_key, name, value)
+        select fork.workflow_key, a.name, a.value
+        from fork
+        cross join source
+        join {schema}.attributes as a
+          on a.workflow_key = source.workflow_key
+    )
+    select workflow_key
+    from fork";
+
+pub(super) async fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
+    let (source, id) = (fork.source.as_str(), fork.id.as_str());
+    let found = scope.db.query_opt(FIND, params![id, source]).await?;
+    let found = found.ok_or(Failure::Moved)?;
+    // The new one first, so that a fork whose answer was lost finds itself.
+    if get(&found, 0)? {
+        return Ok(Forked::Existing);
+    }
+    if !get::<bool>(&found, 1)? {
+        return Ok(Forked::NoSuchWorkflow);
+    }
+    let origin = format!("fork of {} at {}", fork.source, fork.from);
+    let before = fork.from.encode();
+    Ok(
+        match scope
+            .db
+            .query_opt(FORK, params![source, id, before, origin, At(scope.now)])
+            .await?
+        {
+            Some(row) => Forked::New { key: key(&row, 0)? },
+            None => Forked::Existing,
+        },
+    )
+}

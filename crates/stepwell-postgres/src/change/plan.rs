@@ -1,0 +1,155 @@
+//! In which order a batch is applied, so that most of it is one statement.
+//!
+//! Pure. A *hot* change can go into the one statement over arrays; a *cold* one has statements of
+//! its own. Each round applies its hot changes together and then its cold ones one by one. The
+//! outcome is as if all were applied in their order: a hot change overtakes a cold one only where
+//! neither can see the other, and otherwise a new round begins.
+
+use std::collections::{HashMap, HashSet};
+
+use stepwell_core::{
+    End, Place, WorkflowKey,
+    store::{Change, Effect, Finish, NewWorkflow, Progress},
+};
+
+/// A part of a batch: the places of its changes there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Round {
+    /// Applied first, in one statement.
+    pub(crate) hot: Vec<usize>,
+    /// Applied then, in this order.
+    pub(crate) cold: Vec<usize>,
+}
+
+/// Divides a batch into rounds.
+pub(crate) fn rounds(changes: &[Change]) -> Vec<Round> {
+    let mut rounds = Vec::new();
+    let mut open = Open::default();
+    for (place, change) in changes.iter().enumerate() {
+        if !is_hot(change) {
+            open.add_cold(place, change);
+            continue;
+        }
+        if !open.takes(change) {
+            rounds.push(std::mem::take(&mut open).round);
+        }
+        open.add_hot(place, change);
+    }
+    if open.round != Round::default() {
+        rounds.push(open.round);
+    }
+    rounds
+}
+
+fn is_hot(change: &Change) -> bool {
+    match change {
+        Change::Start(_) => true,
+        Change::Progress(progress) => progress.effects.is_empty(),
+        Change::Finish(finish) => !matches!(finish.end, End::Stuck { .. }),
+        Change::Send(_)
+        | Change::Cancel(_)
+        | Change::Resume(_)
+        | Change::Fork(_)
+        | Change::Queue(_)
+        | Change::Schedule(_) => false,
+    }
+}
+
+/// A round that is being filled.
+#[derive(Default)]
+struct Open<'c> {
+    round: Round,
+    /// What the hot changes start, record and end.
+    started: HashSet<&'c str>,
+    recorded: HashMap<WorkflowKey, Recorded<'c>>,
+    ended: HashSet<WorkflowKey>,
+    /// What the cold changes touch.
+    cold_keys: HashSet<WorkflowKey>,
+    cold_ids: HashSet<&'c str>,
+    /// A cold change that touches workflows which it does not name.
+    cold_touches_all: bool,
+}
+
+#[derive(Default)]
+struct Recorded<'c> {
+    places: Vec<&'c Place>,
+    /// Whether records came that are written all or none.
+    together: bool,
+}
+
+impl<'c> Open<'c> {
+    /// Whether a hot change may go before the cold ones that are there.
+    fn takes(&self, change: &Change) -> bool {
+        if self.cold_touches_all {
+            return false;
+        }
+        match change {
+            Change::Start(new) => self.takes_start(new),
+            Change::Progress(progress) => self.takes_progress(progress),
+            Change::Finish(finish) => self.takes_finish(finish),
+            _ => true,
+        }
+    }
+
+    fn takes_start(&self, new: &NewWorkflow) -> bool {
+        let id = new.id.as_str();
+        !self.started.contains(id) && !self.cold_ids.contains(id)
+    }
+
+    fn takes_progress(&self, progress: &Progress) -> bool {
+        let is_there = |recorded: &Recorded<'_>| {
+            let places = progress.records.iter().map(|record| &record.place);
+            places.clone().any(|place| recorded.places.contains(&place))
+        };
+        !self.cold_keys.contains(&progress.key)
+            && !self.ended.contains(&progress.key)
+            && !self.recorded.get(&progress.key).is_some_and(is_there)
+    }
+
+    /// An end stands in one statement with records before it, if of each it can be told afterwards
+    /// what became of it. That holds for those that came alone: one that is not new is old.
+    fn takes_finish(&self, finish: &Finish) -> bool {
+        !self.cold_keys.contains(&finish.key)
+            && !self.ended.contains(&finish.key)
+            && !(self.recorded.get(&finish.key)).is_some_and(|recorded| recorded.together)
+    }
+
+    fn add_hot(&mut self, place: usize, change: &'c Change) {
+        self.round.hot.push(place);
+        match change {
+            Change::Start(new) => drop(self.started.insert(new.id.as_str())),
+            Change::Finish(finish) => drop(self.ended.insert(finish.key)),
+            Change::Progress(progress) => {
+                let recorded = self.recorded.entry(progress.key).or_default();
+                let places = progress.records.iter().map(|record| &record.place);
+                recorded.places.extend(places);
+                recorded.together |= progress.records.len() > 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn add_cold(&mut self, place: usize, change: &'c Change) {
+        self.round.cold.push(place);
+        match change {
+            Change::Progress(progress) => {
+                self.cold_keys.insert(progress.key);
+                for effect in &progress.effects {
+                    match effect {
+                        Effect::Send(message) => drop(self.cold_ids.insert(message.to.as_str())),
+                        Effect::Start(child) => drop(self.cold_ids.insert(child.id.as_str())),
+                        _ => {}
+                    }
+                }
+            }
+            Change::Finish(finish) => drop(self.cold_keys.insert(finish.key)),
+            Change::Send(message) => drop(self.cold_ids.insert(message.to.as_str())),
+            // A cancellation reaches descendants, a fork copies a history: of workflows whose keys
+            // are not known here. Rare, so everything waits behind them.
+            _ => self.cold_touches_all = true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! A message comes into an inbox.
+
+use stepwell_core::{
+    Place, WorkflowKey,
+    store::{NewMessage, Sent},
+};
+
+use super::Scope;
+use crate::{
+    error::{Failure, corrupt},
+    params::{At, params},
+    rows::{get, key},
+};
+
+const ID_OF_KEY: &str = "
+    select workflow_id
+    from {schema}.workflows
+    where workflow_key = $1";
+
+/// Puts a message into an inbox, unless its key was used there. Two sends with one key at once: the
+/// second waits in the index for the first.
+pub(super) const SEND: &str = "
+    with receiver as (
+        select workflow_key
+        from {schema}.workflows
+        where workflow_id = $1
+    ),
+    sent as (
+        insert into {schema}.messages (workflow_key, topic, message_key, payload, sent_at)
+        select workflow_key, $2, $3, $4, $5
+        from receiver
+        on conflict do nothing
+        returning message_number
+    )
+    select workflow_key, exists (select from sent)
+    from receiver";
+
+/// Sends a message; `message_key` stands in for one that it does not have.
+pub(super) async fn apply(
+    scope: &Scope<'_>,
+    message: &NewMessage,
+    message_key: Option<&str>,
+) -> Result<Sent, Failure> {
+    let row = scope
+        .db
+        .query_opt(
+            SEND,
+            params![
+                message.to.as_str(),
+                message.topic.as_str(),
+                message.key.as_deref().or(message_key),
+                message.payload.as_str(),
+                At(scope.now),
+            ],
+        )
+        .await?;
+    let Some(row) = row else {
+        return Ok(Sent::NoSuchWorkflow);
+    };
+    Ok(if get(&row, 1)? {
+        Sent::New { to: key(&row, 0)? }
+    } else {
+        Sent::Duplicate
+    })
+}
+
+/// The key of a workflow's message at a place: `<workflow id>:<position>`.
+pub(super) async fn key_of(
+    scope: &Scope<'_>,
+    sender: WorkflowKey,
+    place: &Place,
+) -> Result<String, Failure> {
+    let row = scope.db.query_opt(ID_OF_KEY, params![sender.0]).await?;
+    let row = row.ok_or_else(|| corrupt("workflow", sender))?;
+    let id: &str = get(&row, 0)?;
+    Ok(match place.position() {
+        Some(position) => format!("{id}:{position}"),
+        None => format!("{id}:{}", place.encode()),
+    })
+}

@@ -1,0 +1,152 @@
+//! The rows of workflows that wait, and of those that an executor has.
+
+use jiff::Timestamp;
+use stepwell_core::{ExecutorId, store::Claimed};
+use tokio_postgres::Row;
+
+use crate::{
+    connection::Connection,
+    error::Failure,
+    params::params,
+    rows::{self, get, instant_opt, number, payload},
+};
+
+/// What belongs to rows of `w`: the input, and how many records there are.
+macro_rules! with_records {
+    () => {
+        "
+    cross join lateral (
+        select r.payload
+        from {schema}.records as r
+        where r.workflow_key = w.workflow_key
+          and r.place = ''
+        offset 0
+    ) as input
+    cross join lateral (
+        select count(*) as count
+        from {schema}.records as r
+        where r.workflow_key = w.workflow_key
+    ) as records
+    order by w.workflow_key"
+    };
+}
+
+macro_rules! waiting {
+    ($lock:literal) => {
+        concat!(
+            "
+    with w as materialized (
+        select workflow_key, workflow_id, name, deadline_at, previous_executor_id, lost_at,
+            lost_why, recoveries, records_at_claim
+        from {schema}.workflows
+        where workflow_key = any($1)
+          and coalesce(state, '') = $3
+        order by workflow_key
+        limit $2
+        for update ",
+            $lock,
+            "
+    )
+    select w.workflow_key, w.workflow_id, w.name, w.deadline_at, input.payload, records.count,
+        w.previous_executor_id, w.lost_at, w.lost_why, w.recoveries, w.records_at_claim
+    from w",
+            with_records!()
+        )
+    };
+}
+
+/// Locks the oldest of the candidates that wait, still, but for those that others hold. No more
+/// than will be taken: what is locked here is invisible to those who claim at the same time.
+pub(crate) const LOCK: &str = waiting!("skip locked");
+
+/// Locks all of them, and waits for that: their version's cursors are past them.
+pub(crate) const LOCK_STUCK: &str = waiting!("");
+
+/// What an executor owns, in the order of the starts.
+pub(crate) const OWNED: &str = concat!(
+    "
+    select w.workflow_key, w.workflow_id, w.name, w.deadline_at, input.payload, records.count
+    from (
+        select workflow_key, workflow_id, name, deadline_at
+        from {schema}.workflows
+        where state = 'running'
+          and executor_id = $1
+    ) as w",
+    with_records!()
+);
+
+/// A workflow that waits, as far as a claim must know it.
+pub(super) struct Waiting {
+    pub(super) claimed: Claimed,
+    pub(super) lost: Option<Lost>,
+    pub(super) recoveries: u32,
+    pub(super) records_at_claim: u32,
+    pub(super) records: u32,
+}
+
+/// How its last executor lost it.
+pub(super) struct Lost {
+    pub(super) from: String,
+    pub(super) at: Timestamp,
+    pub(super) why: String,
+}
+
+/// Locks up to `limit` of the candidates.
+pub(super) async fn lock(
+    db: &Connection,
+    keys: &[i64],
+    limit: u32,
+) -> Result<Vec<Waiting>, Failure> {
+    if keys.is_empty() || limit == 0 {
+        return Ok(Vec::new());
+    }
+    let rows = db
+        .query(LOCK, params![keys.to_vec(), i64::from(limit), "enqueued"])
+        .await?;
+    rows.iter().map(waiting).collect()
+}
+
+/// Locks workflows that are to be tried with this version.
+pub(super) async fn lock_stuck(db: &Connection, keys: &[i64]) -> Result<Vec<Waiting>, Failure> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = db
+        .query(LOCK_STUCK, params![keys.to_vec(), i64::MAX, "stuck"])
+        .await?;
+    rows.iter().map(waiting).collect()
+}
+
+/// The running workflows of an executor.
+pub(crate) async fn owned(db: &Connection, executor: &ExecutorId) -> Result<Vec<Claimed>, Failure> {
+    let rows = db.query(OWNED, params![executor.as_str()]).await?;
+    rows.iter().map(claimed).collect()
+}
+
+fn claimed(row: &Row) -> Result<Claimed, Failure> {
+    Ok(Claimed {
+        key: rows::key(row, 0)?,
+        id: rows::workflow_id(row, 1)?,
+        name: get(row, 2)?,
+        deadline_at: instant_opt(row, 3)?,
+        input: payload(row, 4)?,
+        has_history: number(row, 5)? > 1,
+    })
+}
+
+fn waiting(row: &Row) -> Result<Waiting, Failure> {
+    let from: Option<String> = get(row, 6)?;
+    let why: Option<String> = get(row, 8)?;
+    let lost = from.zip(instant_opt(row, 7)?);
+    Ok(Waiting {
+        claimed: claimed(row)?,
+        lost: lost.map(|(from, at)| Lost {
+            from,
+            at,
+            why: why.unwrap_or_default(),
+        }),
+        records: number(row, 5)?,
+        recoveries: number(row, 9)?,
+        records_at_claim: number(row, 10)?,
+    })
+}

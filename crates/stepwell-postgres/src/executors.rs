@@ -1,0 +1,258 @@
+//! Executors and their leases.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use stepwell_core::{
+    ExecutorId, WorkflowKey,
+    store::{
+        Claim, Claimed, Executor, ExecutorStore, NewExecutor, Renewed, StoreFuture, TakenOver,
+    },
+};
+use tokio_postgres::Row;
+
+use crate::{
+    bell::Ring,
+    change,
+    claim::{self, Taking},
+    connection::Connection,
+    error::Failure,
+    params::params,
+    rows::{self, get, instant, instant_opt, millis},
+    store::PostgresStore,
+    take_over,
+};
+
+/// How many old executors one registration removes: those that ended and were drained a day ago.
+const REMOVED_MAX: i64 = 1_000;
+
+const INSERT: &str = "
+    insert into {schema}.executors
+        (executor_id, application, version, host, pid, lease_ms, started_at, lease_expires_at)
+    select $1, $2, $3, $4, $5, $6, at.now, at.now + $6 * interval '1 millisecond'
+    from (select {schema}.clock() as now) as at
+    on conflict do nothing";
+
+const REMOVE_OLD: &str = "
+    delete from {schema}.executors
+    where executor_id in (
+        select executor_id
+        from {schema}.executors
+        where drained_at is not null
+          and drained_at < {schema}.clock() - interval '24 hours'
+        limit $1
+    )";
+
+const RENEW: &str = "
+    update {schema}.executors
+    set lease_expires_at = at.now + lease_ms * interval '1 millisecond'
+    from (select {schema}.clock() as now) as at
+    where executor_id = $1
+      and ended_at is null
+    returning at.now";
+
+const TAKE_INTERRUPTS: &str = "
+    delete from {schema}.interrupts
+    where executor_id = $1
+    returning workflow_key";
+
+/// The earliest end of a delay.
+pub(crate) const NEXT_WAKE: &str = "
+    select wake_at
+    from {schema}.workflows
+    where state = 'delayed'
+    order by wake_at
+    limit 1";
+
+/// Every executor that is live or has work, in the order of their starts.
+const ACTIVE: &str = "
+    select executor_id, application, version, host, pid, started_at, lease_expires_at, ended_at
+    from {schema}.executors
+    where drained_at is null
+    order by started_at, executor_id";
+
+/// Until when an executor need not look for the dead again: nobody's lease ends before.
+#[derive(Debug, Default)]
+pub(crate) struct Quiet(Mutex<HashMap<ExecutorId, Instant>>);
+
+/// The longest that nobody looks: a process that has just come may have a shorter lease.
+const QUIET_MAX: Duration = Duration::from_secs(2);
+
+impl Quiet {
+    fn holds(&self, executor: &ExecutorId) -> bool {
+        let until = self.lock().get(executor).copied();
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn keep(&self, executor: &ExecutorId, quiet: Duration) {
+        let until = Instant::now() + quiet.min(QUIET_MAX);
+        self.lock().insert(executor.clone(), until);
+    }
+
+    /// Leases may have ended: the clock was moved.
+    pub(crate) fn forget(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ExecutorId, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ExecutorStore for PostgresStore {
+    fn register(&self, executor: NewExecutor) -> StoreFuture<'_, ()> {
+        self.side("register an executor", executor, |db, executor| {
+            register(db, executor).boxed()
+        })
+    }
+
+    fn renew(&self, executor: &ExecutorId) -> StoreFuture<'_, Renewed> {
+        let executor = executor.clone();
+        self.side("renew a lease", executor, |db, executor| {
+            renew(db, executor).boxed()
+        })
+    }
+
+    fn take_over(&self, executor: &ExecutorId, workflows_max: u32) -> StoreFuture<'_, TakenOver> {
+        let executor = executor.clone();
+        Box::pin(async move {
+            if self.quiet.holds(&executor) {
+                return Ok(TakenOver::default());
+            }
+            let looking = (executor.clone(), workflows_max, self.bell.ring());
+            let look = self.side("take over", looking, |db, (executor, max, ring)| {
+                take_over::take_over(db, executor, *max, ring).boxed()
+            });
+            let (taken, quiet) = look.await?;
+            if let Some(quiet) = quiet {
+                self.quiet.keep(&executor, quiet);
+            }
+            Ok(taken)
+        })
+    }
+
+    fn claim(&self, claim: Claim) -> StoreFuture<'_, Vec<Claimed>> {
+        Box::pin(async move {
+            let mut claimed = Vec::new();
+            let mut taking = Taking::all_of(claim);
+            while taking.goes_on() {
+                let round = self.side("claim workflows", taking.clone(), |db, taking| {
+                    claim::round(db, taking).boxed()
+                });
+                let round = round.await?;
+                taking.count(&round);
+                for id in round.late {
+                    // In a transaction of its own: a cancellation locks executors first, and a
+                    // claim holds workflows by then. If we crash in between, the next claim comes
+                    // across it.
+                    let late = (id, self.bell.ring());
+                    self.side("cancel a late workflow", late, |db, (id, ring)| {
+                        change::late(db, id, ring).boxed()
+                    })
+                    .await?;
+                }
+                claimed.extend(round.claimed);
+            }
+            Ok(claimed)
+        })
+    }
+
+    fn next_wake(&self) -> StoreFuture<'_, Option<Timestamp>> {
+        self.side("look for the next delay", (), |db, ()| {
+            async move {
+                let row = db.query_opt(NEXT_WAKE, params![]).await?;
+                row.map(|row| instant(&row, 0)).transpose()
+            }
+            .boxed()
+        })
+    }
+
+    fn owned(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<Claimed>> {
+        let executor = executor.clone();
+        self.side("list the workflows of an executor", executor, |db, it| {
+            claim::owned(db, it).boxed()
+        })
+    }
+
+    fn take_interrupts(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>> {
+        let executor = executor.clone();
+        self.side("look for interrupts", executor, |db, executor| {
+            async move {
+                let rows = db
+                    .query(TAKE_INTERRUPTS, params![executor.as_str()])
+                    .await?;
+                rows.iter().map(|row| rows::key(row, 0)).collect()
+            }
+            .boxed()
+        })
+    }
+
+    fn retire(&self, executor: &ExecutorId) -> StoreFuture<'_, ()> {
+        let retiring = (executor.clone(), self.bell.ring());
+        self.side("retire an executor", retiring, |db, (executor, ring)| {
+            take_over::retire(db, executor, ring).boxed()
+        })
+    }
+
+    fn executors(&self) -> StoreFuture<'_, Vec<Executor>> {
+        self.side("list executors", (), |db, ()| {
+            async move {
+                let rows = db.query(ACTIVE, params![]).await?;
+                rows.iter().map(executor).collect()
+            }
+            .boxed()
+        })
+    }
+}
+
+/// Makes the row. The same incarnation again is the same registration, unless it has ended.
+async fn register(db: &Connection, executor: &NewExecutor) -> Result<(), Failure> {
+    db.execute(REMOVE_OLD, params![REMOVED_MAX]).await?;
+    db.execute(
+        INSERT,
+        params![
+            executor.id.as_str(),
+            executor.application.as_str(),
+            executor.version.as_str(),
+            executor.host.as_str(),
+            i64::from(executor.pid),
+            millis(executor.lease),
+        ],
+    )
+    .await?;
+    change::is_live(db, &executor.id).await
+}
+
+/// Lengthens the lease. The answer tells the server's time as well.
+async fn renew(db: &Connection, executor: &ExecutorId) -> Result<Renewed, Failure> {
+    let asked = Instant::now();
+    let Some(row) = db.query_opt(RENEW, params![executor.as_str()]).await? else {
+        db.server.losses.forget(executor);
+        return Ok(Renewed::Lost);
+    };
+    db.server.clock.learn(instant(&row, 0)?, asked);
+    Ok(Renewed::Live)
+}
+
+/// Tells others that work was handed back, after it is committed.
+pub(crate) async fn commit_and_ring(db: &Connection, ring: &Ring) -> Result<(), Failure> {
+    Ring::after(Some(ring), db, db.commit()).await
+}
+
+fn executor(row: &Row) -> Result<Executor, Failure> {
+    Ok(Executor {
+        id: ExecutorId::from_stored(get(row, 0)?),
+        application: get(row, 1)?,
+        version: get(row, 2)?,
+        host: get(row, 3)?,
+        pid: rows::number(row, 4)?,
+        started_at: instant(row, 5)?,
+        lease_expires_at: instant(row, 6)?,
+        ended_at: instant_opt(row, 7)?,
+    })
+}

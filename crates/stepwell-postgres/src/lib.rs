@@ -1,0 +1,59 @@
+//! Keeps the workflows of Stepwell in a schema of a Postgres database.
+//!
+//! Linking the crate is enough for `database("postgres://user:password@host/shop")`: it registers
+//! the schemes `postgres` and `postgresql`.
+//!
+//! # The address
+//! What libpq and tokio-postgres know (`sslmode`, `sslrootcert`, `connect_timeout`, `options`, …),
+//! and:
+//! - `schema`: where the tables are; `stepwell` unless it is said
+//! - `statement_timeout`, `lock_timeout`, `idle_in_transaction_session_timeout`: milliseconds
+//! - `pooled`: whether something like PgBouncer hands out another connection for each transaction;
+//!   found out when the store is opened, unless `true` or `false` says it
+//!
+//! # Rights
+//! Whoever opens the store first needs `create` on the database; the schema is made and brought up
+//! to date then. Afterwards `usage` on the schema, `select, insert, update, delete` on its tables
+//! and `usage, select` on its sequences are enough.
+//!
+//! # Layout
+//! - `store`: [`PostgresStore`], and how a call comes to a connection
+//! - `url`, `tls`, `open`, `schema`: from an address to a migrated database
+//! - `server`, `connection`, `pool`, `params`: connections and their statements
+//! - `clock`, `bell`: the server's time, and hearing what others have written
+//! - `change` and the files below it: what [`Store::commit`] applies; `plan` says in which order,
+//!   `hot` is the one statement that applies most of it, and each other change has a file
+//! - `workflows`, `messages`, `queues`, `schedules`: the reads
+//! - `executors`, `claim`, `take_over`: how work comes to executors and back
+//! - `rows`, `error`: between Postgres's values and ours
+//! - `tx`: [`PostgresTx`], a transaction in the user's database
+//!
+//! [`Store::commit`]: stepwell_core::store::Store::commit
+
+mod bell;
+mod change;
+mod claim;
+mod clock;
+mod connection;
+mod error;
+mod executors;
+mod messages;
+mod open;
+mod params;
+#[cfg(test)]
+mod plans;
+mod pool;
+mod queues;
+mod rows;
+mod schedules;
+mod schema;
+mod server;
+mod store;
+mod take_over;
+mod tls;
+mod tx;
+mod url;
+mod workflows;
+
+pub use store::PostgresStore;
+pub use tx::{Isolation, PostgresHome, PostgresTx, PostgresTxConnection, TxOptions};

@@ -1,0 +1,149 @@
+//! From rows to values and back.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stepwell_core::{
+    ExecutorId, Outcome, Payload, Place, Record, RecordKind, State, WorkflowId, WorkflowKey,
+    store::Workflow,
+};
+use tokio_postgres::{Row, types::FromSql};
+
+use crate::{
+    error::{Failure, corrupt, corrupt_column},
+    params::At,
+};
+
+/// The longest that a duration is taken for: what it is added to must stay an instant that both
+/// Postgres and `Timestamp` know.
+const YEARS_1000: Duration = Duration::from_secs(1_000 * 365 * 24 * 60 * 60);
+
+/// What [`workflow`] reads, from `workflows as w`.
+macro_rules! workflow_columns {
+    () => {
+        "
+        w.workflow_key, w.workflow_id, w.name, w.state, w.reason,
+        coalesce(w.executor_id, w.previous_executor_id), nullif(w.queue_name, ''),
+        (select p.workflow_id from {schema}.workflows as p where p.workflow_key = w.parent_key),
+        w.origin, w.recoveries, w.created_at, w.started_at, w.ended_at, w.deadline_at, w.wake_at,
+        (select array_agg(a.name order by a.name)
+            from {schema}.attributes as a where a.workflow_key = w.workflow_key),
+        (select array_agg(a.value order by a.name)
+            from {schema}.attributes as a where a.workflow_key = w.workflow_key)"
+    };
+}
+pub(crate) use workflow_columns;
+
+/// The number of columns that [`workflow`] reads.
+pub(crate) const WORKFLOW_COLUMNS: usize = 17;
+
+/// Reads a column.
+pub(crate) fn get<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, Failure> {
+    row.try_get(column).map_err(|error| corrupt_column(&error))
+}
+
+/// Reads a number that is never negative.
+pub(crate) fn number(row: &Row, column: usize) -> Result<u32, Failure> {
+    let number: i64 = get(row, column)?;
+    u32::try_from(number).map_err(|_| corrupt("count", number))
+}
+
+/// Reads an instant.
+pub(crate) fn instant(row: &Row, column: usize) -> Result<Timestamp, Failure> {
+    Ok(get::<At>(row, column)?.0)
+}
+
+/// Reads an instant that may be missing.
+pub(crate) fn instant_opt(row: &Row, column: usize) -> Result<Option<Timestamp>, Failure> {
+    Ok(get::<Option<At>>(row, column)?.map(|at| at.0))
+}
+
+/// Reads a state.
+pub(crate) fn state(row: &Row, column: usize) -> Result<State, Failure> {
+    let name: &str = get(row, column)?;
+    State::parse(name).ok_or_else(|| corrupt("state", name))
+}
+
+/// Reads a key.
+pub(crate) fn key(row: &Row, column: usize) -> Result<WorkflowKey, Failure> {
+    get(row, column).map(WorkflowKey)
+}
+
+/// Reads an id.
+pub(crate) fn workflow_id(row: &Row, column: usize) -> Result<WorkflowId, Failure> {
+    as_id(get(row, column)?)
+}
+
+fn as_id(id: String) -> Result<WorkflowId, Failure> {
+    WorkflowId::new(id).map_err(|error| corrupt("workflow id", error))
+}
+
+/// Reads a payload.
+pub(crate) fn payload(row: &Row, column: usize) -> Result<Payload, Failure> {
+    get(row, column).map(Payload::from_stored)
+}
+
+/// Reads [`workflow_columns`].
+pub(crate) fn workflow(row: &Row) -> Result<Workflow, Failure> {
+    let names: Option<Vec<String>> = get(row, 15)?;
+    let values: Option<Vec<String>> = get(row, 16)?;
+    Ok(Workflow {
+        key: key(row, 0)?,
+        id: workflow_id(row, 1)?,
+        name: get(row, 2)?,
+        state: state(row, 3)?,
+        reason: get(row, 4)?,
+        executor: get::<Option<String>>(row, 5)?.map(ExecutorId::from_stored),
+        queue: get(row, 6)?,
+        parent: get::<Option<String>>(row, 7)?.map(as_id).transpose()?,
+        origin: get(row, 8)?,
+        recoveries: number(row, 9)?,
+        created_at: instant(row, 10)?,
+        started_at: instant_opt(row, 11)?,
+        ended_at: instant_opt(row, 12)?,
+        deadline_at: instant_opt(row, 13)?,
+        wake_at: instant_opt(row, 14)?,
+        attributes: (names.into_iter().flatten())
+            .zip(values.into_iter().flatten())
+            .collect(),
+    })
+}
+
+/// Reads `place, kind, name, failed, payload, attempts, started_at, recorded_at`.
+pub(crate) fn record(row: &Row) -> Result<Record, Failure> {
+    let (place, kind): (&str, &str) = (get(row, 0)?, get(row, 1)?);
+    Ok(Record {
+        place: Place::parse(place).ok_or_else(|| corrupt("place", place))?,
+        kind: RecordKind::parse(kind).ok_or_else(|| corrupt("kind of a record", kind))?,
+        name: get(row, 2)?,
+        outcome: outcome(get(row, 3)?, get(row, 4)?),
+        attempts: number(row, 5)?,
+        started_at: instant(row, 6)?,
+        recorded_at: instant(row, 7)?,
+    })
+}
+
+/// An outcome from its two columns.
+pub(crate) fn outcome(failed: bool, payload: String) -> Outcome {
+    let payload = Payload::from_stored(payload);
+    if failed {
+        Outcome::Err(payload)
+    } else {
+        Outcome::Ok(payload)
+    }
+}
+
+/// A duration as statements are given it, to be multiplied with `interval '1 microsecond'`.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.min(YEARS_1000).as_micros()).unwrap_or(i64::MAX)
+}
+
+/// How a duration is stored in an `_ms` column.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.min(YEARS_1000).as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A sentence for people, as Postgres can keep it: it knows no NUL in a text.
+pub(crate) fn sentence(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

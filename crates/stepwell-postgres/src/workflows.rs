@@ -1,0 +1,187 @@
+//! Reads of workflows and their histories.
+
+mod list;
+
+use futures_util::FutureExt;
+use stepwell_core::{
+    ExecutorId, Outcome, Place, Record, Takeover, WorkflowId, WorkflowKey,
+    store::{Filter, StoreFuture, Workflow, WorkflowStore},
+};
+use tokio_postgres::Row;
+
+use crate::{
+    connection::Connection,
+    error::Failure,
+    params::{Param, params},
+    rows::{self, WORKFLOW_COLUMNS, get, instant, workflow_columns},
+    store::PostgresStore,
+};
+
+/// How many workflows a list of children shows at most.
+const CHILDREN_MAX: i64 = 10_000;
+
+/// A workflow by its id.
+pub(crate) const FIND: &str = concat!(
+    "select",
+    workflow_columns!(),
+    "
+    from {schema}.workflows as w
+    where w.workflow_id = $1"
+);
+
+/// A workflow by its key, with its result. One statement: both are of the same instant.
+pub(crate) const RESULT: &str = concat!(
+    "select",
+    workflow_columns!(),
+    ", r.failed, r.payload
+    from {schema}.workflows as w
+    left join {schema}.records as r
+      on r.workflow_key = w.workflow_key
+     and r.place = '~'
+    where w.workflow_key = $1"
+);
+
+/// A page of a history. The key is the table's, so that a page is read in one go. No text is less
+/// than the input's place, `''`: the first page needs another operator.
+pub(crate) const HISTORY_FIRST: &str = "
+    select place, kind, name, failed, payload, attempts, started_at, recorded_at
+    from {schema}.records
+    where workflow_key = $1
+      and place >= $2
+    order by place
+    limit $3";
+
+pub(crate) const HISTORY_AFTER: &str = "
+    select place, kind, name, failed, payload, attempts, started_at, recorded_at
+    from {schema}.records
+    where workflow_key = $1
+      and place > $2
+    order by place
+    limit $3";
+
+/// The children of a workflow, oldest first.
+pub(crate) const CHILDREN: &str = concat!(
+    "select",
+    workflow_columns!(),
+    "
+    from {schema}.workflows as w
+    where w.parent_key = $1
+    order by w.workflow_key + 0
+    limit $2"
+);
+
+/// The take-overs of a workflow, oldest first.
+pub(crate) const TAKEOVERS: &str = "
+    select w.workflow_id, t.lost_at, t.taken_at, t.from_executor_id, t.to_executor_id, t.replayed,
+        t.why
+    from {schema}.takeovers as t
+    join {schema}.workflows as w on w.workflow_key = t.workflow_key
+    where t.workflow_key = $1
+    order by t.takeover_number";
+
+#[cfg(test)]
+pub(crate) fn list_sql(filter: &Filter) -> String {
+    list::query(filter).sql
+}
+
+impl WorkflowStore for PostgresStore {
+    fn find(&self, id: &WorkflowId) -> StoreFuture<'_, Option<Workflow>> {
+        let id = id.clone();
+        self.side("find a workflow", id, |db, id| {
+            async move { one(db, FIND, params![id.as_str()]).await }.boxed()
+        })
+    }
+
+    fn result(&self, key: WorkflowKey) -> StoreFuture<'_, Option<(Workflow, Option<Outcome>)>> {
+        self.side("read a result", key, |db, key| {
+            async move {
+                let row = db.query_opt(RESULT, params![key.0]).await?;
+                row.as_ref().map(with_result).transpose()
+            }
+            .boxed()
+        })
+    }
+
+    fn history(
+        &self,
+        key: WorkflowKey,
+        after: Option<Place>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<Record>> {
+        self.side("read a history", (key, after, limit), |db, of| {
+            async move {
+                let (key, after, limit) = of;
+                let sql = match after {
+                    Some(_) => HISTORY_AFTER,
+                    None => HISTORY_FIRST,
+                };
+                let place = after.as_ref().map(Place::encode).unwrap_or_default();
+                let rows = db
+                    .query(sql, params![key.0, place, i64::from(*limit)])
+                    .await?;
+                rows.iter().map(rows::record).collect()
+            }
+            .boxed()
+        })
+    }
+
+    fn list(&self, filter: Filter) -> StoreFuture<'_, Vec<Workflow>> {
+        self.side("list workflows", filter, |db, filter| {
+            async move {
+                let query = list::query(filter);
+                let found = db.query_once(&query.sql, &query.params()).await?;
+                found.iter().map(rows::workflow).collect()
+            }
+            .boxed()
+        })
+    }
+
+    fn takeovers(&self, key: WorkflowKey) -> StoreFuture<'_, Vec<Takeover>> {
+        self.side("read take-overs", key, |db, key| {
+            async move {
+                let rows = db.query(TAKEOVERS, params![key.0]).await?;
+                rows.iter().map(takeover).collect()
+            }
+            .boxed()
+        })
+    }
+
+    fn children(&self, key: WorkflowKey) -> StoreFuture<'_, Vec<Workflow>> {
+        self.side("list children", key, |db, key| {
+            async move {
+                let rows = db.query(CHILDREN, params![key.0, CHILDREN_MAX]).await?;
+                rows.iter().map(rows::workflow).collect()
+            }
+            .boxed()
+        })
+    }
+}
+
+async fn one(
+    db: &Connection,
+    sql: &'static str,
+    params: &[Param<'_>],
+) -> Result<Option<Workflow>, Failure> {
+    let row = db.query_opt(sql, params).await?;
+    row.as_ref().map(rows::workflow).transpose()
+}
+
+fn with_result(row: &Row) -> Result<(Workflow, Option<Outcome>), Failure> {
+    let failed: Option<bool> = get(row, WORKFLOW_COLUMNS)?;
+    let payload: Option<String> = get(row, WORKFLOW_COLUMNS + 1)?;
+    let outcome = failed.zip(payload);
+    let outcome = outcome.map(|(failed, payload)| rows::outcome(failed, payload));
+    Ok((rows::workflow(row)?, outcome))
+}
+
+fn takeover(row: &Row) -> Result<Takeover, Failure> {
+    Ok(Takeover {
+        workflow: rows::workflow_id(row, 0)?,
+        lost_at: instant(row, 1)?,
+        at: instant(row, 2)?,
+        from: ExecutorId::from_stored(get(row, 3)?),
+        to: ExecutorId::from_stored(get(row, 4)?),
+        replayed: rows::number(row, 5)?,
+        why: get(row, 6)?,
+    })
+}

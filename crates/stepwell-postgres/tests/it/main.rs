@@ -1,0 +1,28 @@
+//! The tests of the Postgres store: its own, and the suite that every store passes.
+
+#![allow(missing_docs, reason = "tests are sentences")]
+#![allow(clippy::unwrap_used, reason = "also in what tests share")]
+
+mod address;
+mod backend;
+mod connections;
+mod fence;
+mod fleet;
+mod migrations;
+mod pooler;
+mod server;
+mod tx;
+
+/// As behind a pooler that hands out connections by the transaction: statements without a name, no
+/// notifications.
+mod unnamed {
+    use crate::backend::Schema;
+
+    stepwell_conformance::conformance!(Schema::new("pooled=true"));
+}
+
+mod prepared {
+    use crate::backend::Schema;
+
+    stepwell_conformance::conformance!(Schema::new("pooled=auto"));
+}
