@@ -44,10 +44,9 @@ impl Entry {
         }
     }
 
-    /// Which of our own it stands beside. Until Stepwell has a store on Postgres, that is SQLite
-    /// for all, and the name says that the database is another one.
+    /// Which of our own it stands beside: the one on the same kind of database.
     pub(crate) fn beside(self) -> Self {
-        Self::Stepwell(Place::Sqlite)
+        Self::Stepwell(self.place())
     }
 
     pub(crate) fn place(self) -> Place {
@@ -81,9 +80,9 @@ impl<'a> Field<'a> {
 
     /// Our own first, then the peers.
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        // Stepwell on Postgres joins here: `Entry::Stepwell(Place::Postgres)`, and `beside`.
         let mut entries = vec![Entry::Stepwell(Place::Sqlite)];
         if self.postgres.is_some() {
+            entries.push(Entry::Stepwell(Place::Postgres));
             entries.push(Entry::Durare(Place::Sqlite));
             entries.push(Entry::Dbos);
             entries.push(Entry::Durare(Place::Postgres));
@@ -93,7 +92,7 @@ impl<'a> Field<'a> {
 
     /// Starts a process with an empty database of its own.
     pub(crate) fn start(&self, entry: Entry) -> Result<Contestant, Error> {
-        let database = self.database(entry.place())?;
+        let database = self.database(entry)?;
         let mut command = match entry {
             Entry::Stepwell(_) => {
                 let mut command = Command::new(env::current_exe()?);
@@ -106,12 +105,17 @@ impl<'a> Field<'a> {
         Contestant::start(entry.name(), command.arg(database))
     }
 
-    fn database(&self, place: Place) -> Result<String, Error> {
+    fn database(&self, entry: Entry) -> Result<String, Error> {
         let number = self.databases.fetch_add(1, Ordering::SeqCst);
-        match (place, &self.postgres) {
+        match (entry.place(), &self.postgres) {
             (Place::Sqlite, _) => {
                 let file = self.directory.join(format!("{number}.db"));
                 Ok(format!("sqlite:{}", file.display()))
+            }
+            // A schema of its own; the peers make databases.
+            (Place::Postgres, Some(postgres)) if matches!(entry, Entry::Stepwell(_)) => {
+                let database = postgres.database("postgres");
+                Ok(format!("{database}?schema=stepwell_bench_{number}"))
             }
             (Place::Postgres, Some(postgres)) => {
                 Ok(postgres.database(&format!("stepwell_bench_{number}")))

@@ -12,6 +12,7 @@ use crate::driver::{
 };
 
 const SETTINGS_SQLITE: &str = "WAL, synchronous = FULL: a commit waits for the disk";
+const SETTINGS_POSTGRES: &str = "the server's synchronous_commit: a commit waits for the disk";
 
 const PING: Topic<u32> = Topic::new("ping");
 const PONG: Event<u32> = Event::new("pong");
@@ -77,7 +78,12 @@ async fn gated(ctx: &mut Ctx) -> stepwell::Result<()> {
 pub(crate) async fn serve(database: &str) -> Result<(), Error> {
     let app = App::builder("benches").database(database).launch().await?;
     // It polls no queue, so that there is no moment between two polls to be met.
-    serve::serve(Stepwell { app }, SETTINGS_SQLITE, Duration::ZERO).await
+    let settings = if database.starts_with("postgres") {
+        SETTINGS_POSTGRES
+    } else {
+        SETTINGS_SQLITE
+    };
+    serve::serve(Stepwell { app }, settings, Duration::ZERO).await
 }
 
 impl Library for Stepwell {

@@ -203,22 +203,27 @@ fn beside_peer(table: &mut Table, work: (u32, usize), scores: &[Score], peer: &S
         return String::new();
     };
     let ratio = score.rate().median / peer.rate().median;
-    if (peer.entry, work) == (Entry::Durare(Place::Sqlite), (10, 128)) {
+    if let Some(times) = goal(peer.entry, work) {
+        let title = format!("{}: {} beside", name(work), ours.name());
         table.ratio(
-            format!(
-                "{}: {} beside {}",
-                name(work),
-                ours.name(),
-                peer.entry.name()
-            ),
+            format!("{title} {}", peer.entry.name()),
             format!("{ratio:.1} times as many workflows/s"),
-            Goal::AtLeast(ratio, 20.0),
+            Goal::AtLeast(ratio, times),
         );
     }
-    if peer.entry.place() == ours.place() {
-        format!("{ratio:.1}×")
-    } else {
-        format!("{ratio:.1}×, on SQLite")
+    format!("{ratio:.1}×")
+}
+
+/// How many times as many workflows ours is to run as a peer.
+fn goal(peer: Entry, work: (u32, usize)) -> Option<f64> {
+    match (peer, work) {
+        (Entry::Durare(Place::Sqlite), (10, 128)) => Some(20.0),
+        (Entry::Dbos, (10, 128)) => Some(15.0),
+        (Entry::Dbos, (10, 16)) => Some(6.0),
+        (Entry::Dbos, (1, 128)) => Some(8.0),
+        (Entry::Dbos, (1, 16)) => Some(4.0),
+        (Entry::Dbos, (_, 1)) => Some(2.0),
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
         waiting::Waiting,
         wakes::{Queued, Wakes},
     },
-    field::{Entry, Field},
+    field::{Entry, Field, Place},
     table::{Goal, Spread, Table},
 };
 
@@ -58,6 +58,10 @@ fn wakes(table: &mut Table, size: Size, field: &Field<'_>, entry: Entry) -> Resu
     let mut contestant = field.start(entry)?;
     let wakes: Wakes = contestant.ask(&format!("wakes {times}"))?;
     let queued: Queued = contestant.ask(&format!("queued {queued_times}"))?;
+    let (first_step, result) = match entry.place() {
+        Place::Sqlite => (2_000.0, 5_000.0),
+        Place::Postgres => (10_000.0, 15_000.0),
+    };
     for (name, values, bound) in [
         ("send → receive", wakes.send_receive, 2_000.0),
         ("event set → read", wakes.set_read, 2_000.0),
@@ -65,9 +69,9 @@ fn wakes(table: &mut Table, size: Size, field: &Field<'_>, entry: Entry) -> Resu
         (
             "enqueue → first step, idle queue",
             queued.first_step,
-            2_000.0,
+            first_step,
         ),
-        ("enqueue → result, idle queue", queued.result, 5_000.0),
+        ("enqueue → result, idle queue", queued.result, result),
     ] {
         let spread = Spread::of(values);
         let what = format!("{spread} µs");
