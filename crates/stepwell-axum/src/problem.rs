@@ -148,6 +148,10 @@ impl From<Error> for Problem {
             ErrorKind::Invalid => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
             ErrorKind::NotFound => Self::new(StatusCode::NOT_FOUND, error.to_string()),
             ErrorKind::Conflict => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ErrorKind::Full => {
+                let detail = "too much is waiting already; try again later";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(1)
+            }
             ErrorKind::Timeout => Self::new(StatusCode::GATEWAY_TIMEOUT, error.to_string()),
             ErrorKind::Unavailable => {
                 tracing::warn!(%error, "a request could not be served");

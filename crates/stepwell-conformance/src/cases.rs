@@ -188,6 +188,44 @@ macro_rules! every_case {
                 the_first_declared_limits_are_the_queues an_orphan_counts_until_it_is_taken_over
                 an_orphan_counts_at_its_new_owner work_that_was_handed_back_waits_for_a_place
             }
+            priorities {
+                a_higher_priority_comes_first
+                equal_priorities_keep_the_order
+                waiting_counts_like_priority
+                a_claim_takes_the_most_urgent
+                a_priority_counts_across_names
+                a_delay_counts_from_its_end
+                work_that_was_handed_back_keeps_its_place
+            }
+            queue_keys {
+                keys_share_a_queue
+                a_free_place_goes_to_whoever_has_the_fewest
+                keys_take_turns_at_a_single_place
+                a_limit_of_a_key_holds
+                a_limit_of_a_key_holds_for_those_without_one
+                an_orphan_counts_for_its_key
+                keys_at_their_limit_hold_up_nobody
+                what_was_stuck_takes_a_place_of_its_key
+                a_fork_keeps_the_key
+            }
+            queue_rates {
+                a_rate_counts_what_began
+                a_rate_looks_back_from_each_moment
+                a_rate_holds_across_executors
+                a_rate_holds_for_claims_at_once
+                a_rate_says_when_to_look_again
+                a_rate_wakes_nobody_when_nothing_waits
+            }
+            queue_bounds {
+                a_full_queue_refuses_more
+                a_claim_makes_room
+                what_was_started_is_found_in_a_full_queue
+                a_batch_fills_a_queue_no_further
+                starts_at_once_fill_a_queue_no_further
+                a_child_is_let_in
+                what_is_delayed_does_not_count
+                a_persons_bound_counts
+            }
             delays {
                 a_delayed_workflow_says_when_it_may_run
                 a_delayed_workflow_is_not_claimed_before_its_time

@@ -16,8 +16,8 @@ use stepwell_core::{
 };
 
 pub(crate) use values::{
-    DAY, LEASE, MINUTE, VERSION, child_of, here, id, keyed, limits, message, new_executor, only,
-    payload, queued, step, values_of, with_delay, with_name, workflow,
+    DAY, LEASE, MINUTE, VERSION, child_of, here, id, in_queue, keyed, limits, message,
+    new_executor, only, payload, queued, step, values_of, with_delay, with_name, workflow,
 };
 pub(crate) use worker::Worker;
 

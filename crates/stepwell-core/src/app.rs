@@ -345,9 +345,9 @@ impl<S: Send + Sync + 'static> App<S> {
             (Started::Existing { state, .. }, _) => {
                 Ok((handle, crate::StartOutcome::Existing(state)))
             }
-            (Started::Conflict { .. }, _) => Err(Error::new(
+            (Started::Conflict { .. } | Started::Full { .. }, _) => Err(Error::new(
                 ErrorKind::Internal,
-                "a conflict is an error of the client",
+                "a start that is refused is an error of the client",
             )),
         }
     }

@@ -24,6 +24,8 @@ pub struct Call<W: Workflow> {
     args: W::Args,
     id: Option<String>,
     queue: Option<&'static Queue>,
+    queue_key: Option<String>,
+    priority: i32,
     delay: Option<Duration>,
     deadline: Option<Duration>,
     detached: bool,
@@ -38,6 +40,8 @@ impl<W: Workflow> Call<W> {
             args,
             id: None,
             queue: None,
+            queue_key: None,
+            priority: 0,
             delay: None,
             deadline: None,
             detached: false,
@@ -56,6 +60,21 @@ impl<W: Workflow> Call<W> {
     /// Sends the workflow through a queue.
     pub fn queue(mut self, queue: &'static Queue) -> Self {
         self.queue = Some(queue);
+        self
+    }
+
+    /// Says for whom the workflow goes through its queue: a customer, a tenant. However much one key
+    /// has waiting, the others take turns with it; and [`Queue::key_concurrency`] holds for each.
+    pub fn queue_key(mut self, key: impl Into<String>) -> Self {
+        self.queue_key = Some(key.into());
+        self
+    }
+
+    /// Puts the workflow further ahead in its queue, or further back: each point counts like one
+    /// minute of waiting. So nothing waits for ever behind what is more urgent. From -1,000,000 to
+    /// 1,000,000; among workflows of one [`queue_key`](Self::queue_key).
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
         self
     }
 
@@ -102,14 +121,16 @@ impl<W: Workflow> Call<W> {
         bytes_max: usize,
     ) -> Result<(Payload, Option<&'static Queue>), InvalidInput> {
         let is_plain = self.id.is_none()
+            && self.queue_key.is_none()
+            && self.priority == 0
             && self.delay.is_none()
             && self.deadline.is_none()
             && self.attributes.is_empty()
             && self.origin.is_none();
         if !is_plain {
             return Err(InvalidInput::new(format!(
-                "the call of `{}` gives an id, a delay, a deadline, an attribute or an origin; a \
-                 schedule starts each tick under an id of its own, at once",
+                "the call of `{}` gives an id, a place in the queue, a delay, a deadline, an attribute \
+                 or an origin; a schedule starts each tick under an id of its own, at once",
                 W::NAME
             )));
         }
@@ -132,6 +153,26 @@ impl<W: Workflow> Call<W> {
         Ok((Payload::of(&arguments, bytes_max)?, self.queue))
     }
 
+    /// Who is to run it.
+    fn launch(&self) -> Result<Launch, InvalidInput> {
+        let Some(queue) = self.queue else {
+            if self.queue_key.is_some() || self.priority != 0 {
+                return Err(InvalidInput::new(format!(
+                    "the call of `{}` has a key or a priority in a queue, but no queue; add \
+                     `.queue(&QUEUE)`",
+                    W::NAME
+                )));
+            }
+            return Ok(Launch::Here);
+        };
+        let mut queue = queue.as_use();
+        queue.priority = self.priority;
+        if let Some(key) = &self.queue_key {
+            queue.key.clone_from(key);
+        }
+        Ok(Launch::Queue(queue))
+    }
+
     /// The call as a change of the database. `id` is used when none was given.
     pub(crate) fn into_new(
         self,
@@ -139,17 +180,7 @@ impl<W: Workflow> Call<W> {
         parent: Option<crate::WorkflowKey>,
         bytes_max: usize,
     ) -> Result<NewWorkflow, Error> {
-        let launch = match self.queue {
-            None => Launch::Here,
-            Some(queue) => {
-                crate::limits::check_name(
-                    "queue's name",
-                    queue.name,
-                    crate::limits::NAME_BYTES_MAX,
-                )?;
-                Launch::Queue(queue.as_use())
-            }
-        };
+        let launch = self.launch()?;
         Ok(NewWorkflow {
             id: self.id.map_or_else(|| Ok(id()), WorkflowId::new)?,
             name: W::NAME.to_owned(),

@@ -19,12 +19,12 @@ use crate::{
     hub::{Hub, Watch},
     id::{WorkflowId, WorkflowKey},
     journal::Journal,
-    limits::{NAME_BYTES_MAX, check_duration, check_name},
+    limits::{NAME_BYTES_MAX, check_duration, check_name, check_queue},
     payload::Payload,
     position::Position,
     run::Interrupt,
     store::{
-        Applied, Cancel, CancelCause, Cancelled, Change, Executor, Filter, Fork, Forked,
+        Applied, Cancel, CancelCause, Cancelled, Change, Executor, Filter, Fork, Forked, Launch,
         NewMessage, NewWorkflow, PublishedEvent, Resumed, Sent, Started, Store, StoreError,
         StreamEntry,
     },
@@ -173,7 +173,7 @@ impl Client {
         match self.start_change(new).await? {
             Started::New { .. } => Ok(StartOutcome::New),
             Started::Existing { state, .. } => Ok(StartOutcome::Existing(state)),
-            Started::Conflict { .. } => Err(unexpected("a start")),
+            Started::Conflict { .. } | Started::Full { .. } => Err(unexpected("a start")),
         }
     }
 
@@ -394,6 +394,9 @@ fn check_start(new: &NewWorkflow) -> Result<(), Error> {
         check_name("attribute's value", value, NAME_BYTES_MAX)?;
     }
     check_name("workflow's name", &new.name, NAME_BYTES_MAX)?;
+    if let Launch::Queue(queue) = &new.launch {
+        check_queue(queue)?;
+    }
     Ok(())
 }
 
@@ -401,6 +404,13 @@ fn check_start(new: &NewWorkflow) -> Result<(), Error> {
 fn started(applied: Applied, id: &WorkflowId, name: &str) -> Result<Started, Error> {
     match applied {
         Applied::Start(Started::Conflict { name: other }) => Err(start_conflict(id, name, &other)),
+        Applied::Start(Started::Full { waiting_max }) => Err(Error::new(
+            ErrorKind::Full,
+            format!(
+                "`{id}` was not started: {waiting_max} workflows wait in its queue, as many as may; \
+                 try again later, or raise the queue's limit"
+            ),
+        )),
         Applied::Start(started) => Ok(started),
         _ => Err(unexpected("a start")),
     }

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     NotFound,
     /// The id belongs to another workflow, or the workflow is not in a state for this.
     Conflict,
+    /// As many workflows wait in the queue as may; nothing was written. Try again later.
+    Full,
     /// The wait was longer than its timeout.
     Timeout,
     /// The database is away, full or read-only, or the application is shutting down.

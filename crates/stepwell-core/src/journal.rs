@@ -105,7 +105,7 @@ impl Starting {
         // Watched before it begins, so that its end cannot be missed.
         let watch = match started {
             Started::New { key } => Some(self.engine.client.0.hub.watch(*key)),
-            Started::Existing { .. } | Started::Conflict { .. } => None,
+            Started::Existing { .. } | Started::Conflict { .. } | Started::Full { .. } => None,
         };
         if stand.executor.is_some() {
             self.engine.launch_started(started, new);

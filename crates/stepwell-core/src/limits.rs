@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::store::{QueueLimits, QueueUse};
+
 /// The longest workflow id, and the longest name of anything, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 /// How deep a payload may nest. `serde_json` reads no deeper than 128.
@@ -63,6 +65,57 @@ pub fn check_duration(what: &str, duration: Duration) -> Result<(), InvalidInput
             "the {what} of {} s is longer than the longest allowed one, {} s (100 years)",
             duration.as_secs(),
             DURATION_MAX.as_secs()
+        )));
+    }
+    Ok(())
+}
+
+/// The highest and, negated, the lowest priority: about two years of waiting.
+pub const PRIORITY_MAX: i32 = 1_000_000;
+/// The longest period of a rate: what began in it is kept.
+pub const RATE_PERIOD_MAX: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+/// The most that a rate counts.
+pub const RATE_STARTS_MAX: u32 = 1_000_000;
+
+/// Checks how a workflow goes through a queue.
+///
+/// # Errors
+/// Names the value and the rule that it breaks.
+pub fn check_queue(queue: &QueueUse) -> Result<(), InvalidInput> {
+    check_name("queue's name", &queue.name, NAME_BYTES_MAX)?;
+    if !queue.key.is_empty() {
+        check_name("queue's key", &queue.key, NAME_BYTES_MAX)?;
+    }
+    if queue.priority.unsigned_abs() > PRIORITY_MAX.unsigned_abs() {
+        return Err(InvalidInput::new(format!(
+            "the priority {} is out of bounds; give one from -{PRIORITY_MAX} to {PRIORITY_MAX}",
+            queue.priority
+        )));
+    }
+    check_queue_limits(&queue.name, &queue.limits)
+}
+
+/// Checks the limits of a queue.
+///
+/// # Errors
+/// If its rate has no period, or one that is too long, or counts too much.
+pub fn check_queue_limits(name: &str, limits: &QueueLimits) -> Result<(), InvalidInput> {
+    let Some(rate) = limits.rate else {
+        return Ok(());
+    };
+    if rate.period_ms == 0 || rate.period() > RATE_PERIOD_MAX {
+        return Err(InvalidInput::new(format!(
+            "the period of {} ms of the rate of queue `{name}` is out of bounds; give one from 1 ms \
+             to {} days",
+            rate.period_ms,
+            RATE_PERIOD_MAX.as_secs() / (24 * 60 * 60)
+        )));
+    }
+    if rate.starts > RATE_STARTS_MAX {
+        return Err(InvalidInput::new(format!(
+            "the rate of queue `{name}` counts {} starts, at most {RATE_STARTS_MAX} are allowed; \
+             give fewer in a shorter period",
+            rate.starts
         )));
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! Typed names, declared once: topics, events, streams, queues.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, time::Duration};
 
-use crate::store::{QueueLimits, QueueUse};
+use crate::store::{QueueLimits, QueueUse, Rate};
 
 macro_rules! typed_name {
     ($(#[$doc:meta])* $name:ident) => {
@@ -78,6 +78,9 @@ impl Queue {
         let limits = QueueLimits {
             concurrency: None,
             executor_concurrency: None,
+            key_concurrency: None,
+            rate: None,
+            waiting_max: None,
         };
         Self { name, limits }
     }
@@ -96,11 +99,51 @@ impl Queue {
         self
     }
 
+    /// How many of its workflows run at once of each key: see [`Call::queue_key`](crate::Call::queue_key).
+    #[must_use]
+    pub const fn key_concurrency(mut self, workflows: u32) -> Self {
+        self.limits.key_concurrency = Some(workflows);
+        self
+    }
+
+    /// How many of its workflows begin in any period of this length (whole milliseconds), in all
+    /// executors together. One that is taken over after a crash begins once more.
+    #[must_use]
+    pub const fn rate(mut self, starts: u32, period: Duration) -> Self {
+        let period = period.as_millis();
+        let period_ms = if period > u32::MAX as u128 {
+            // Too long; it is refused when the queue is used.
+            u32::MAX
+        } else {
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "it is no longer than that, and `as` alone is const"
+            )]
+            {
+                period as u32
+            }
+        };
+        self.limits.rate = Some(Rate { starts, period_ms });
+        self
+    }
+
+    /// How many workflows may wait in it. A start beyond that is refused with
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full), and nothing is written. Children are let in: their
+    /// parent may hold the place that the queue waits for. What is delayed waits in the queue only
+    /// when its time has come.
+    #[must_use]
+    pub const fn waiting_max(mut self, workflows: u32) -> Self {
+        self.limits.waiting_max = Some(workflows);
+        self
+    }
+
     /// The queue as a workflow names it that goes through it.
     pub(crate) fn as_use(&self) -> QueueUse {
         QueueUse {
             name: self.name.to_owned(),
             limits: self.limits,
+            key: String::new(),
+            priority: 0,
         }
     }
 

@@ -10,15 +10,17 @@ mod error;
 mod executors;
 mod messages;
 mod queues;
+mod room;
 mod schedules;
+mod start;
+mod turns;
 mod workflows;
 
 use jiff::Timestamp;
 
 pub use change::{
     Applied, Batch, Cancel, CancelCause, Cancelled, Change, Effect, EffectOutcome, Finish,
-    Finished, Fork, Forked, Launch, NewMessage, NewRecord, NewWorkflow, Owner, Progress,
-    Progressed, QueueLimits, QueueUse, Refusal, Resumed, Sent, Started,
+    Finished, Fork, Forked, NewMessage, NewRecord, Progress, Progressed, Refusal, Resumed, Sent,
 };
 pub use driver::{OpenStore, StoreDriver, StoreUrl, open_store};
 pub use error::{StoreError, StoreErrorKind};
@@ -26,10 +28,16 @@ pub use executors::{
     Claim, Claimed, Executor, ExecutorStore, NewExecutor, RecoveryRules, Renewed, TakenOver,
 };
 pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry};
-pub use queues::{COUNTED_MAX, QueueChange, QueueChanged, QueueInfo, QueueRunning, QueueStore};
+pub use queues::{
+    COUNTED_MAX, PRIORITY_STEP, QueueChange, QueueChanged, QueueInfo, QueueLimits, QueueStore,
+    QueueUsed, Rate,
+};
+pub use room::{Bound, Room};
 pub use schedules::{
     DeclaredBy, NewSchedule, Paused, ScheduleChange, ScheduleInfo, ScheduleStore, Scheduled, Tick,
 };
+pub use start::{Launch, NewWorkflow, Owner, QueueUse, Started};
+pub use turns::{KEYS_PER_LOOK, Lane, Turns, enough, take_turns};
 pub use workflows::{Filter, WorkflowStore};
 
 use crate::BoxFuture;

@@ -40,10 +40,13 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use stepwell_core::{
     ExecutorId,
-    store::{Applied, Batch, Change},
+    store::{Applied, Batch, Change, Room},
 };
 
-use self::{hot::Hot, plan::Round};
+use self::{
+    hot::{Door, Hot},
+    plan::Round,
+};
 use crate::{
     bell::Ring,
     connection::Connection,
@@ -122,7 +125,7 @@ async fn at_once(
         };
         let work = hot::apply(
             db,
-            (executor, losses),
+            (executor, losses, Door::Asked),
             (&batch.changes, places),
             &mut *answers,
         );
@@ -152,12 +155,18 @@ async fn in_transaction(
         executor,
         now: fence::enter(db, executor, losing.as_ref()).await?,
         locked: losing.unwrap_or_default(),
+        room: Room::default(),
     };
     for round in rounds {
         let left = if round.hot.is_empty() {
             Vec::new()
         } else {
-            let hot = hot::apply(db, (executor, None), (&batch.changes, &round.hot), answers);
+            let hot = hot::apply(
+                db,
+                (executor, None, Door::Asked),
+                (&batch.changes, &round.hot),
+                answers,
+            );
             match (hot.await?, executor) {
                 (Hot::Done(left), _) => left,
                 // The lock is held: only an executor that was never there comes to this.
@@ -181,12 +190,14 @@ struct Scope<'c> {
     now: Timestamp,
     /// The executors whose rows are locked `for update`: from these workflows may be taken.
     locked: HashSet<String>,
+    /// How full the bounded queues are that it has met. Their rows are locked.
+    room: Room,
 }
 
 impl Scope<'_> {
     async fn apply(&mut self, change: &Change) -> Result<Applied, Failure> {
         Ok(match change {
-            Change::Start(new) => Applied::Start(start::apply(self, new).await?),
+            Change::Start(new) => Applied::Start(start::ask(self, new).await?),
             Change::Progress(it) => Applied::Progress(progress::apply(self, it).await?),
             Change::Finish(finish) => Applied::Finish(finish::apply(self, finish).await?),
             Change::Send(message) => Applied::Send(send::apply(self, message, None).await?),

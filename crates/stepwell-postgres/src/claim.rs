@@ -1,11 +1,14 @@
 //! An executor takes what waits.
 //!
-//! Every look is bounded by the claim's limit, whatever waits: by queue and name, the oldest first.
+//! Every look is bounded by the claim's limit, whatever waits: by queue, key and name, the first in
+//! line first.
 //! Those who claim at once do not wait for each other: each takes what is not locked. Only a queue
-//! with limits is counted and emptied by one at a time, under the lock of its row.
+//! whose limits count what others take is emptied by one at a time, under the lock of its row.
 
 pub(crate) mod candidates;
 pub(crate) mod find;
+pub(crate) mod lanes;
+pub(crate) mod queue;
 pub(crate) mod stuck;
 pub(crate) mod take;
 
@@ -131,7 +134,8 @@ async fn take_all(
     (now, round): (Timestamp, &mut Round),
 ) -> Result<(), Failure> {
     let found = count_of(&waiting);
-    round.claimed = take::take(db, &taking.claim, waiting, now).await?;
+    let of = (&taking.claim, candidates.has_rates());
+    round.claimed = take::take(db, of, waiting, now).await?;
     let claimed = count_of(&round.claimed);
     if claimed == taking.left {
         return Ok(());
@@ -148,7 +152,7 @@ async fn take_all(
     let mut stuck = find::lock_stuck(db, &keys).await?;
     round.late = late(&stuck, now);
     stuck.retain(|it| !round.late.contains(&it.claimed.id));
-    let stuck = take::take(db, &taking.claim, stuck, now).await?;
+    let stuck = take::take(db, of, stuck, now).await?;
     round.claimed.extend(stuck);
     Ok(())
 }

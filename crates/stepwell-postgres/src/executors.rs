@@ -63,11 +63,35 @@ const TAKE_INTERRUPTS: &str = "
 
 /// The earliest end of a delay.
 pub(crate) const NEXT_WAKE: &str = "
-    select wake_at
-    from {schema}.workflows
-    where state = 'delayed'
-    order by wake_at
-    limit 1";
+    select min(at)
+    from (
+        (
+            select wake_at as at
+            from {schema}.workflows
+            where state = 'delayed'
+            order by wake_at
+            limit 1
+        )
+        union all
+        -- When a rate counts one less, if somebody waits for that.
+        select oldest.started_at + q.rate_period_ms * interval '1 millisecond'
+        from {schema}.queues as q
+        cross join lateral (
+            select s.started_at
+            from {schema}.queue_starts as s
+            where s.queue_name = q.queue_name
+              and s.started_at > {schema}.clock() - q.rate_period_ms * interval '1 millisecond'
+            order by s.started_at
+            limit 1
+        ) as oldest
+        where q.rate_starts is not null
+          and q.paused_at is null
+          and exists (
+            select from {schema}.workflows as w
+            where w.state = 'enqueued'
+              and w.queue_name = q.queue_name
+        )
+    ) as wakes";
 
 /// Every executor that is live or has work, in the order of their starts.
 const ACTIVE: &str = "
@@ -166,7 +190,7 @@ impl ExecutorStore for PostgresStore {
         self.side("look for the next delay", (), |db, ()| {
             async move {
                 let row = db.query_opt(NEXT_WAKE, params![]).await?;
-                row.map(|row| instant(&row, 0)).transpose()
+                row.map_or(Ok(None), |row| instant_opt(&row, 0))
             }
             .boxed()
         })

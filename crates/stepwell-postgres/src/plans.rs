@@ -123,10 +123,12 @@ impl Tables {
 fn fill(rows: u32) -> String {
     format!(
         "insert into {{schema}}.workflows
-            (workflow_id, name, state, executor_id, queue_name, created_at, parent_key)
+            (workflow_id, name, state, executor_id, queue_name, queue_key, queue_rank, created_at,
+             parent_key)
         select 'order-' || i, 'checkout',
             case when i % 100 = 0 then 'running' when i % 2 = 0 then 'enqueued' else 'succeeded' end,
-            'e-' || (i % 3), case when i % 4 = 0 then 'mail' else '' end, clock_timestamp(),
+            'e-' || (i % 3), case when i % 4 = 0 then 'mail' else '' end,
+            case when i % 8 = 0 then 'key-' || (i % 56) else '' end, i, clock_timestamp(),
             case when i % 10 = 0 then i / 10 end
         from generate_series(1, {rows}) as i;
         insert into {{schema}}.records
@@ -172,13 +174,17 @@ async fn check_claims(tables: &Tables) {
         .uses(claim::candidates::WAITING, "workflows_enqueued")
         .await;
     tables
-        .uses(claim::candidates::QUEUES, "workflows_enqueued")
+        .uses(claim::queue::QUEUES, "workflows_enqueued")
+        .await;
+    tables.uses(claim::lanes::KEYS, "workflows_enqueued").await;
+    tables
+        .uses(claim::lanes::KEYS, "workflows_running_key")
         .await;
     tables
         .uses(claim::candidates::DUE, "workflows_delayed")
         .await;
     tables
-        .uses(claim::candidates::RUNNING, "workflows_running_queue")
+        .uses(claim::queue::USED, "workflows_running_queue")
         .await;
     tables.uses(claim::stuck::ANY_SINCE, "stuck_name").await;
     tables.uses(claim::stuck::SINCE, "stuck_version").await;
@@ -188,6 +194,7 @@ async fn check_claims(tables: &Tables) {
         claim::find::LOCK_STUCK,
         claim::take::RUN,
         claim::take::DIE,
+        claim::take::NOTE_STARTS,
     ] {
         tables.by_key(sql, &[]).await;
     }

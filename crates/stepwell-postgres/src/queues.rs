@@ -1,7 +1,9 @@
 //! Reads of queues.
 
 use futures_util::FutureExt;
-use stepwell_core::store::{COUNTED_MAX, Paused, QueueInfo, QueueLimits, QueueStore, StoreFuture};
+use stepwell_core::store::{
+    COUNTED_MAX, Paused, QueueInfo, QueueLimits, QueueStore, Rate, StoreFuture,
+};
 use tokio_postgres::Row;
 
 use crate::{
@@ -13,8 +15,8 @@ use crate::{
 
 /// What [`queue`] reads. Each count ends at a bound: a listing stays quick beside a million.
 pub(crate) const LIST: &str = "
-    select q.queue_name, q.concurrency, q.executor_concurrency, q.paused_at, q.paused_by,
-        q.paused_why,
+    select q.queue_name, q.concurrency, q.executor_concurrency, q.key_concurrency, q.rate_starts,
+        q.rate_period_ms, q.waiting_max, q.paused_at, q.paused_by, q.paused_why,
         (select count(*) from (
             select
             from {schema}.workflows as w
@@ -48,18 +50,48 @@ impl QueueStore for PostgresStore {
 fn queue(row: &Row) -> Result<QueueInfo, Failure> {
     Ok(QueueInfo {
         name: get(row, 0)?,
-        limits: QueueLimits {
-            concurrency: limit(row, 1)?,
-            executor_concurrency: limit(row, 2)?,
-        },
-        paused: paused(row, 3)?,
-        waiting: number(row, 6)?,
-        running: number(row, 7)?,
+        limits: limits(row, 1)?,
+        paused: paused(row, 7)?,
+        waiting: number(row, 10)?,
+        running: number(row, 11)?,
+    })
+}
+
+/// Makes a queue known with its limits, unless it is.
+pub(crate) const ADD: &str = "
+    insert into {schema}.queues
+        (queue_name, created_at, concurrency, executor_concurrency, key_concurrency, rate_starts,
+         rate_period_ms, waiting_max)
+    values ($1, $2, $3, $4, $5, $6, $7, $8)
+    on conflict do nothing";
+
+/// Limits as columns hold them, in the order in which [`limits`] reads them.
+pub(crate) fn columns(limits: &QueueLimits) -> [Option<i64>; 6] {
+    [
+        limits.concurrency,
+        limits.executor_concurrency,
+        limits.key_concurrency,
+        limits.rate.map(|rate| rate.starts),
+        limits.rate.map(|rate| rate.period_ms),
+        limits.waiting_max,
+    ]
+    .map(|limit| limit.map(i64::from))
+}
+
+/// Reads the limits of a queue, from the column on where they begin.
+pub(crate) fn limits(row: &Row, first: usize) -> Result<QueueLimits, Failure> {
+    let rate = limit(row, first + 3)?.zip(limit(row, first + 4)?);
+    Ok(QueueLimits {
+        concurrency: limit(row, first)?,
+        executor_concurrency: limit(row, first + 1)?,
+        key_concurrency: limit(row, first + 2)?,
+        rate: rate.map(|(starts, period_ms)| Rate { starts, period_ms }),
+        waiting_max: limit(row, first + 5)?,
     })
 }
 
 /// Reads a limit, which may be none.
-pub(crate) fn limit(row: &Row, column: usize) -> Result<Option<u32>, Failure> {
+fn limit(row: &Row, column: usize) -> Result<Option<u32>, Failure> {
     let limit: Option<i64> = get(row, column)?;
     limit
         .map(|limit| u32::try_from(limit).map_err(|_| corrupt("limit", limit)))

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use stepwell_core::ExecutorId;
+use stepwell_core::{ExecutorId, store::Turns};
 use tracing::info;
 
 use crate::{
@@ -23,6 +23,8 @@ pub(crate) struct Server {
     pub(crate) tls: Tls,
     pub(crate) clock: ServerClock,
     pub(crate) losses: Losses,
+    /// Whose turn it is in queues with keys.
+    pub(crate) turns: Turns,
     /// Set for good when something before the server hands out connections by the transaction.
     unnamed: AtomicBool,
     /// Set for good when a pooler refused settings at the start of a connection.
@@ -38,6 +40,7 @@ impl Server {
             tls,
             clock: ServerClock::default(),
             losses: Losses::default(),
+            turns: Turns::default(),
             unnamed: AtomicBool::new(is_pooled),
             without_options: AtomicBool::new(is_pooled),
             texts: RwLock::default(),

@@ -8,6 +8,7 @@ mod progress;
 mod queue;
 mod record;
 mod resume;
+mod room;
 mod schedule;
 mod send;
 mod start;
@@ -18,7 +19,7 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use stepwell_core::{
     ExecutorId, WorkflowKey,
-    store::{Applied, Batch, Change, Refusal},
+    store::{Applied, Batch, Change, Refusal, Room},
 };
 
 use crate::{
@@ -73,13 +74,15 @@ const OWNER: &str = "
 
 /// Every statement that a batch can run.
 #[cfg(test)]
-pub(crate) const HOT: [&str; 27] = [
+pub(crate) const HOT: [&str; 29] = [
     OWNER,
     record::ADD,
     start::INSERT,
     start::EXISTING,
     start::ADD_QUEUE,
     start::SET_ATTRIBUTE,
+    room::WAITING_MAX,
+    room::WAITING,
     effect::PUBLISH,
     effect::APPEND,
     effect::RECEIVE,
@@ -111,6 +114,8 @@ struct Scope<'c> {
     /// Workflows that were found to be running here. Nobody else writes during the transaction, so
     /// this holds until a change of this batch says otherwise.
     mine: HashSet<WorkflowKey>,
+    /// How full the queues are that are bounded.
+    room: Room,
     /// The two statements of every record: the cache would look their text up each time.
     owner: CachedStatement<'c>,
     add_record: CachedStatement<'c>,
@@ -127,6 +132,7 @@ impl<'c> Scope<'c> {
             executor,
             now,
             mine: HashSet::new(),
+            room: Room::default(),
             owner: db.prepare_cached(OWNER)?,
             add_record: db.prepare_cached(record::ADD)?,
         })
@@ -134,7 +140,7 @@ impl<'c> Scope<'c> {
 
     fn apply(&mut self, change: Change) -> Result<Applied, Failure> {
         Ok(match change {
-            Change::Start(new) => Applied::Start(start::apply(self, &new)?),
+            Change::Start(new) => Applied::Start(start::ask(self, &new)?),
             Change::Progress(progress) => Applied::Progress(progress::apply(self, &progress)?),
             Change::Finish(finish) => Applied::Finish(finish::apply(self, &finish)?),
             Change::Send(message) => Applied::Send(send::apply(self, &message, None)?),

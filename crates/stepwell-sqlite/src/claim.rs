@@ -1,8 +1,11 @@
 //! An executor takes what waits.
 //!
-//! Every look is bounded by the claim's limit, whatever waits: by queue and name, the oldest first.
+//! Every look is bounded by the claim's limit, whatever waits: by queue, key and name, the first in
+//! line first.
 
 mod candidates;
+mod lanes;
+mod queue;
 pub(crate) mod stuck;
 mod take;
 
@@ -10,13 +13,15 @@ pub(crate) use self::take::owned;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
-use stepwell_core::store::{Claim, Claimed};
+use stepwell_core::store::{Claim, Claimed, Turns};
 
 use crate::{change::fence, error::Failure};
 
 #[cfg(test)]
 pub(crate) use self::{
-    candidates::{DUE, QUEUES, RUNNING_ALL, RUNNING_HERE, WAITING},
+    candidates::{DUE, QUEUES, WAITING},
+    lanes::{KEY_BEHIND, KEY_FROM},
+    queue::{RUNNING_ALL, RUNNING_HERE, RUNNING_OF, RUNNING_OF_NOBODY},
     take::{FIND, OWNED, RUN},
 };
 
@@ -28,13 +33,14 @@ const ROUNDS_MAX: u32 = 8;
 pub(crate) fn claim(
     db: &Connection,
     claim: &Claim,
+    turns: &Turns,
     now: Timestamp,
 ) -> Result<Vec<Claimed>, Failure> {
     fence(db, &claim.executor)?;
     candidates::wake_delayed(db, now)?;
     let mut claimed = Vec::new();
     for _ in 0..ROUNDS_MAX {
-        let found = candidates::find(db, claim, left(claim, &claimed))?;
+        let found = candidates::find(db, (claim, turns), left(claim, &claimed), now)?;
         let enough = claimed.len() + found.len();
         for key in found {
             claimed.extend(take::take(db, claim, key, now)?);
@@ -44,7 +50,7 @@ pub(crate) fn claim(
         }
     }
     // After the others run: they may have filled the queues.
-    for key in stuck::find(db, claim, left(claim, &claimed))? {
+    for key in stuck::find(db, claim, left(claim, &claimed), now)? {
         claimed.extend(take::take(db, claim, key, now)?);
     }
     Ok(claimed)

@@ -56,9 +56,29 @@ const TAKE_INTERRUPTS: &str = "
 
 /// The earliest end of a delay.
 pub(crate) const NEXT_WAKE: &str = "
-    select min(wake_at)
-    from workflows
-    where state = 'delayed'";
+    select min(at)
+    from (
+        select min(wake_at) as at
+        from workflows
+        where state = 'delayed'
+        union all
+        -- When a rate counts one less, if somebody waits for that.
+        select (
+            select min(s.started_at) + q.rate_period_ms * 1000
+            from queue_starts as s
+            where s.queue_name = q.queue_name
+              and s.started_at > ?1 - q.rate_period_ms * 1000
+        )
+        from queues as q
+        where q.rate_starts is not null
+          and q.paused_at is null
+          and exists (
+            select 1
+            from workflows as w
+            where w.state = 'enqueued'
+              and w.queue_name = q.queue_name
+        )
+    )";
 
 /// Every executor that is live or has work, in the order of their starts.
 const ACTIVE: &str = "
@@ -110,16 +130,17 @@ impl ExecutorStore for SqliteStore {
     }
 
     fn claim(&self, claim: Claim) -> StoreFuture<'_, Vec<Claimed>> {
-        let now = self.now();
+        let (now, turns) = (self.now(), self.turns());
         self.write("claim workflows", move |db| {
-            transaction(db, |db| claim::claim(db, &claim, now))
+            transaction(db, |db| claim::claim(db, &claim, &turns, now))
         })
     }
 
     fn next_wake(&self) -> StoreFuture<'_, Option<Timestamp>> {
-        self.read("look for the next delay", |db| {
+        let now = micros(self.now());
+        self.read("look for the next delay", move |db| {
             let mut next = db.prepare_cached(NEXT_WAKE)?;
-            let wake_at: Option<i64> = next.query_row([], |row| row.get(0))?;
+            let wake_at: Option<i64> = next.query_row(params![now], |row| row.get(0))?;
             Ok(wake_at.map(instant).transpose()?)
         })
     }

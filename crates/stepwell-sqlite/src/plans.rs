@@ -62,10 +62,12 @@ fn full() -> Connection {
     let db = empty();
     db.execute_batch(
         "with recursive n (i) as (select 1 union all select i + 1 from n where i < 20000)
-        insert into workflows (workflow_id, name, state, executor_id, queue_name, created_at)
+        insert into workflows
+            (workflow_id, name, state, executor_id, queue_name, queue_key, queue_rank, created_at)
         select 'order-' || i, 'checkout',
             case when i % 100 = 0 then 'running' when i % 2 = 0 then 'enqueued' else 'succeeded' end,
-            'e-' || (i % 3), case when i % 4 = 0 then 'mail' end, i
+            'e-' || (i % 3), case when i % 4 = 0 then 'mail' end,
+            case when i % 8 = 0 then 'key-' || (i % 56) else '' end, i, i
         from n;
         insert into records
         select workflow_key, '', 'input', '', 0, '[]', 1, 0, 0 from workflows;
@@ -85,6 +87,10 @@ fn check_all(db: &Connection) {
     uses(db, claim::DUE, "workflows_delayed");
     uses(db, claim::RUNNING_ALL, "workflows_running_queue");
     uses(db, claim::RUNNING_HERE, "workflows_running");
+    uses(db, claim::RUNNING_OF, "workflows_running_key");
+    uses(db, claim::RUNNING_OF_NOBODY, "workflows_running_queue");
+    uses(db, claim::KEY_FROM, "workflows_enqueued");
+    uses(db, claim::KEY_BEHIND, "workflows_enqueued");
     uses(db, claim::stuck::QUEUES, "stuck_name");
     uses(db, claim::stuck::SINCE, "stuck_name");
     uses(db, claim::stuck::UNTRIED, "stuck_version");

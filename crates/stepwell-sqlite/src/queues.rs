@@ -1,14 +1,18 @@
 //! Reads of queues.
 
 use rusqlite::{Row, params};
-use stepwell_core::store::{COUNTED_MAX, Paused, QueueInfo, QueueLimits, QueueStore, StoreFuture};
+use stepwell_core::store::{COUNTED_MAX, Paused, QueueInfo, QueueStore, StoreFuture};
 
-use crate::{connection::snapshot, rows::instant, store::SqliteStore};
+use crate::{
+    connection::snapshot,
+    rows::{instant, limits},
+    store::SqliteStore,
+};
 
 /// What [`queue`] reads. Each count ends at a bound: a listing stays quick beside a million.
 pub(crate) const LIST: &str = "
-    select q.queue_name, q.concurrency, q.executor_concurrency, q.paused_at, q.paused_by,
-        q.paused_why,
+    select q.queue_name, q.concurrency, q.executor_concurrency, q.key_concurrency, q.rate_starts,
+        q.rate_period_ms, q.waiting_max, q.paused_at, q.paused_by, q.paused_why,
         (select count(*) from (
             select 1
             from workflows as w
@@ -40,22 +44,19 @@ impl QueueStore for SqliteStore {
 }
 
 fn queue(row: &Row<'_>) -> rusqlite::Result<QueueInfo> {
-    let paused_at = row.get::<_, Option<i64>>(3)?.map(instant).transpose()?;
+    let paused_at = row.get::<_, Option<i64>>(7)?.map(instant).transpose()?;
     let paused = paused_at.map(|at| -> rusqlite::Result<_> {
         Ok(Paused {
             at,
-            by: row.get(4)?,
-            why: row.get(5)?,
+            by: row.get(8)?,
+            why: row.get(9)?,
         })
     });
     Ok(QueueInfo {
         name: row.get(0)?,
-        limits: QueueLimits {
-            concurrency: row.get(1)?,
-            executor_concurrency: row.get(2)?,
-        },
+        limits: limits(row, 1)?,
         paused: paused.transpose()?,
-        waiting: row.get(6)?,
-        running: row.get(7)?,
+        waiting: row.get(10)?,
+        running: row.get(11)?,
     })
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use stepwell_core::{
     ExecutorId, Outcome, Payload, Place, Record, RecordKind, State, WorkflowId, WorkflowKey,
-    store::Workflow,
+    store::{QueueLimits, Rate, Workflow},
 };
 
 use crate::error::corrupt;
@@ -113,6 +113,20 @@ pub(crate) fn micros(instant: Timestamp) -> i64 {
 /// The instant after a while; the end of time where there is none.
 pub(crate) fn after(instant: Timestamp, by: Duration) -> Timestamp {
     instant.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// The limits of a queue, from the column on where they begin: at once, at once in an executor, at
+/// once of a key, the rate's starts and its period, waiting.
+pub(crate) fn limits(row: &Row<'_>, first: usize) -> rusqlite::Result<QueueLimits> {
+    let starts: Option<u32> = row.get(first + 3)?;
+    let period_ms: Option<u32> = row.get(first + 4)?;
+    Ok(QueueLimits {
+        concurrency: row.get(first)?,
+        executor_concurrency: row.get(first + 1)?,
+        key_concurrency: row.get(first + 2)?,
+        rate: (starts.zip(period_ms)).map(|(starts, period_ms)| Rate { starts, period_ms }),
+        waiting_max: row.get(first + 5)?,
+    })
 }
 
 /// The instant before a while.

@@ -14,6 +14,7 @@ use stepwell_core::{
     clock::{Clock, SystemClock},
     store::{
         Applied, Batch, Store, StoreDriver, StoreError, StoreErrorKind, StoreFuture, StoreUrl,
+        Turns,
     },
 };
 
@@ -55,6 +56,7 @@ pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     shown: String,
     data_version: AtomicI64,
+    turns: Arc<Turns>,
 }
 
 impl SqliteStore {
@@ -96,6 +98,7 @@ impl SqliteStore {
             clock,
             shown,
             data_version: AtomicI64::new(0),
+            turns: Arc::default(),
         };
         let version = store
             .write("look at the database", |db| read_data_version(db))
@@ -126,6 +129,11 @@ impl SqliteStore {
             let read = self.worker.read(job).await;
             read.map_err(|failure| failure.explain(operation, &self.shown))
         })
+    }
+
+    /// Whose turn it is in queues with keys.
+    pub(crate) fn turns(&self) -> Arc<Turns> {
+        Arc::clone(&self.turns)
     }
 
     /// The locks beside the file; none in memory.

@@ -3,7 +3,7 @@
 use super::{Client, unexpected};
 use crate::{
     error::{Error, ErrorKind},
-    limits::{NAME_BYTES_MAX, check_name},
+    limits::{NAME_BYTES_MAX, check_name, check_queue_limits},
     store::{Applied, Change, QueueChange, QueueChanged, QueueInfo, QueueLimits},
 };
 
@@ -31,8 +31,10 @@ impl Client {
     /// is reached by draining: what runs goes on.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if there is no such queue.
+    /// [`ErrorKind::NotFound`] if there is no such queue, [`ErrorKind::Invalid`] for a rate without a
+    /// sensible period.
     pub async fn limit_queue(&self, name: &str, limits: QueueLimits) -> Result<(), Error> {
+        check_queue_limits(name, &limits)?;
         let name = name.to_owned();
         self.change_queue(QueueChange::Limit { name, limits }).await
     }

@@ -23,26 +23,26 @@ pub(super) async fn run(engine: Arc<Engine>) {
             warn!(%error, "could not ask what this executor owns");
         }
         let claimed = claim(&engine).await;
-        if claimed == CLAIM_MAX {
+        if claimed == Some(CLAIM_MAX) {
             continue;
         }
         tokio::select! {
             biased;
             () = engine.stopping.cancelled() => return,
             () = engine.client.0.hub.work() => {}
-            () = next_wake(&engine) => {}
+            // What is due stays due while nothing can be taken.
+            () = next_wake(&engine), if claimed.is_some() => {}
+            () = tokio::time::sleep(engine.config.dispatch), if claimed.is_none() => {}
         }
     }
 }
 
-/// Claims once. How many workflows came of it.
-async fn claim(engine: &Arc<Engine>) -> u32 {
+/// Claims once. How many workflows came of it; none if it could not claim.
+async fn claim(engine: &Arc<Engine>) -> Option<u32> {
     let limit = engine.free_places().min(CLAIM_MAX);
-    let Some(executor) = engine.client.0.journal.executor() else {
-        return 0;
-    };
+    let executor = engine.client.0.journal.executor()?;
     if limit == 0 || engine.stopping.is_cancelled() {
-        return 0;
+        return None;
     }
     let claim = Claim {
         executor: executor.clone(),
@@ -59,17 +59,17 @@ async fn claim(engine: &Arc<Engine>) -> u32 {
             claimed
                 .into_iter()
                 .for_each(|claimed| launch(engine, claimed));
-            count
+            Some(count)
         }
         Err(error) if error.kind() == StoreErrorKind::Fenced => {
             super::lease::lost(engine, &executor);
-            0
+            None
         }
         Err(error) => {
             // What was claimed although the answer is lost is found when the database is back.
             warn!(%error, "could not claim workflows");
             engine.doubt();
-            0
+            None
         }
     }
 }

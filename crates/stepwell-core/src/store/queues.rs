@@ -1,11 +1,49 @@
 //! Queues: how they stand, how they are steered, and how much of one may run.
 
-use serde::Serialize;
+use std::time::Duration;
 
-use super::{Paused, QueueLimits, StoreFuture};
+use serde::{Deserialize, Serialize};
+
+use super::{Paused, StoreFuture};
 
 /// How far workflows of a queue are counted for a listing, so that it stays quick beside a million.
 pub const COUNTED_MAX: u32 = 10_000;
+
+/// How much waiting one point of priority is worth. Whatever waits long enough comes first.
+pub const PRIORITY_STEP: Duration = Duration::from_secs(60);
+
+/// How much of a queue may run at once, begin in a time, and wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QueueLimits {
+    /// How many run at once, in all executors together.
+    pub concurrency: Option<u32>,
+    /// How many run at once in one executor.
+    pub executor_concurrency: Option<u32>,
+    /// How many run at once of one key.
+    pub key_concurrency: Option<u32>,
+    /// How many begin in a time.
+    pub rate: Option<Rate>,
+    /// How many may wait. More are refused.
+    pub waiting_max: Option<u32>,
+}
+
+/// So many in any period of this length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// How many workflows.
+    pub starts: u32,
+    /// In how long.
+    pub period_ms: u32,
+}
+
+impl Rate {
+    /// The length of the period.
+    #[must_use]
+    pub fn period(self) -> Duration {
+        Duration::from_millis(u64::from(self.period_ms))
+    }
+}
 
 /// Reads queues. Their writes are [`Change::Queue`](super::Change::Queue), and the first start that
 /// names a queue makes it.
@@ -78,13 +116,15 @@ pub enum QueueChanged {
     NoSuchQueue,
 }
 
-/// How many workflows of a queue run now.
+/// How much of a queue is used now, as the executor that asks sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct QueueRunning {
-    /// In all executors.
-    pub all: u32,
-    /// In the executor that asks.
-    pub here: u32,
+pub struct QueueUsed {
+    /// How many run in all executors.
+    pub running: u32,
+    /// How many run in the executor that asks.
+    pub running_here: u32,
+    /// How many began in the last [`Rate::period`].
+    pub started: u32,
 }
 
 impl QueueLimits {
@@ -93,11 +133,30 @@ impl QueueLimits {
     /// More than the limit can run for a moment after an operator lowers it: it is reached by
     /// draining.
     #[must_use]
-    pub fn free_slots(self, running: QueueRunning) -> u32 {
-        let free = |limit: Option<u32>, running| {
-            limit.map_or(u32::MAX, |limit: u32| limit.saturating_sub(running))
+    pub fn free_places(self, used: QueueUsed) -> u32 {
+        let free = |limit: Option<u32>, used| {
+            limit.map_or(u32::MAX, |limit: u32| limit.saturating_sub(used))
         };
-        free(self.concurrency, running.all).min(free(self.executor_concurrency, running.here))
+        free(self.concurrency, used.running)
+            .min(free(self.executor_concurrency, used.running_here))
+            .min(free(self.rate.map(|rate| rate.starts), used.started))
+    }
+
+    /// Whether what an executor may take depends on what others have taken, so that one at a time
+    /// must count.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        let Self {
+            concurrency,
+            executor_concurrency,
+            key_concurrency,
+            rate,
+            waiting_max: _,
+        } = self;
+        concurrency.is_some()
+            || executor_concurrency.is_some()
+            || key_concurrency.is_some()
+            || rate.is_some()
     }
 }
 
@@ -105,41 +164,55 @@ impl QueueLimits {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(limits: (Option<u32>, Option<u32>), running: (u32, u32), expected: u32) {
-        let limits = QueueLimits {
-            concurrency: limits.0,
-            executor_concurrency: limits.1,
-        };
-        let running = QueueRunning {
-            all: running.0,
-            here: running.1,
-        };
-        assert_eq!(limits.free_slots(running), expected);
+    const USED: QueueUsed = QueueUsed {
+        running: 8,
+        running_here: 3,
+        started: 20,
+    };
+
+    fn at_once(all: Option<u32>, here: Option<u32>) -> QueueLimits {
+        QueueLimits {
+            concurrency: all,
+            executor_concurrency: here,
+            ..QueueLimits::default()
+        }
     }
 
     #[test]
     fn the_tighter_limit_decides() {
-        check((Some(10), Some(4)), (0, 0), 4);
-        check((Some(10), Some(4)), (8, 0), 2);
-        check((Some(10), Some(4)), (9, 4), 0);
-        check((Some(10), None), (3, 3), 7);
-        check((None, Some(4)), (100, 1), 3);
+        assert_eq!(at_once(Some(10), Some(4)).free_places(USED), 1);
+        assert_eq!(at_once(Some(10), None).free_places(USED), 2);
+        assert_eq!(at_once(None, Some(4)).free_places(USED), 1);
+        assert_eq!(at_once(None, Some(4)).free_places(QueueUsed::default()), 4);
     }
 
     #[test]
     fn no_limit_is_no_bound() {
-        check((None, None), (1_000_000, 1_000), u32::MAX);
+        assert_eq!(at_once(None, None).free_places(USED), u32::MAX);
+        assert!(!at_once(None, None).is_counted());
     }
 
     #[test]
     fn a_limit_of_zero_lets_nothing_through() {
-        check((Some(0), None), (0, 0), 0);
-        check((None, Some(0)), (0, 0), 0);
+        assert_eq!(at_once(Some(0), None).free_places(QueueUsed::default()), 0);
+        assert_eq!(at_once(None, Some(0)).free_places(QueueUsed::default()), 0);
     }
 
     #[test]
     fn a_lowered_limit_drains() {
-        check((Some(2), None), (5, 5), 0);
+        assert_eq!(at_once(Some(2), None).free_places(USED), 0);
+    }
+
+    #[test]
+    fn a_rate_counts_what_began() {
+        let limits = QueueLimits {
+            rate: Some(Rate {
+                starts: 25,
+                period_ms: 1_000,
+            }),
+            ..at_once(Some(100), None)
+        };
+        assert_eq!(limits.free_places(USED), 5);
+        assert!(limits.is_counted());
     }
 }

@@ -105,6 +105,8 @@ impl ScheduleInfo {
         let queue = self.queue.clone().map(|name| QueueUse {
             name,
             limits: QueueLimits::default(),
+            key: String::new(),
+            priority: 0,
         });
         Ok(NewWorkflow {
             id: WorkflowId::new(format!("{}@{tick}", self.name))?,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use stepwell_core::{
     ExecutorId, State, WorkflowId, WorkflowKey,
-    store::{Cancel, CancelCause, Cancelled, Change},
+    store::{Cancel, CancelCause, Cancelled, Change, Room},
 };
 
 use super::{Scope, fence};
@@ -138,6 +138,7 @@ pub(crate) async fn late(db: &Connection, id: &WorkflowId, ring: &Ring) -> Resul
         executor: None,
         now: fence::enter(db, None, Some(&losing)).await?,
         locked: losing,
+        room: Room::default(),
     };
     if let Some(found) = db.query_opt(FIND, params![id.as_str()]).await? {
         let root = rows::key(&found, 0)?;

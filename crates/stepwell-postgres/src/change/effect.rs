@@ -148,7 +148,7 @@ async fn receive(
     )
 }
 
-async fn start(scope: &Scope<'_>, child: &NewWorkflow) -> Result<Effected, Failure> {
+async fn start(scope: &mut Scope<'_>, child: &NewWorkflow) -> Result<Effected, Failure> {
     Ok(match start::apply(scope, child).await? {
         Started::Conflict { name } => Effected::Conflict(format!(
             "the child's id `{}` belongs to a workflow `{name}` with other input; give the child \

@@ -20,14 +20,15 @@ const FIND: &str = "
 /// anew: branches that ran side by side can leave gaps.
 pub(crate) const FORK: &str = "
     with source as materialized (
-        select workflow_key, name, queue_name
+        select workflow_key, name, queue_name, queue_key
         from {schema}.workflows
         where workflow_id = $1
     ),
     fork as (
         insert into {schema}.workflows
-            (workflow_id, name, state, queue_name, origin, created_at)
-        select $2, name, 'enqueued', queue_name, $4, $5
+            (workflow_id, name, state, queue_name, queue_key, queue_rank, origin, created_at)
+        select $2, name, 'enqueued', queue_name, queue_key,
+            (extract(epoch from $5::timestamptz) * 1000000)::bigint, $4, $5
         from source
         on conflict (workflow_id) do nothing
         returning workflow_key

@@ -28,6 +28,15 @@ pub(super) enum Hot {
     Done(Vec<usize>),
 }
 
+/// How starts come to bounded queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    /// What needs room in one does not go in: it is counted apart.
+    Asked,
+    /// All go in.
+    Open,
+}
+
 /// Prepares the statement that will apply the changes at `places`: what is to be sent behind it
 /// without waiting would overtake it otherwise.
 pub(super) async fn prepare(
@@ -46,7 +55,7 @@ pub(super) async fn prepare(
 /// somebody holds its lock already.
 pub(super) async fn apply(
     db: &Connection,
-    (executor, losses): (Option<&ExecutorId>, Option<i64>),
+    (executor, losses, door): (Option<&ExecutorId>, Option<i64>, Door),
     (changes, places): (&[Change], &[usize]),
     answers: &mut [Option<Applied>],
 ) -> Result<Hot, Failure> {
@@ -58,7 +67,7 @@ pub(super) async fn apply(
             // Nothing runs at a client.
             left.push(*place);
         } else {
-            arrays.add(&changes[*place], executor.is_some());
+            arrays.add(&changes[*place], (executor.is_some(), door));
         }
     }
     if arrays.is_empty() {

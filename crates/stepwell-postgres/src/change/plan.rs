@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use stepwell_core::{
     End, Place, WorkflowKey,
-    store::{Change, Effect, Finish, NewWorkflow, Progress},
+    store::{Change, Effect, Finish, NewWorkflow, Progress, Room},
 };
 
 /// A part of a batch: the places of its changes there.
@@ -43,7 +43,10 @@ pub(crate) fn rounds(changes: &[Change]) -> Vec<Round> {
 
 fn is_hot(change: &Change) -> bool {
     match change {
-        Change::Start(_) => true,
+        // What it counts must be counted alone.
+        Change::Start(new) => {
+            Room::needed(new).is_none_or(|queue| queue.limits.waiting_max.is_none())
+        }
         Change::Progress(progress) => progress.effects.is_empty(),
         Change::Finish(finish) => !matches!(finish.end, End::Stuck { .. }),
         Change::Send(_)
@@ -142,6 +145,7 @@ impl<'c> Open<'c> {
                     }
                 }
             }
+            Change::Start(new) => drop(self.cold_ids.insert(new.id.as_str())),
             Change::Finish(finish) => drop(self.cold_keys.insert(finish.key)),
             Change::Send(message) => drop(self.cold_ids.insert(message.to.as_str())),
             // A cancellation reaches descendants, a fork copies a history: of workflows whose keys

@@ -1,18 +1,19 @@
 //! A queue is steered by a person.
 
-use stepwell_core::store::{QueueChange, QueueChanged, QueueLimits};
+use stepwell_core::store::{QueueChange, QueueChanged};
 
 use super::Scope;
 use crate::{
     error::Failure,
     params::{At, params},
-    queues::limit,
+    queues::{columns, limits},
     rows::get,
 };
 
 /// Waits for claims that count what runs: after a pause nothing more begins.
 const FIND: &str = "
-    select concurrency, executor_concurrency, paused_at is not null
+    select concurrency, executor_concurrency, key_concurrency, rate_starts, rate_period_ms,
+        waiting_max, paused_at is not null
     from {schema}.queues
     where queue_name = $1
     for update";
@@ -20,7 +21,11 @@ const FIND: &str = "
 const LIMIT: &str = "
     update {schema}.queues
     set concurrency = $2,
-        executor_concurrency = $3
+        executor_concurrency = $3,
+        key_concurrency = $4,
+        rate_starts = $5,
+        rate_period_ms = $6,
+        waiting_max = $7
     where queue_name = $1";
 
 const PAUSE: &str = "
@@ -45,19 +50,17 @@ pub(super) async fn apply(
     let Some(row) = db.query_opt(FIND, params![change.name()]).await? else {
         return Ok(QueueChanged::NoSuchQueue);
     };
-    let known = QueueLimits {
-        concurrency: limit(&row, 0)?,
-        executor_concurrency: limit(&row, 1)?,
-    };
-    let paused: bool = get(&row, 2)?;
+    let known = limits(&row, 0)?;
+    let paused: bool = get(&row, 6)?;
     match change {
         QueueChange::Limit { limits, .. } if *limits == known => return Ok(QueueChanged::Already),
         QueueChange::Pause { .. } if paused => return Ok(QueueChanged::Already),
         QueueChange::Resume { .. } if !paused => return Ok(QueueChanged::Already),
         QueueChange::Limit { name, limits } => {
-            let all = limits.concurrency.map(i64::from);
-            let each = limits.executor_concurrency.map(i64::from);
-            db.execute(LIMIT, params![name.as_str(), all, each]).await?;
+            let [all, each, key, starts, period, waiting] = columns(limits);
+            let name = name.as_str();
+            let values = params![name, all, each, key, starts, period, waiting];
+            db.execute(LIMIT, values).await?;
         }
         QueueChange::Pause { name, by, why } => {
             let (name, by, why) = (name.as_str(), by.as_str(), why.as_str());

@@ -48,11 +48,6 @@ const DEFINE: &str = "
     where s.declared_by <> 'code'
        or excluded.declared_by = 'code'";
 
-const ADD_QUEUE: &str = "
-    insert into {schema}.queues (queue_name, concurrency, executor_concurrency, created_at)
-    values ($1, $2, $3, $4)
-    on conflict do nothing";
-
 const REMOVE: &str = "
     delete from {schema}.schedules
     where schedule_name = $1";
@@ -79,7 +74,7 @@ const MOVE_ON: &str = "
     where schedule_name = $1";
 
 pub(super) async fn apply(
-    scope: &Scope<'_>,
+    scope: &mut Scope<'_>,
     change: &ScheduleChange,
 ) -> Result<Scheduled, Failure> {
     let db = scope.db;
@@ -138,11 +133,7 @@ async fn define(scope: &Scope<'_>, new: &NewSchedule) -> Result<Scheduled, Failu
         return Ok(Scheduled::Already);
     }
     if let Some(queue) = &new.queue {
-        let all = queue.limits.concurrency.map(i64::from);
-        let each = queue.limits.executor_concurrency.map(i64::from);
-        let name = queue.name.as_str();
-        db.execute(ADD_QUEUE, params![name, all, each, At(scope.now)])
-            .await?;
+        start::add_queue(scope, queue).await?;
     }
     // Two that define it at once: the second waits for the first, and its condition sees it.
     let defined = db
@@ -168,7 +159,7 @@ async fn define(scope: &Scope<'_>, new: &NewSchedule) -> Result<Scheduled, Failu
     })
 }
 
-async fn move_on(scope: &Scope<'_>, tick: &Tick) -> Result<(), Failure> {
+async fn move_on(scope: &mut Scope<'_>, tick: &Tick) -> Result<(), Failure> {
     for new in &tick.starts {
         // One that is there was started by hand, for this tick: a backfill.
         start::apply(scope, new).await?;

@@ -2,14 +2,18 @@
 
 use stepwell_core::{
     State, WorkflowKey,
-    store::{Applied, Change, NewWorkflow, Started},
+    store::{Applied, Bound, Change, NewWorkflow, QueueUse, Room, Started},
 };
 
-use super::{Scope, hot};
+use super::{
+    Scope,
+    hot::{self, Door},
+};
 use crate::{
     error::Failure,
-    params::params,
-    rows::{self, get, key, payload},
+    params::{At, params},
+    queues::{ADD, columns},
+    rows::{self, get, key, number, payload},
 };
 
 /// The row that has the id already, with its input.
@@ -21,8 +25,82 @@ pub(super) const EXISTING: &str = "
      and r.place = ''
     where w.workflow_id = $1";
 
-/// Starts one: looks first, because most that come here were started before.
-pub(super) async fn apply(scope: &Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
+/// Waits for others that count what waits in a bounded queue.
+const LOCK_QUEUE: &str = "
+    select waiting_max
+    from {schema}.queues
+    where queue_name = $1
+      and waiting_max is not null
+    for update";
+
+/// How many wait in a queue, counted no further than may. A statement of its own: it must see what
+/// was committed while the lock was waited for.
+const WAITING: &str = "
+    select count(*)
+    from (
+        select 1
+        from {schema}.workflows
+        where state = 'enqueued'
+          and queue_name = $1
+        limit $2
+    ) as waiting";
+
+/// Starts what a client asks for: a full queue refuses it.
+pub(super) async fn ask(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
+    if let Some(existing) = existing(scope, new).await? {
+        return Ok(existing);
+    }
+    match refusal(scope, new).await? {
+        None => apply(scope, new).await,
+        // It may have been started while the queue's lock was waited for.
+        Some(waiting_max) => match existing(scope, new).await? {
+            Some(existing) => Ok(existing),
+            None => Ok(Started::Full { waiting_max }),
+        },
+    }
+}
+
+/// How many may wait in the queue of a new workflow, if that many do.
+async fn refusal(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Option<u32>, Failure> {
+    let Some(queue) = Room::needed(new) else {
+        return Ok(None);
+    };
+    if !scope.room.knows(&queue.name) {
+        let bound = bound(scope, queue).await?;
+        scope.room.learn(&queue.name, bound);
+    }
+    Ok(scope.room.refusal(&queue.name))
+}
+
+async fn bound(scope: &Scope<'_>, queue: &QueueUse) -> Result<Option<Bound>, Failure> {
+    if queue.limits.waiting_max.is_some() {
+        add_queue(scope, queue).await?;
+    }
+    let name = queue.name.as_str();
+    let Some(row) = scope.db.query_opt(LOCK_QUEUE, params![name]).await? else {
+        return Ok(None);
+    };
+    let waiting_max = number(&row, 0)?;
+    let row = (scope.db)
+        .query_opt(WAITING, params![name, i64::from(waiting_max)])
+        .await?;
+    Ok(Some(Bound {
+        waiting_max,
+        waiting: row.map_or(Ok(0), |row| number(&row, 0))?,
+    }))
+}
+
+/// Makes a queue known, unless it is.
+pub(super) async fn add_queue(scope: &Scope<'_>, queue: &QueueUse) -> Result<(), Failure> {
+    let [all, each, key, starts, period, waiting] = columns(&queue.limits);
+    let (name, now) = (queue.name.as_str(), At(scope.now));
+    let values = params![name, now, all, each, key, starts, period, waiting];
+    scope.db.execute(ADD, values).await?;
+    Ok(())
+}
+
+/// Starts what nothing refuses: a child, a tick, and what has found room. Looks first, because most that come here were started before.
+pub(super) async fn apply(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
     if let Some(existing) = existing(scope, new).await? {
         return Ok(existing);
     }
@@ -30,13 +108,16 @@ pub(super) async fn apply(scope: &Scope<'_>, new: &NewWorkflow) -> Result<Starte
     let mut answer = [None];
     hot::apply(
         scope.db,
-        (scope.executor, None),
+        (scope.executor, None, Door::Open),
         (&change, &[0]),
         &mut answer,
     )
     .await?;
     match answer {
-        [Some(Applied::Start(started))] => Ok(started),
+        [Some(Applied::Start(started))] => {
+            scope.room.note(new);
+            Ok(started)
+        }
         // Somebody else has started it in between, and has committed it: or we would still wait.
         _ => existing(scope, new).await?.ok_or(Failure::Moved),
     }

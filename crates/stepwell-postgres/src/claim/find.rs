@@ -32,16 +32,18 @@ macro_rules! with_records {
 }
 
 macro_rules! waiting {
-    ($lock:literal) => {
+    ($order:literal, $lock:literal) => {
         concat!(
             "
     with w as materialized (
         select workflow_key, workflow_id, name, deadline_at, previous_executor_id, lost_at,
             lost_why, recoveries, records_at_claim
         from {schema}.workflows
-        where workflow_key = any($1)
+        where workflow_key = any($1::bigint[])
           and coalesce(state, '') = $3
-        order by workflow_key
+        order by ",
+            $order,
+            "
         limit $2
         for update ",
             $lock,
@@ -55,12 +57,12 @@ macro_rules! waiting {
     };
 }
 
-/// Locks the oldest of the candidates that wait, still, but for those that others hold. No more
-/// than will be taken: what is locked here is invisible to those who claim at the same time.
-pub(crate) const LOCK: &str = waiting!("skip locked");
+/// Locks the first of the candidates that wait, still, but for those that others hold. No more than
+/// will be taken: what is locked here is invisible to those who claim at the same time.
+pub(crate) const LOCK: &str = waiting!("array_position($1::bigint[], workflow_key)", "skip locked");
 
 /// Locks all of them, and waits for that: their version's cursors are past them.
-pub(crate) const LOCK_STUCK: &str = waiting!("");
+pub(crate) const LOCK_STUCK: &str = waiting!("workflow_key", "");
 
 /// What an executor owns, in the order of the starts.
 pub(crate) const OWNED: &str = concat!(

@@ -1,15 +1,19 @@
 //! What is stuck in another version tries this one, once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use stepwell_core::store::Claim;
 
 use super::{
-    candidates::{self, Queue},
     count_of,
+    queue::{self, Queue},
 };
 use crate::{
-    change::LOCK_STUCK, connection::Connection, error::Failure, params::params, rows::get,
+    change::LOCK_STUCK,
+    connection::Connection,
+    error::Failure,
+    params::params,
+    rows::{get, number},
 };
 
 /// How many rows one look goes through, under one name of one queue.
@@ -43,7 +47,7 @@ pub(crate) const SINCE: &str = "
             select from {schema}.stuck as tried
             where tried.workflow_key = s.workflow_key
               and tried.version = $3
-        )
+        ), coalesce(w.queue_key, '')
     from (
         select stuck_number, workflow_key
         from {schema}.stuck
@@ -60,7 +64,7 @@ pub(crate) const SINCE: &str = "
         limit $4
     ) as s
     left join lateral (
-        select state
+        select state, queue_key
         from {schema}.workflows
         where workflow_key = s.workflow_key
         offset 0
@@ -92,11 +96,12 @@ pub(super) async fn find(
         return Ok(found);
     }
     db.query(LOCK_STUCK, params![]).await?;
-    let free: HashMap<_, _> = candidates::free(db, &claim.executor, queues).await?;
-    for queue in names {
+    let free: HashMap<_, _> = queue::free(db, &claim.executor, queues).await?;
+    in_queue(db, claim, (None, limit), &mut found).await?;
+    for queue in queues {
         let left = limit.saturating_sub(count_of(&found));
-        let free = free.get(queue).copied().unwrap_or(u32::MAX).min(left);
-        in_queue(db, claim, (queue, free), &mut found).await?;
+        let free = free.get(&queue.name).copied().unwrap_or(u32::MAX).min(left);
+        in_queue(db, claim, (Some(queue), free), &mut found).await?;
     }
     Ok(found)
 }
@@ -105,17 +110,19 @@ pub(super) async fn find(
 async fn in_queue(
     db: &Connection,
     claim: &Claim,
-    (queue, limit): (&str, u32),
+    (queue, limit): (Option<&Queue>, u32),
     found: &mut Vec<i64>,
 ) -> Result<(), Failure> {
+    let mut keys = KeyPlaces::of(queue);
     let full = count_of(found).saturating_add(limit);
     for name in &claim.names {
         let left = full.saturating_sub(count_of(found));
         if left == 0 {
             break;
         }
+        let queue = queue.map_or("", |queue| queue.name.as_str());
         let of = (queue, name.as_str(), claim.version.as_str());
-        found.extend(untried(db, of, left).await?);
+        found.extend(untried(db, of, left, &mut keys).await?);
     }
     Ok(())
 }
@@ -126,6 +133,7 @@ async fn untried(
     db: &Connection,
     (queue, name, version): (&str, &str, &str),
     limit: u32,
+    keys: &mut KeyPlaces<'_>,
 ) -> Result<Vec<i64>, Failure> {
     let rows = db
         .query(SINCE, params![queue, name, version, LOOK_MAX])
@@ -135,16 +143,72 @@ async fn untried(
         if count_of(&found) == limit {
             break;
         }
-        last = Some(get::<i64>(row, 0)?);
         let key: i64 = get(row, 1)?;
         // One that got stuck in two other versions stands here twice.
         if get(row, 2)? && !found.contains(&key) {
+            if !keys.take(db, get(row, 3)?).await? {
+                // It is the first to be looked at when its key has a place again.
+                break;
+            }
             found.push(key);
         }
+        last = Some(get::<i64>(row, 0)?);
     }
     if let Some(last) = last {
         db.execute(MOVE_CURSOR, params![queue, name, version, last])
             .await?;
     }
     Ok(found)
+}
+
+/// How many of a key run, counted no further than its limit. Asked rarely: the index finds the key
+/// alone.
+const RUNNING_OF: &str = "
+    select count(*)
+    from (
+        select 1
+        from {schema}.workflows
+        where state = 'running'
+          and queue_name = $1
+          and queue_name <> ''
+          and queue_key = $2
+        limit $3
+    ) as running";
+
+/// The places that each key has left, where keys have a limit.
+struct KeyPlaces<'q> {
+    queue: Option<&'q Queue>,
+    left: HashMap<String, u32>,
+}
+
+impl<'q> KeyPlaces<'q> {
+    fn of(queue: Option<&'q Queue>) -> Self {
+        Self {
+            queue: queue.filter(|queue| queue.limits.key_concurrency.is_some()),
+            left: HashMap::new(),
+        }
+    }
+
+    /// Takes a place of a key, if there is one.
+    async fn take(&mut self, db: &Connection, key: String) -> Result<bool, Failure> {
+        let Some((queue, most)) =
+            (self.queue).and_then(|it| Some((it, it.limits.key_concurrency?)))
+        else {
+            return Ok(true);
+        };
+        let left = match self.left.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let (name, key) = (queue.name.as_str(), unknown.key().as_str());
+                let row = db
+                    .query_opt(RUNNING_OF, params![name, key, i64::from(most)])
+                    .await?;
+                let running = row.map_or(Ok(0), |row| number(&row, 0))?;
+                unknown.insert(most.saturating_sub(running))
+            }
+        };
+        let is_free = *left > 0;
+        *left = left.saturating_sub(1);
+        Ok(is_free)
+    }
 }

@@ -44,6 +44,22 @@ const NOTE_TAKEOVER: &str = "
     from unnest($3::bigint[], $4::timestamptz[], $5::text[], $6::bigint[], $7::text[])
         as i (workflow_key, lost_at, from_executor_id, replayed, why)";
 
+/// What a queue's rate counts.
+pub(crate) const NOTE_STARTS: &str = "
+    insert into {schema}.queue_starts (queue_name, started_at, workflow_key)
+    select q.queue_name, $2, i.workflow_key
+    from unnest($1::bigint[]) as i (workflow_key)
+    cross join lateral (
+        select queue_name
+        from {schema}.workflows
+        where workflow_key = i.workflow_key
+        offset 0
+    ) as w
+    join {schema}.queues as q
+      on q.queue_name = w.queue_name
+     and q.rate_starts is not null
+    on conflict do nothing";
+
 /// What an interrupt says of a run that is over; the new one must not hear it.
 const FORGET_INTERRUPTS: &str = "
     delete from {schema}.interrupts
@@ -53,7 +69,7 @@ const FORGET_INTERRUPTS: &str = "
 /// Takes workflows that are locked. Those that are not dead now.
 pub(super) async fn take(
     db: &Connection,
-    claim: &Claim,
+    (claim, has_rates): (&Claim, bool),
     mut waiting: Vec<Waiting>,
     now: Timestamp,
 ) -> Result<Vec<Claimed>, Failure> {
@@ -67,6 +83,10 @@ pub(super) async fn take(
     }
     if !runs.is_empty() {
         run(db, claim, &runs, now).await?;
+        if has_rates {
+            let keys: Vec<_> = runs.iter().map(|it| it.claimed.key.0).collect();
+            db.execute(NOTE_STARTS, params![keys, At(now)]).await?;
+        }
     }
     Ok(runs.into_iter().map(|it| it.claimed).collect())
 }

@@ -10,8 +10,9 @@ use super::{Scope, send::key_of_id};
 use crate::error::Failure;
 
 pub(super) const INSERT: &str = "
-    insert into workflows (workflow_id, name, state, queue_name, origin, created_at)
-    select ?2, name, 'enqueued', queue_name, ?3, ?4
+    insert into workflows (workflow_id, name, state, queue_name, queue_key, queue_rank,
+        origin, created_at)
+    select ?2, name, 'enqueued', queue_name, queue_key, ?4, ?3, ?4
     from workflows
     where workflow_key = ?1";
 

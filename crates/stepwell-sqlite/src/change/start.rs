@@ -3,10 +3,10 @@
 use rusqlite::params;
 use stepwell_core::{
     Outcome, Payload, Place, RecordKind, State, WorkflowKey,
-    store::{Launch, NewWorkflow, QueueUse, Started},
+    store::{Launch, NewWorkflow, PRIORITY_STEP, QueueUse, Started},
 };
 
-use super::{Scope, record};
+use super::{Scope, record, room, send::key_of_id};
 use crate::{
     error::Failure,
     rows::{self, after, micros},
@@ -15,14 +15,16 @@ use crate::{
 /// Makes the row, unless the id is taken. What runs at once counts as claimed with its input.
 pub(super) const INSERT: &str = "
     insert into workflows
-        (workflow_id, name, state, executor_id, queue_name, parent_key, detached, origin,
-         records_at_claim, created_at, started_at, deadline_at, wake_at)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+        (workflow_id, name, state, executor_id, queue_name, queue_key, queue_rank, parent_key,
+         detached, origin, records_at_claim, created_at, started_at, deadline_at, wake_at)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
     on conflict (workflow_id) do nothing";
 
 pub(super) const ADD_QUEUE: &str = "
-    insert into queues (queue_name, concurrency, executor_concurrency, created_at)
-    values (?1, ?2, ?3, ?4)
+    insert into queues
+        (queue_name, concurrency, executor_concurrency, key_concurrency, rate_starts,
+         rate_period_ms, waiting_max, created_at)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     on conflict do nothing";
 
 pub(super) const SET_ATTRIBUTE: &str = "
@@ -39,6 +41,22 @@ pub(super) const EXISTING: &str = "
      and r.place = ''
     where w.workflow_id = ?1";
 
+/// Starts what a client asks for: a full queue refuses it.
+pub(super) fn ask(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
+    match room::refusal(scope, new)? {
+        None => apply(scope, new),
+        // What was started before the queue was full is there.
+        Some(waiting_max) => {
+            let is_there = key_of_id(scope, &new.id)?.is_some();
+            match is_there {
+                true => existing(scope, new),
+                false => Ok(Started::Full { waiting_max }),
+            }
+        }
+    }
+}
+
+/// Starts what nothing refuses: a child, a tick.
 pub(super) fn apply(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
     let Some(key) = insert(scope, new)? else {
         return existing(scope, new);
@@ -54,6 +72,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started,
     }
     if let Launch::Queue(queue) = &new.launch {
         add_queue(scope, queue)?;
+        scope.room.note(new);
     }
     Ok(Started::New { key })
 }
@@ -84,16 +103,19 @@ fn insert(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Option<WorkflowKey
         (None, None) => State::Enqueued,
     };
     let queue = match &new.launch {
-        Launch::Queue(queue) => Some(queue.name.as_str()),
+        Launch::Queue(queue) => Some(queue),
         Launch::Here | Launch::Anywhere => None,
     };
     let now = scope.now_micros();
+    let wake_at = delay.map(|delay| micros(after(scope.now, delay)));
     let made = scope.db.prepare_cached(INSERT)?.execute(params![
         new.id.as_str(),
         new.name,
         state.as_str(),
         owner.map(stepwell_core::ExecutorId::as_str),
-        queue,
+        queue.map(|queue| &queue.name),
+        queue.map_or("", |queue| &queue.key),
+        queue_rank(wake_at.unwrap_or(now), queue),
         new.parent.as_ref().map(|parent| parent.key.0),
         new.parent.as_ref().is_some_and(|parent| parent.detached),
         new.origin,
@@ -102,7 +124,7 @@ fn insert(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Option<WorkflowKey
         owner.map(|_| now),
         new.deadline
             .map(|deadline| micros(after(scope.now, deadline))),
-        delay.map(|delay| micros(after(scope.now, delay))),
+        wake_at,
     ])?;
     if made == 0 {
         return Ok(None);
@@ -114,12 +136,23 @@ fn insert(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Option<WorkflowKey
     Ok(Some(key))
 }
 
+/// Who is first in line: whoever may run the longest, each point of priority counted as waiting.
+fn queue_rank(due_at: i64, queue: Option<&QueueUse>) -> i64 {
+    let step = i64::try_from(PRIORITY_STEP.as_micros()).unwrap_or(i64::MAX);
+    let priority = queue.map_or(0, |queue| i64::from(queue.priority));
+    due_at.saturating_sub(priority.saturating_mul(step))
+}
+
 /// Makes a queue known, unless it is.
 pub(super) fn add_queue(scope: &Scope<'_>, queue: &QueueUse) -> Result<(), Failure> {
     scope.db.prepare_cached(ADD_QUEUE)?.execute(params![
         queue.name,
         queue.limits.concurrency,
         queue.limits.executor_concurrency,
+        queue.limits.key_concurrency,
+        queue.limits.rate.map(|rate| rate.starts),
+        queue.limits.rate.map(|rate| rate.period_ms),
+        queue.limits.waiting_max,
         scope.now_micros(),
     ])?;
     Ok(())

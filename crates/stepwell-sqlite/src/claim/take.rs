@@ -18,7 +18,7 @@ use crate::{
 pub(crate) const FIND: &str = "
     select w.workflow_id, w.name, w.previous_executor_id, w.lost_at, w.lost_why, w.recoveries,
         w.records_at_claim, w.deadline_at, r.payload,
-        (select count(*) from records as c where c.workflow_key = w.workflow_key)
+        (select count(*) from records as c where c.workflow_key = w.workflow_key), w.queue_name
     from workflows as w
     join records as r
       on r.workflow_key = w.workflow_key
@@ -65,6 +65,15 @@ const NOTE_TAKEOVER: &str = "
         (workflow_key, lost_at, taken_at, from_executor_id, to_executor_id, replayed, why)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
+/// What a queue's rate counts.
+const NOTE_START: &str = "
+    insert into queue_starts (queue_name, started_at, workflow_key)
+    select queue_name, ?2, ?3
+    from queues
+    where queue_name = ?1
+      and rate_starts is not null
+    on conflict do nothing";
+
 /// What an interrupt says of a run that is over; the new one must not hear it.
 const FORGET_INTERRUPT: &str = "
     delete from interrupts
@@ -78,6 +87,7 @@ struct Waiting {
     recoveries: u32,
     records_at_claim: u32,
     records: u32,
+    queue: Option<String>,
 }
 
 /// How its last executor lost it.
@@ -156,6 +166,7 @@ fn find(db: &Connection, key: WorkflowKey) -> Result<Option<Waiting>, Failure> {
             recoveries: row.get(5)?,
             records_at_claim: row.get(6)?,
             records,
+            queue: row.get(10)?,
         })
     });
     Ok(waiting.optional()?)
@@ -193,6 +204,10 @@ fn run(
         .execute(params![key, me, now, recoveries, waiting.records])?;
     db.prepare_cached(FORGET_INTERRUPT)?
         .execute(params![me, key])?;
+    if let Some(queue) = &waiting.queue {
+        db.prepare_cached(NOTE_START)?
+            .execute(params![queue, now, key])?;
+    }
     if let Some(lost) = &waiting.lost {
         // The input is no record to be replayed.
         let replayed = waiting.records.saturating_sub(1);

@@ -25,7 +25,7 @@ async fn a_migrated_file_is_migrated_again_without_change() {
     let before: i64 = pragma(&path, "schema_version");
     drop(open(&path).await);
     assert_eq!(pragma::<i64>(&path, "schema_version"), before);
-    assert_eq!(pragma::<i64>(&path, "user_version"), 10_002);
+    assert_eq!(pragma::<i64>(&path, "user_version"), 10_003);
 }
 
 /// Two binaries that start at once on an empty file: the loser waits and goes on.
@@ -52,7 +52,7 @@ fn many_processes_make_the_same_file_at_once() {
             start.await.unwrap();
         }
     });
-    assert_eq!(pragma::<i64>(&path, "user_version"), 10_002);
+    assert_eq!(pragma::<i64>(&path, "user_version"), 10_003);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod concurrency;
 mod crashes;
 mod faults;
 mod messages;
+mod queues;
 mod recovery;
 mod replay;
 mod retries;

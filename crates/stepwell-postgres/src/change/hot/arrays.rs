@@ -2,15 +2,19 @@
 
 use stepwell_core::{
     End, ExecutorId, Outcome, State,
-    store::{Change, Finish, Launch, NewWorkflow, Progress},
+    store::{Change, Finish, Launch, NewWorkflow, PRIORITY_STEP, Progress, Room},
 };
 use tokio_postgres::Row;
 
-use super::sql::{RUNS, RUNS_AND_STARTS, STARTS};
+use super::{
+    Door,
+    sql::{RUNS, RUNS_AND_STARTS, STARTS},
+};
 use crate::{
     connection::Connection,
     error::Failure,
     params::{Param, params},
+    queues::columns,
     rows::{micros, sentence},
 };
 
@@ -51,6 +55,11 @@ struct Starts<'c> {
     names: Vec<&'c str>,
     states: Vec<&'static str>,
     queue_names: Vec<&'c str>,
+    queue_keys: Vec<&'c str>,
+    /// What priorities are worth.
+    advances_us: Vec<i64>,
+    /// Whether a bound of its queue does not matter.
+    let_in: Vec<bool>,
     parent_keys: Vec<Option<i64>>,
     detached: Vec<bool>,
     origins: Vec<Option<&'c str>>,
@@ -72,8 +81,7 @@ struct Attributes<'c> {
 struct Queues<'c> {
     ids: Vec<&'c str>,
     names: Vec<&'c str>,
-    concurrency: Vec<Option<i64>>,
-    executor_concurrency: Vec<Option<i64>>,
+    limits: [Vec<Option<i64>>; 6],
 }
 
 /// The smallest statement for what there is.
@@ -90,10 +98,10 @@ impl<'c> Arrays<'c> {
         self.records.keys.is_empty() && self.ends.keys.is_empty() && self.starts.ids.is_empty()
     }
 
-    /// Adds a hot change. `has_executor`: whether there is somebody who runs it at once.
-    pub(super) fn add(&mut self, change: &'c Change, has_executor: bool) {
+    /// Adds a hot change, through a door. `has_executor`: whether there is somebody who runs it at once.
+    pub(super) fn add(&mut self, change: &'c Change, (has_executor, door): (bool, Door)) {
         match change {
-            Change::Start(new) => self.starts.add(new, has_executor),
+            Change::Start(new) => self.starts.add(new, (has_executor, door)),
             Change::Progress(progress) => self.records.add(progress),
             Change::Finish(finish) => self.ends.add(finish),
             _ => {}
@@ -219,7 +227,7 @@ impl<'c> Attributes<'c> {
 }
 
 impl<'c> Starts<'c> {
-    fn add(&mut self, new: &'c NewWorkflow, has_executor: bool) {
+    fn add(&mut self, new: &'c NewWorkflow, (has_executor, door): (bool, Door)) {
         let delay = new.delay.filter(|delay| !delay.is_zero());
         let runs_here = new.launch == Launch::Here && has_executor;
         let state = match delay {
@@ -245,20 +253,24 @@ impl<'c> Starts<'c> {
             Launch::Here | Launch::Anywhere => None,
         };
         self.queue_names.push(queue.map_or("", |queue| &queue.name));
+        self.queue_keys.push(queue.map_or("", |queue| &queue.key));
+        let priority = queue.map_or(0, |queue| i64::from(queue.priority));
+        let advance = priority.saturating_mul(micros(PRIORITY_STEP));
+        self.advances_us.push(advance);
+        let is_let_in = door == Door::Open || Room::needed(new).is_none();
+        self.let_in.push(is_let_in);
         if let Some(queue) = queue {
             self.queues.ids.push(id);
             self.queues.names.push(&queue.name);
-            let limits = queue.limits;
-            self.queues
-                .concurrency
-                .push(limits.concurrency.map(i64::from));
-            let each = limits.executor_concurrency.map(i64::from);
-            self.queues.executor_concurrency.push(each);
+            for (column, limit) in self.queues.limits.iter_mut().zip(columns(&queue.limits)) {
+                column.push(limit);
+            }
         }
     }
 
     fn params(&self) -> Vec<Param<'_>> {
         let (a, q) = (&self.attributes, &self.queues);
+        let [all, each, key, starts, period, waiting] = &q.limits;
         let values: &[Param<'_>] = params![
             self.ids,
             self.names,
@@ -275,8 +287,15 @@ impl<'c> Starts<'c> {
             a.values,
             q.ids,
             q.names,
-            q.concurrency,
-            q.executor_concurrency,
+            *all,
+            *each,
+            *key,
+            *starts,
+            *period,
+            *waiting,
+            self.queue_keys,
+            self.advances_us,
+            self.let_in,
         ];
         values.to_vec()
     }

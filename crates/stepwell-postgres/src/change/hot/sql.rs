@@ -101,19 +101,30 @@ macro_rules! starts {
         "
         started as (
             insert into {schema}.workflows
-                (workflow_id, name, state, executor_id, queue_name, parent_key, detached, origin,
-                 records_at_claim, created_at, started_at, deadline_at, wake_at)
+                (workflow_id, name, state, executor_id, queue_name, queue_key, queue_rank,
+                 parent_key, detached, origin, records_at_claim, created_at, started_at,
+                 deadline_at, wake_at)
             select i.workflow_id, i.name, i.state, case when i.state = 'running' then $1 end,
-                i.queue_name, i.parent_key, i.detached, i.origin,
+                i.queue_name, i.queue_key,
+                (extract(epoch from f.now) * 1000000)::bigint + coalesce(i.delay_us, 0)
+                    - i.advance_us,
+                i.parent_key, i.detached, i.origin,
                 case when i.state = 'running' then 1 else 0 end, f.now,
                 case when i.state = 'running' then f.now end,
                 f.now + i.deadline_us * interval '1 microsecond',
                 f.now + i.delay_us * interval '1 microsecond'
             from fence as f
             cross join unnest($16::text[], $17::text[], $18::text[], $19::text[], $20::bigint[],
-                $21::boolean[], $22::text[], $23::bigint[], $24::bigint[]) with ordinality
+                $21::boolean[], $22::text[], $23::bigint[], $24::bigint[], $37::text[],
+                $38::bigint[], $39::boolean[]) with ordinality
                 as i (workflow_id, name, state, queue_name, parent_key, detached, origin,
-                    deadline_us, delay_us, number)
+                    deadline_us, delay_us, queue_key, advance_us, let_in, number)
+            where i.let_in
+               or not exists (
+                select from {schema}.queues as q
+                where q.queue_name = i.queue_name
+                  and q.waiting_max is not null
+            )
             order by i.number
             on conflict (workflow_id) do nothing
             returning workflow_key, workflow_id, created_at
@@ -134,12 +145,17 @@ macro_rules! starts {
               on i.workflow_id = s.workflow_id
         ),
         queued as (
-            insert into {schema}.queues (queue_name, concurrency, executor_concurrency, created_at)
+            insert into {schema}.queues
+                (queue_name, concurrency, executor_concurrency, key_concurrency, rate_starts,
+                 rate_period_ms, waiting_max, created_at)
             select distinct on (i.queue_name)
-                i.queue_name, i.concurrency, i.executor_concurrency, s.created_at
+                i.queue_name, i.concurrency, i.executor_concurrency, i.key_concurrency,
+                i.rate_starts, i.rate_period_ms, i.waiting_max, s.created_at
             from started as s
-            join unnest($29::text[], $30::text[], $31::bigint[], $32::bigint[]) with ordinality
-                as i (workflow_id, queue_name, concurrency, executor_concurrency, number)
+            join unnest($29::text[], $30::text[], $31::bigint[], $32::bigint[], $33::bigint[],
+                $34::bigint[], $35::bigint[], $36::bigint[]) with ordinality
+                as i (workflow_id, queue_name, concurrency, executor_concurrency, key_concurrency,
+                    rate_starts, rate_period_ms, waiting_max, number)
               on i.workflow_id = s.workflow_id
             order by i.queue_name, i.number
             on conflict do nothing

@@ -1,0 +1,105 @@
+//! Workflows that begin to exist.
+
+use std::time::Duration;
+
+use super::QueueLimits;
+use crate::{
+    id::{WorkflowId, WorkflowKey},
+    payload::Payload,
+    workflow::State,
+};
+
+/// A workflow to start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewWorkflow {
+    /// Its id; the same id again starts nothing.
+    pub id: WorkflowId,
+    /// The name of the function.
+    pub name: String,
+    /// The arguments, a JSON array; its first record.
+    pub input: Payload,
+    /// Who is to run it.
+    pub launch: Launch,
+    /// How long it waits before it may run.
+    pub delay: Option<Duration>,
+    /// When it is cancelled, counted from its start.
+    pub deadline: Option<Duration>,
+    /// The workflow that starts it, and whether it is cancelled together with that one.
+    pub parent: Option<Owner>,
+    /// Attributes for search.
+    pub attributes: Vec<(String, String)>,
+    /// Where it comes from.
+    pub origin: Option<String>,
+}
+
+impl NewWorkflow {
+    /// Whether the executor of its batch runs it at once, if there is one.
+    #[must_use]
+    pub fn runs_here(&self) -> bool {
+        self.launch == Launch::Here && self.delay.is_none_or(|delay| delay.is_zero())
+    }
+}
+
+/// Who runs a new workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Launch {
+    /// The executor of the batch, at once (unless it is delayed).
+    Here,
+    /// Any executor that knows its name.
+    Anywhere,
+    /// Any executor that knows its name, when the queue has a place.
+    Queue(QueueUse),
+}
+
+/// The queue that a workflow goes through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueUse {
+    /// The queue's name.
+    pub name: String,
+    /// The limits that the code declares. They become the queue's when it does not exist yet.
+    pub limits: QueueLimits,
+    /// For whom it waits there; empty for nobody in particular. Keys take turns.
+    pub key: String,
+    /// Each point counts like [`PRIORITY_STEP`](super::PRIORITY_STEP) of waiting.
+    pub priority: i32,
+}
+
+/// The parent of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The parent's key.
+    pub key: WorkflowKey,
+    /// A detached child is not cancelled with its parent.
+    pub detached: bool,
+}
+
+/// What a start came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Started {
+    /// It was made now.
+    New {
+        /// Its key.
+        key: WorkflowKey,
+    },
+    /// It was there, with the same name and input. Nothing was written.
+    Existing {
+        /// Its key.
+        key: WorkflowKey,
+        /// Where it is in its life.
+        state: State,
+        /// Whether the executor of the batch owns it: it does when a start is handed in again
+        /// after its answer was lost.
+        mine: bool,
+    },
+    /// The id belongs to a workflow with another name or input. Nothing was written.
+    Conflict {
+        /// The name of the one that is there.
+        name: String,
+    },
+    /// As many wait in the queue as may. Nothing was written. Never for a child: its parent may hold
+    /// the place that the queue waits for.
+    Full {
+        /// How many may wait.
+        waiting_max: u32,
+    },
+}
