@@ -81,7 +81,7 @@ pub async fn a_change_sees_those_before_it(backend: &dyn Backend) {
     match case.commit(batch).await.as_slice() {
         [
             Applied::Send(Sent::NoSuchWorkflow),
-            Applied::Start(Started::New { key }),
+            Applied::Start(Started::New { key, .. }),
             Applied::Send(Sent::New { to }),
             Applied::Cancel(Cancelled::Now(keys)),
             Applied::Resume(Resumed::Now),
@@ -148,7 +148,7 @@ pub async fn a_large_batch_is_answered_in_order(backend: &dyn Backend) {
     let keys: Vec<_> = applied
         .iter()
         .map(|it| match it {
-            Applied::Start(Started::New { key }) => *key,
+            Applied::Start(Started::New { key, .. }) => *key,
             other => panic!("a start came to {other:?}"),
         })
         .collect();

@@ -226,6 +226,30 @@ macro_rules! every_case {
                 what_is_delayed_does_not_count
                 a_persons_bound_counts
             }
+            unique {
+                a_start_joins_what_has_not_ended
+                a_start_joins_what_is_stuck
+                a_cancelled_one_is_joined_by_nobody
+                other_keys_and_names_are_other_kinds
+                a_start_that_joins_writes_nothing
+                a_start_of_a_kind_finds_itself
+                a_start_can_join_only_what_waits
+                what_was_handed_back_does_not_wait
+                a_start_can_be_refused
+                a_start_can_be_the_only_one_for_a_time
+                a_debounce_replaces_what_waits
+                a_debounce_can_have_an_end
+                a_debounce_leaves_alone_what_has_begun
+                a_debounce_keeps_the_place_in_the_queue
+                a_debounce_goes_on_in_a_full_queue
+                a_repeated_replacement_happens_once
+                starts_of_a_kind_at_once_make_one
+                starts_of_a_kind_in_one_batch_make_one
+                a_message_comes_with_a_start
+                a_message_comes_to_the_one_that_is_joined
+                a_repeated_start_sends_its_message_once
+                a_refused_start_sends_nothing
+            }
             delays {
                 a_delayed_workflow_says_when_it_may_run
                 a_delayed_workflow_is_not_claimed_before_its_time

@@ -40,7 +40,13 @@ pub async fn a_child_is_started_with_its_record(backend: &dyn Backend) {
             .await,
     );
     let row = case.find("child").await;
-    assert_eq!(started, Started::New { key: row.key });
+    assert_eq!(
+        started,
+        Started::New {
+            key: row.key,
+            replaced: None
+        }
+    );
     assert_eq!((row.state, row.executor), (State::Running, Some(worker.id)));
     assert_eq!(row.parent, Some(id("order-1")));
     assert_eq!(case.places(parent).await, ["", "0"]);
@@ -132,7 +138,12 @@ pub async fn outcomes_of_effects_come_in_their_order(backend: &dyn Backend) {
     ];
 
     let progressed = worker.effects(parent, 0, effects).await;
-    let new = |row: Workflow| EffectOutcome::Started(Started::New { key: row.key });
+    let new = |row: Workflow| {
+        EffectOutcome::Started(Started::New {
+            key: row.key,
+            replaced: None,
+        })
+    };
     let first = new(case.find("child-1").await);
     let second = new(case.find("child-2").await);
     let outcomes = vec![first, EffectOutcome::Done, second];

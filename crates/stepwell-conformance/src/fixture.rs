@@ -99,7 +99,7 @@ impl<'a> Case<'a> {
     /// Starts what is not there yet.
     pub(crate) async fn new_workflow(&self, new: NewWorkflow) -> WorkflowKey {
         match self.start(new).await {
-            Started::New { key } => key,
+            Started::New { key, .. } => key,
             other => panic!("a first start came to {other:?}"),
         }
     }

@@ -52,6 +52,7 @@ pub mod starts;
 pub mod streams;
 pub mod stuck;
 pub mod takeovers;
+pub mod unique;
 
 pub use backend::Backend;
 #[doc(hidden)]

@@ -94,10 +94,10 @@ pub async fn a_message_with_a_key_is_sent_once(backend: &dyn Backend) {
     );
     assert_eq!(
         case.send(keyed("order-1", "k", json!(2))).await,
-        Sent::Duplicate
+        Sent::Duplicate { to }
     );
     let other_topic = on("paid", keyed("order-1", "k", json!(3)));
-    assert_eq!(case.send(other_topic).await, Sent::Duplicate);
+    assert_eq!(case.send(other_topic).await, Sent::Duplicate { to });
     assert_eq!(case.inbox(to, "").await, [json!(1)]);
 }
 
@@ -134,7 +134,7 @@ pub async fn a_key_is_sent_once_by_two_senders(backend: &dyn Backend) {
 
     let send = Effect::Send(keyed("order-1", "k", json!("from a workflow")));
     let progressed = worker.effects(sender, 0, vec![send]).await;
-    let duplicate = EffectOutcome::Sent(Sent::Duplicate);
+    let duplicate = EffectOutcome::Sent(Sent::Duplicate { to });
     assert_eq!(progressed, Progressed::Recorded(vec![duplicate]));
     assert_eq!(case.inbox(to, "").await, [json!("from outside")]);
 }
@@ -261,7 +261,7 @@ pub async fn a_key_stays_used_after_the_receive(backend: &dyn Backend) {
 
     assert_eq!(
         case.send(keyed("order-1", "k", json!(1))).await,
-        Sent::Duplicate
+        Sent::Duplicate { to: key }
     );
     assert!(case.inbox(key, "").await.is_empty());
 }

@@ -155,7 +155,10 @@ pub async fn a_repeated_send_happens_once(backend: &dyn Backend) {
 
     let send = Change::Send(keyed("order-1", "k", json!(1)));
     let again = twice(&case, &worker, send).await;
-    assert!(matches!(again, Applied::Send(Sent::Duplicate)), "{again:?}");
+    assert!(
+        matches!(again, Applied::Send(Sent::Duplicate { .. })),
+        "{again:?}"
+    );
 }
 
 /// A repeated cancellation finds the workflow cancelled, and keeps the first one's cause.
@@ -243,7 +246,7 @@ pub async fn a_repeated_batch_happens_once(backend: &dyn Backend) {
         "{again:?}"
     );
     assert!(
-        matches!(again[3], Applied::Send(Sent::Duplicate)),
+        matches!(again[3], Applied::Send(Sent::Duplicate { .. })),
         "{again:?}"
     );
 }

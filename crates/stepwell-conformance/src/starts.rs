@@ -269,7 +269,7 @@ pub async fn a_second_start_in_the_same_batch_finds_the_first(backend: &dyn Back
 
     match case.commit(starts).await.as_slice() {
         [
-            Applied::Start(Started::New { key }),
+            Applied::Start(Started::New { key, .. }),
             Applied::Start(Started::Existing { key: found, .. }),
             Applied::Start(Started::Conflict { name }),
         ] => assert_eq!((key, name.as_str()), (found, "checkout")),

@@ -23,7 +23,7 @@ use crate::{
     payload::Payload,
     registry::{Registration, Registry},
     schedule::Ticks,
-    store::{Filter, Started, Store, StoreUrl, open_store},
+    store::{Filter, NewWorkflow, StartMessage, Started, Store, StoreUrl, open_store},
     workflow::State,
 };
 
@@ -322,6 +322,43 @@ impl<S: Send + Sync + 'static> App<S> {
         Ok(self.start_new(call).await?.0)
     }
 
+    /// Starts a workflow and puts a message into its inbox, both or neither. With
+    /// [`unique`](Call::unique) it comes to the one that is there: so work that comes in pieces is
+    /// gathered and done together.
+    ///
+    /// ```ignore
+    /// // Documents of one customer, indexed together when no other has come for five seconds.
+    /// let call = index().queue(&INDEX).unique(Unique::new(customer).while_waiting()).delay(FIVE_SECONDS);
+    /// app.start_and_send(call, DOCUMENT, document).await?;
+    ///
+    /// #[workflow]
+    /// async fn index(ctx: &mut Ctx<Search>) -> stepwell::Result<()> {
+    ///     let documents = ctx.recv_batch(DOCUMENT, 1_000).await;
+    ///     ctx.run(write_index(documents)).await
+    /// }
+    /// ```
+    ///
+    /// One that has ended receives nothing more.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_and_send<W: Workflow<State = S>, T: Durable>(
+        &self,
+        call: Call<W>,
+        topic: Topic<T>,
+        message: T,
+    ) -> Result<Handle<W>, Error> {
+        let bytes_max = self.inner.config.payload_bytes_max;
+        let message = StartMessage {
+            topic: topic.name().to_owned(),
+            payload: Payload::of(&message, bytes_max)?,
+            key: uuid::Uuid::new_v4().to_string(),
+        };
+        let mut new = call.into_new(WorkflowId::generate, None, bytes_max)?;
+        new.message = Some(Box::new(message));
+        Ok(self.hand_in(new).await?.0)
+    }
+
     /// Starts a workflow, and says whether it was made now.
     ///
     /// # Errors
@@ -335,20 +372,33 @@ impl<S: Send + Sync + 'static> App<S> {
             None,
             self.inner.config.payload_bytes_max,
         )?;
+        self.hand_in(new).await
+    }
+
+    async fn hand_in<W: Workflow<State = S>>(
+        &self,
+        new: NewWorkflow,
+    ) -> Result<(Handle<W>, crate::StartOutcome), Error> {
         let client = &self.inner.client;
         let handle = Handle::new(new.id.to_string(), client.clone());
         match client.start_here(self.engine(), new).await? {
-            (Started::New { key }, Some(watch)) => {
+            (Started::New { key, .. }, Some(watch)) => {
                 Ok((handle.watched(key, watch), crate::StartOutcome::New))
             }
             (Started::New { .. }, None) => Ok((handle, crate::StartOutcome::New)),
             (Started::Existing { state, .. }, _) => {
                 Ok((handle, crate::StartOutcome::Existing(state)))
             }
-            (Started::Conflict { .. } | Started::Full { .. }, _) => Err(Error::new(
-                ErrorKind::Internal,
-                "a start that is refused is an error of the client",
-            )),
+            (Started::Joined { id, state, .. }, _) => {
+                let handle = Handle::new(id.to_string(), client.clone());
+                Ok((handle, crate::StartOutcome::Existing(state)))
+            }
+            (Started::Conflict { .. } | Started::Full { .. } | Started::Taken { .. }, _) => {
+                Err(Error::new(
+                    ErrorKind::Internal,
+                    "a start that is refused is an error of the client",
+                ))
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use crate::{
     names::Queue,
     payload::Payload,
     store::{Launch, NewWorkflow, Owner},
+    unique::Unique,
 };
 
 /// A call of a workflow: a value, until an application, a context or a queue runs it.
@@ -31,6 +32,7 @@ pub struct Call<W: Workflow> {
     detached: bool,
     attributes: Vec<(String, String)>,
     origin: Option<String>,
+    unique: Option<Unique>,
 }
 
 impl<W: Workflow> Call<W> {
@@ -47,6 +49,7 @@ impl<W: Workflow> Call<W> {
             detached: false,
             attributes: Vec::new(),
             origin: None,
+            unique: None,
         }
     }
 
@@ -108,6 +111,13 @@ impl<W: Workflow> Call<W> {
         self
     }
 
+    /// Makes the start one of a kind: joined, refused or put in place of the one that is there. For
+    /// starts from outside a workflow.
+    pub fn unique(mut self, unique: Unique) -> Self {
+        self.unique = Some(unique);
+        self
+    }
+
     /// The id that was given, if one was.
     #[must_use]
     pub fn given_id(&self) -> Option<&str> {
@@ -126,11 +136,12 @@ impl<W: Workflow> Call<W> {
             && self.delay.is_none()
             && self.deadline.is_none()
             && self.attributes.is_empty()
-            && self.origin.is_none();
+            && self.origin.is_none()
+            && self.unique.is_none();
         if !is_plain {
             return Err(InvalidInput::new(format!(
-                "the call of `{}` gives an id, a place in the queue, a delay, a deadline, an attribute \
-                 or an origin; a schedule starts each tick under an id of its own, at once",
+                "the call of `{}` gives an id, a place in the queue, a delay, a deadline, an attribute, \
+                 an origin or a unique key; a schedule starts each tick under an id of its own, at once",
                 W::NAME
             )));
         }
@@ -181,6 +192,14 @@ impl<W: Workflow> Call<W> {
         bytes_max: usize,
     ) -> Result<NewWorkflow, Error> {
         let launch = self.launch()?;
+        if parent.is_some() && self.unique.is_some() {
+            return Err(InvalidInput::new(format!(
+                "the child `{}` has a unique key, but a child has an id that its parent knows \
+                 before it is started; start it in a step, through the application",
+                W::NAME
+            ))
+            .into());
+        }
         Ok(NewWorkflow {
             id: self.id.map_or_else(|| Ok(id()), WorkflowId::new)?,
             name: W::NAME.to_owned(),
@@ -194,6 +213,8 @@ impl<W: Workflow> Call<W> {
             }),
             attributes: self.attributes,
             origin: self.origin,
+            unique: self.unique.map(Box::new),
+            message: None,
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     hub::{Hub, Watch},
     id::{WorkflowId, WorkflowKey},
     journal::Journal,
-    limits::{NAME_BYTES_MAX, check_duration, check_name, check_queue},
+    limits::{NAME_BYTES_MAX, check_duration, check_name, check_queue, check_unique},
     payload::Payload,
     position::Position,
     run::Interrupt,
@@ -82,7 +82,7 @@ impl ClientCore {
 pub enum StartOutcome {
     /// The workflow was made now.
     New,
-    /// It was there, with the same input.
+    /// It was there, with the same input or the same unique key.
     Existing(State),
 }
 
@@ -173,7 +173,10 @@ impl Client {
         match self.start_change(new).await? {
             Started::New { .. } => Ok(StartOutcome::New),
             Started::Existing { state, .. } => Ok(StartOutcome::Existing(state)),
-            Started::Conflict { .. } | Started::Full { .. } => Err(unexpected("a start")),
+            Started::Joined { state, .. } => Ok(StartOutcome::Existing(state)),
+            Started::Conflict { .. } | Started::Full { .. } | Started::Taken { .. } => {
+                Err(unexpected("a start"))
+            }
         }
     }
 
@@ -203,7 +206,8 @@ impl Client {
         Ok((started(applied, &id, &name)?, watch))
     }
 
-    /// Puts a message into a workflow's inbox. With a `key`, once per key.
+    /// Puts a message into a workflow's inbox. With a `key`, once per key; without, each call is a
+    /// message of its own, also if the database's answer to it is lost.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such workflow.
@@ -222,13 +226,13 @@ impl Client {
             to,
             topic: topic.to_owned(),
             payload: message,
-            key,
+            key: Some(key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())),
         };
         match self
             .request(&format!("send to `{id}`"), Change::Send(message))
             .await?
         {
-            Applied::Send(Sent::New { .. } | Sent::Duplicate) => Ok(()),
+            Applied::Send(Sent::New { .. } | Sent::Duplicate { .. }) => Ok(()),
             Applied::Send(Sent::NoSuchWorkflow) => Err(Error::no_such_workflow(id)),
             _ => Err(unexpected("a send")),
         }
@@ -397,6 +401,12 @@ fn check_start(new: &NewWorkflow) -> Result<(), Error> {
     if let Launch::Queue(queue) = &new.launch {
         check_queue(queue)?;
     }
+    if let Some(unique) = &new.unique {
+        check_unique(unique)?;
+    }
+    if let Some(message) = &new.message {
+        check_name("key of the message", &message.key, NAME_BYTES_MAX)?;
+    }
     Ok(())
 }
 
@@ -410,6 +420,10 @@ fn started(applied: Applied, id: &WorkflowId, name: &str) -> Result<Started, Err
                 "`{id}` was not started: {waiting_max} workflows wait in its queue, as many as may; \
                  try again later, or raise the queue's limit"
             ),
+        )),
+        Applied::Start(Started::Taken { id: other }) => Err(Error::new(
+            ErrorKind::Conflict,
+            format!("`{id}` was not started: `{other}` of the same unique key is there"),
         )),
         Applied::Start(started) => Ok(started),
         _ => Err(unexpected("a start")),

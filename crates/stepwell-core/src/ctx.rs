@@ -16,7 +16,7 @@ use crate::{
         child::Start,
         event::{self, GetEvent},
         join::{self, JoinOps},
-        message::{self, Recv},
+        message::{self, Recv, RecvBatch},
         once::Once,
         race::RaceOps,
         retry::Retry,
@@ -189,6 +189,17 @@ impl<S: Send + Sync + 'static> Ctx<S> {
     /// Receives the oldest message of a topic, waiting for it if there is none.
     pub fn recv<T: Durable>(&mut self, topic: Topic<T>) -> Bound<'_, S, Recv<T>> {
         self.run(message::recv(topic))
+    }
+
+    /// Receives all messages of a topic that are there, the oldest first, waiting for the first one:
+    /// at most `at_most`, and no more than fit one payload. See
+    /// [`App::start_and_send`](crate::App::start_and_send).
+    pub fn recv_batch<T: Durable>(
+        &mut self,
+        topic: Topic<T>,
+        at_most: u32,
+    ) -> Bound<'_, S, RecvBatch<T>> {
+        self.run(message::recv_batch(topic, at_most))
     }
 
     /// Sends a message to a workflow, once. If there is no such workflow the message is lost.

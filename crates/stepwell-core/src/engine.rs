@@ -131,7 +131,7 @@ impl Engine {
     /// Runs what a start of this executor has made or found, if it is to run here.
     pub(crate) fn launch_started(self: &Arc<Self>, started: &Started, new: &NewWorkflow) {
         let (key, past) = match started {
-            Started::New { key } if new.runs_here() => (*key, driver::Past::None),
+            Started::New { key, .. } if new.runs_here() => (*key, driver::Past::None),
             // Ours but, perhaps, not on its way: the answer to its start was lost.
             Started::Existing {
                 key,

@@ -104,8 +104,8 @@ impl Starting {
         };
         // Watched before it begins, so that its end cannot be missed.
         let watch = match started {
-            Started::New { key } => Some(self.engine.client.0.hub.watch(*key)),
-            Started::Existing { .. } | Started::Conflict { .. } | Started::Full { .. } => None,
+            Started::New { key, .. } => Some(self.engine.client.0.hub.watch(*key)),
+            _ => None,
         };
         if stand.executor.is_some() {
             self.engine.launch_started(started, new);

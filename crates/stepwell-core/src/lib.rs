@@ -39,6 +39,7 @@ mod schedule;
 pub mod store;
 pub mod testing;
 mod tx;
+mod unique;
 mod workflow;
 
 pub use app::{App, AppBuilder};
@@ -58,7 +59,7 @@ pub use op::{
     branch::{Branch, branch},
     event::{GetEvent, get_event},
     join::JoinOps,
-    message::{Recv, recv},
+    message::{Recv, RecvBatch, recv, recv_batch},
     race::{Race2, Race3, Race4, Race5, Race6, Race7, Race8, RaceOps},
     retry::Retry,
     sleep::{Sleep, sleep},
@@ -70,6 +71,7 @@ pub use payload::Payload;
 pub use position::Position;
 pub use schedule::{Missed, Schedule};
 pub use tx::{Committed, Operation, Tx, TxError, Witness};
+pub use unique::{Unique, UniqueRule, UniqueScope};
 pub use workflow::{End, Outcome, Place, Record, RecordKind, State, Takeover};
 
 /// A boxed future that can move between threads.

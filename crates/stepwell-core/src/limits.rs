@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::store::{QueueLimits, QueueUse};
+use crate::{
+    store::{QueueLimits, QueueUse},
+    unique::{Unique, UniqueRule, UniqueScope},
+};
 
 /// The longest workflow id, and the longest name of anything, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -93,6 +96,22 @@ pub fn check_queue(queue: &QueueUse) -> Result<(), InvalidInput> {
         )));
     }
     check_queue_limits(&queue.name, &queue.limits)
+}
+
+/// Checks what makes a start one of a kind.
+///
+/// # Errors
+/// Names the value and the rule that it breaks.
+pub fn check_unique(unique: &Unique) -> Result<(), InvalidInput> {
+    check_name("unique key", unique.key(), NAME_BYTES_MAX)?;
+    match unique.rule() {
+        UniqueRule::Join(UniqueScope::Within(period))
+        | UniqueRule::Reject(UniqueScope::Within(period))
+        | UniqueRule::Replace {
+            at_most: Some(period),
+        } => check_duration("period of the unique key", period),
+        _ => Ok(()),
+    }
 }
 
 /// Checks the limits of a queue.

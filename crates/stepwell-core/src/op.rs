@@ -64,7 +64,7 @@ pub struct Ready<T> {
 struct Commit {
     records: Vec<NewRecord>,
     effects: Vec<Effect>,
-    message: Option<ReservedMessage>,
+    messages: Vec<ReservedMessage>,
     /// Whether a crash that loses the records would not lose what they stand for, because the
     /// user's database holds a witness of it.
     witnessed: bool,
@@ -83,7 +83,7 @@ impl<T> Ready<T> {
         let commit = Commit {
             records: vec![record],
             effects,
-            message: None,
+            messages: Vec::new(),
             witnessed: false,
         };
         Self {
@@ -92,9 +92,9 @@ impl<T> Ready<T> {
         }
     }
 
-    pub(crate) fn with_message(mut self, message: ReservedMessage) -> Self {
+    pub(crate) fn with_messages(mut self, messages: Vec<ReservedMessage>) -> Self {
         if let Some(commit) = &mut self.commit {
-            commit.message = Some(message);
+            commit.messages = messages;
         }
         self
     }
@@ -129,7 +129,7 @@ impl<T> Ready<T> {
     pub(crate) fn commit(self, run: &Arc<Run>) -> T {
         if let Some(commit) = self.commit {
             run.record(commit.records, commit.effects, commit.witnessed);
-            if let Some(message) = commit.message {
+            for message in commit.messages {
                 message.received();
             }
         }

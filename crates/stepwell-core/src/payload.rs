@@ -36,6 +36,12 @@ impl Payload {
         Self(json.into())
     }
 
+    /// Several values as a JSON array.
+    pub(crate) fn array(values: &[Self]) -> Self {
+        let texts: Vec<_> = values.iter().map(Self::as_str).collect();
+        Self(format!("[{}]", texts.join(",")).into())
+    }
+
     /// The JSON value `null`.
     #[must_use]
     pub fn null() -> Self {

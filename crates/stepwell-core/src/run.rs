@@ -284,15 +284,10 @@ impl Run {
         self.control.interrupt(interrupt);
     }
 
-    /// Takes the first of these messages that no other operation of this run has in its hands.
-    pub(crate) fn reserve_message(
-        self: &Arc<Self>,
-        numbers: impl Iterator<Item = i64>,
-    ) -> Option<ReservedMessage> {
+    /// Takes a message, unless another operation of this run has it in its hands.
+    pub(crate) fn reserve_message(self: &Arc<Self>, number: i64) -> Option<ReservedMessage> {
         let mut held = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut numbers = numbers;
-        let number = numbers.find(|number| held.insert(*number))?;
-        Some(ReservedMessage {
+        held.insert(number).then(|| ReservedMessage {
             run: Arc::clone(self),
             number,
             received: false,

@@ -36,7 +36,7 @@ pub use room::{Bound, Room};
 pub use schedules::{
     DeclaredBy, NewSchedule, Paused, ScheduleChange, ScheduleInfo, ScheduleStore, Scheduled, Tick,
 };
-pub use start::{Launch, NewWorkflow, Owner, QueueUse, Started};
+pub use start::{Launch, NewWorkflow, Owner, QueueUse, StartMessage, Started};
 pub use turns::{KEYS_PER_LOOK, Lane, Turns, enough, take_turns};
 pub use workflows::{Filter, WorkflowStore};
 

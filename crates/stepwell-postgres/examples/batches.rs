@@ -30,15 +30,12 @@ const RUN: Duration = Duration::from_secs(5);
 
 fn start(id: String) -> Change {
     Change::Start(NewWorkflow {
-        id: WorkflowId::new(id).unwrap(),
-        name: "checkout".into(),
-        input: Payload::from_stored("[1]".into()),
         launch: Launch::Here,
-        delay: None,
-        deadline: None,
-        parent: None,
-        attributes: Vec::new(),
-        origin: None,
+        ..NewWorkflow::new(
+            WorkflowId::new(id).unwrap(),
+            "checkout",
+            Payload::from_stored("[1]".into()),
+        )
     })
 }
 
@@ -85,7 +82,7 @@ async fn workflows(
     let started = commit((0..at_once).map(|i| start(format!("{name}-{i}"))).collect()).await;
     let keys: Vec<_> = (started.iter())
         .map(|it| match it {
-            Applied::Start(Started::New { key }) => *key,
+            Applied::Start(Started::New { key, .. }) => *key,
             other => panic!("a start came to {other:?}"),
         })
         .collect();

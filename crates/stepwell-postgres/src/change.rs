@@ -34,6 +34,7 @@ mod resume;
 mod schedule;
 mod send;
 mod start;
+mod unique;
 
 use std::collections::HashSet;
 
@@ -63,7 +64,7 @@ const AT_ONCE_TRIES: u32 = 3;
 
 /// The statements of cold changes that come often.
 #[cfg(test)]
-pub(crate) const BY_KEY: [&str; 11] = [
+pub(crate) const BY_KEY: [&str; 13] = [
     start::EXISTING,
     progress::ADD,
     effect::PUBLISH,
@@ -71,11 +72,17 @@ pub(crate) const BY_KEY: [&str; 11] = [
     effect::RECEIVE,
     effect::SET_ATTRIBUTE,
     send::SEND,
+    unique::CANCEL,
+    unique::SET,
     finish::OWNER,
     finish::END,
     cancel::OWNERS,
     cancel::DESCENDANTS,
 ];
+
+/// How one of a kind is found.
+#[cfg(test)]
+pub(crate) const UNIQUE: [&str; 3] = [unique::WAITING, unique::UNFINISHED, unique::SINCE];
 
 /// Applies every change of a batch and says what each came to.
 pub(crate) async fn commit(

@@ -163,6 +163,9 @@ async fn check_batches(tables: &Tables) {
         .by_key(change::hot::sql::RUNS_AND_STARTS, &types)
         .await;
     tables.by_key(change::hot::sql::STARTS, &types).await;
+    for sql in change::UNIQUE {
+        tables.uses(sql, "workflows_unique").await;
+    }
     for sql in change::BY_KEY {
         tables.by_key(sql, &[]).await;
     }

@@ -151,20 +151,17 @@ impl Runner {
     async fn start(&self, size: u32, round: u32) -> Vec<WorkflowKey> {
         let start = |number| {
             Change::Start(NewWorkflow {
-                id: WorkflowId::new(format!("order-{round}-{number}")).unwrap(),
-                name: "checkout".into(),
-                input: output(),
                 launch: Launch::Here,
-                delay: None,
-                deadline: None,
-                parent: None,
-                attributes: vec![],
-                origin: None,
+                ..NewWorkflow::new(
+                    WorkflowId::new(format!("order-{round}-{number}")).unwrap(),
+                    "checkout",
+                    output(),
+                )
             })
         };
         let applied = self.commit((0..size).map(start).collect()).await;
         let key = |applied| match applied {
-            Applied::Start(Started::New { key }) => key,
+            Applied::Start(Started::New { key, .. }) => key,
             other => panic!("{other:?}"),
         };
         applied.into_iter().map(key).collect()

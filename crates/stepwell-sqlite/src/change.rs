@@ -12,6 +12,7 @@ mod room;
 mod schedule;
 mod send;
 mod start;
+mod unique;
 
 use std::collections::HashSet;
 
@@ -74,7 +75,7 @@ const OWNER: &str = "
 
 /// Every statement that a batch can run.
 #[cfg(test)]
-pub(crate) const HOT: [&str; 29] = [
+pub(crate) const HOT: [&str; 32] = [
     OWNER,
     record::ADD,
     start::INSERT,
@@ -83,6 +84,9 @@ pub(crate) const HOT: [&str; 29] = [
     start::SET_ATTRIBUTE,
     room::WAITING_MAX,
     room::WAITING,
+    unique::WAITING,
+    unique::UNFINISHED,
+    unique::SINCE,
     effect::PUBLISH,
     effect::APPEND,
     effect::RECEIVE,

@@ -23,11 +23,23 @@ pub(super) fn give_up(batch: &mut Vec<Entry>, error: &StoreError, whom: impl Fn(
 pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
     match (change, applied) {
         // One that is launched here at once needs nobody to claim it.
+        (
+            _,
+            Applied::Start(Started::New {
+                replaced: Some(replaced),
+                ..
+            }),
+        ) => {
+            hub.changed(*replaced);
+            hub.work_arrived();
+        }
+        (_, Applied::Start(Started::Joined { key, .. })) => hub.changed(*key),
         (Change::Start(new), Applied::Start(Started::New { .. })) if new.runs_here() => {}
         (_, Applied::Start(Started::New { .. }))
         | (_, Applied::Resume(Resumed::Now))
         | (_, Applied::Fork(Forked::New { .. })) => hub.work_arrived(),
-        (_, Applied::Send(Sent::New { to })) => hub.changed(*to),
+        // Also when it is handed in again: the answer that would have woken the receiver was lost.
+        (_, Applied::Send(Sent::New { to } | Sent::Duplicate { to })) => hub.changed(*to),
         (Change::Progress(progress), Applied::Progress(Progressed::Recorded(outcomes))) => {
             if progress.effects.iter().any(is_seen_by_others) {
                 hub.changed(progress.key);
@@ -55,7 +67,10 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
             hub.changed(progress.key);
             hub.work_arrived();
         }
-        (_, Applied::Start(Started::Existing { .. })) => hub.work_arrived(),
+        (_, Applied::Start(Started::Existing { key, .. })) => {
+            hub.changed(*key);
+            hub.work_arrived();
+        }
         (Change::Schedule(ScheduleChange::Tick(_)), Applied::Schedule(Scheduled::Done)) => {
             hub.work_arrived();
         }

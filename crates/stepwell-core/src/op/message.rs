@@ -1,17 +1,19 @@
-//! Receiving a message from the workflow's own inbox.
+//! Receiving messages from the workflow's own inbox.
 
 use super::{Here, Op, Ready, Slot};
 use crate::{
     BoxFuture,
     durable::Durable,
     names::Topic,
+    payload::Payload,
     run::ReservedMessage,
     store::{Effect, Message},
     workflow::{Outcome, RecordKind},
 };
 
-/// How many messages are looked at to find one that no other receive of the run has in hand.
-const LOOK_AT: u32 = 64;
+/// How many messages more than are wanted are looked at, to find those that no other receive of the
+/// run has in hand.
+const IN_HAND: u32 = 63;
 
 /// A wait for a message.
 #[derive(Debug)]
@@ -22,6 +24,21 @@ pub struct Recv<T>(pub(crate) Topic<T>);
 /// race takes no message.
 pub fn recv<T>(topic: Topic<T>) -> Recv<T> {
     Recv(topic)
+}
+
+/// A wait for messages.
+#[derive(Debug)]
+#[must_use = "operations do nothing unless they are run"]
+pub struct RecvBatch<T> {
+    topic: Topic<T>,
+    at_most: u32,
+}
+
+/// Receives all messages of a topic that are there, the oldest first, but for those beyond `at_most`
+/// or beyond what fits one payload. Waits for the first one; none come of it only when `at_most`
+/// is 0.
+pub fn recv_batch<T>(topic: Topic<T>, at_most: u32) -> RecvBatch<T> {
+    RecvBatch { topic, at_most }
 }
 
 impl<S: Send + Sync + 'static, T: Durable> Op<S> for Recv<T> {
@@ -37,35 +54,109 @@ impl<S: Send + Sync + 'static, T: Durable> Op<S> for Recv<T> {
             if let Some(value) = here.recorded_value(RecordKind::Recv, name).await {
                 return Ready::recorded(value);
             }
-            let (message, reserved) = next(&here, name).await;
-            let value: T = here.read(name, &message.payload).await;
-            let record = here.record(RecordKind::Recv, name, Outcome::Ok(message.payload));
-            let effect = Effect::Receive {
-                message: message.number,
-            };
-            Ready::new(value, record, vec![effect]).with_message(reserved)
+            let mut taken = next(&here, name, 1).await;
+            let payload = taken.payloads.pop().unwrap_or_else(Payload::null);
+            let value: T = here.read(name, &payload).await;
+            received(&here, name, payload, (value, taken.reserved))
         })
     }
 }
 
-async fn next(here: &Here, topic: &str) -> (Message, ReservedMessage) {
+impl<S: Send + Sync + 'static, T: Durable> Op<S> for RecvBatch<T> {
+    type Output = Vec<T>;
+
+    fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<Vec<T>>>
+    where
+        Self: 'a,
+    {
+        let here = Here::from(&at);
+        Box::pin(async move {
+            let name = self.topic.name();
+            if let Some(values) = here.recorded_value(RecordKind::Recv, name).await {
+                return Ready::recorded(values);
+            }
+            let taken = match self.at_most {
+                0 => Taken::default(),
+                at_most => next(&here, name, at_most).await,
+            };
+            let payload = Payload::array(&taken.payloads);
+            let values: Vec<T> = here.read(name, &payload).await;
+            received(&here, name, payload, (values, taken.reserved))
+        })
+    }
+}
+
+fn received<T>(
+    here: &Here,
+    topic: &str,
+    payload: Payload,
+    (output, reserved): (T, Vec<ReservedMessage>),
+) -> Ready<T> {
+    let record = here.record(RecordKind::Recv, topic, Outcome::Ok(payload));
+    let receive = |message: &ReservedMessage| Effect::Receive {
+        message: message.number,
+    };
+    let effects = reserved.iter().map(receive).collect();
+    Ready::new(output, record, effects).with_messages(reserved)
+}
+
+/// Messages in the hands of a receive.
+#[derive(Default)]
+struct Taken {
+    payloads: Vec<Payload>,
+    reserved: Vec<ReservedMessage>,
+}
+
+/// Takes the oldest messages, and waits for the first.
+async fn next(here: &Here, topic: &str, at_most: u32) -> Taken {
     let client = &here.run.engine.client.0;
     let watch = client.hub.watch(here.run.key);
+    let look_at = at_most.saturating_add(IN_HAND);
+    // What was received before stays in the inbox until that is on disk.
+    let mut is_settled = at_most > 1;
+    if is_settled {
+        here.run.settle().await;
+    }
     loop {
         let changed = watch.next();
-        match client.store.inbox(here.run.key, topic, LOOK_AT).await {
+        match client.store.inbox(here.run.key, topic, look_at).await {
             Ok(messages) => {
-                let numbers = messages.iter().map(|message| message.number);
-                if let Some(reserved) = here.run.reserve_message(numbers)
-                    && let Some(message) = messages
-                        .into_iter()
-                        .find(|message| message.number == reserved.number)
-                {
-                    return (message, reserved);
+                let is_anything = !messages.is_empty();
+                let taken = take(here, messages, at_most);
+                if !taken.reserved.is_empty() {
+                    return taken;
                 }
-                changed.await;
+                if is_anything && !is_settled {
+                    is_settled = true;
+                    here.run.settle().await;
+                } else {
+                    changed.await;
+                }
             }
             Err(error) => here.run.database_away("read the inbox", &error).await,
         }
     }
+}
+
+/// Takes what no other receive of the run has in hand, as much as fits one payload.
+fn take(here: &Here, messages: Vec<Message>, at_most: u32) -> Taken {
+    let mut taken = Taken::default();
+    // The brackets of the array.
+    let mut bytes = 2;
+    for message in messages {
+        if taken.payloads.len() >= usize::try_from(at_most).unwrap_or(usize::MAX) {
+            break;
+        }
+        let Some(reserved) = here.run.reserve_message(message.number) else {
+            continue;
+        };
+        // And a comma.
+        bytes += message.payload.as_str().len() + 1;
+        if !taken.payloads.is_empty() && bytes > here.bytes_max() {
+            break;
+        }
+        taken.reserved.push(reserved);
+        taken.payloads.push(message.payload);
+    }
+    taken
 }

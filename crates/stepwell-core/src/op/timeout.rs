@@ -6,7 +6,7 @@ use super::{
     Op, Ready, Slot,
     branch::Branch,
     event::GetEvent,
-    message::Recv,
+    message::{Recv, RecvBatch},
     race::{Race2, RaceOps},
     sleep::{Sleep, sleep},
     step::{AdHoc, StepCall},
@@ -60,6 +60,7 @@ pub trait OpExt: Sized {
 }
 
 impl<T> OpExt for Recv<T> {}
+impl<T> OpExt for RecvBatch<T> {}
 impl<T> OpExt for GetEvent<T> {}
 impl<W: Workflow> OpExt for Call<W> {}
 impl<W: Workflow> OpExt for Handle<W> {}

@@ -219,7 +219,10 @@ pub enum Sent {
         to: WorkflowKey,
     },
     /// A message with this key was sent before; nothing was written.
-    Duplicate,
+    Duplicate {
+        /// The receiver's key.
+        to: WorkflowKey,
+    },
     /// There is no such workflow; nothing was written.
     NoSuchWorkflow,
 }
@@ -242,6 +245,8 @@ pub enum CancelCause {
     Deadline,
     /// It was a child that lost a race.
     LostRace,
+    /// It waited, and a start of its kind took its place.
+    Replaced,
 }
 
 impl CancelCause {
@@ -252,6 +257,7 @@ impl CancelCause {
             Self::Request => "cancelled on request",
             Self::Deadline => "its deadline passed",
             Self::LostRace => "another operation of its parent's race won",
+            Self::Replaced => "a later start took its place",
         }
     }
 }

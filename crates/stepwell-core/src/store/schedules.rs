@@ -108,16 +108,12 @@ impl ScheduleInfo {
             key: String::new(),
             priority: 0,
         });
+        let id = WorkflowId::new(format!("{}@{tick}", self.name))?;
+        let input = Payload::of(&input, usize::MAX)?;
         Ok(NewWorkflow {
-            id: WorkflowId::new(format!("{}@{tick}", self.name))?,
-            name: self.workflow.clone(),
-            input: Payload::of(&input, usize::MAX)?,
             launch: queue.map_or(Launch::Anywhere, Launch::Queue),
-            delay: None,
-            deadline: None,
-            parent: None,
-            attributes: Vec::new(),
             origin: Some(format!("schedule {}", self.name)),
+            ..NewWorkflow::new(id, &self.workflow, input)
         })
     }
 }

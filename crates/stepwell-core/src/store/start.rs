@@ -6,6 +6,7 @@ use super::QueueLimits;
 use crate::{
     id::{WorkflowId, WorkflowKey},
     payload::Payload,
+    unique::Unique,
     workflow::State,
 };
 
@@ -30,9 +31,43 @@ pub struct NewWorkflow {
     pub attributes: Vec<(String, String)>,
     /// Where it comes from.
     pub origin: Option<String>,
+    /// What becomes of it when one of its kind is there. Never for a child.
+    pub unique: Option<Box<Unique>>,
+    /// A message that comes into the inbox of the one that was made, found or joined, in the same
+    /// moment. Never for a child.
+    pub message: Option<Box<StartMessage>>,
+}
+
+/// A message that comes with a start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartMessage {
+    /// The topic.
+    pub topic: String,
+    /// The message.
+    pub payload: Payload,
+    /// Sent once for each key and receiver.
+    pub key: String,
 }
 
 impl NewWorkflow {
+    /// One that any executor may run at once, and that nothing else is said of.
+    #[must_use]
+    pub fn new(id: WorkflowId, name: impl Into<String>, input: Payload) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            input,
+            launch: Launch::Anywhere,
+            delay: None,
+            deadline: None,
+            parent: None,
+            attributes: Vec::new(),
+            origin: None,
+            unique: None,
+            message: None,
+        }
+    }
+
     /// Whether the executor of its batch runs it at once, if there is one.
     #[must_use]
     pub fn runs_here(&self) -> bool {
@@ -64,6 +99,18 @@ pub struct QueueUse {
     pub priority: i32,
 }
 
+impl Started {
+    /// Whose inbox a message comes into that was handed in with the start.
+    #[must_use]
+    pub fn inbox(&self) -> Option<WorkflowKey> {
+        match self {
+            Self::New { key, .. } | Self::Joined { key, .. } => Some(*key),
+            Self::Existing { key, state, .. } => (!state.has_ended()).then_some(*key),
+            Self::Conflict { .. } | Self::Full { .. } | Self::Taken { .. } => None,
+        }
+    }
+}
+
 /// The parent of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
@@ -80,6 +127,22 @@ pub enum Started {
     New {
         /// Its key.
         key: WorkflowKey,
+        /// The one whose place it took, and which is cancelled.
+        replaced: Option<WorkflowKey>,
+    },
+    /// One of its kind is there and counts. Nothing was written but the message.
+    Joined {
+        /// The key of the one that is there.
+        key: WorkflowKey,
+        /// Its id.
+        id: WorkflowId,
+        /// Where it is in its life.
+        state: State,
+    },
+    /// One of its kind is there and refuses others. Nothing was written.
+    Taken {
+        /// The id of the one that is there.
+        id: WorkflowId,
     },
     /// It was there, with the same name and input. Nothing was written.
     Existing {

@@ -126,7 +126,10 @@ impl WentIn {
         match change {
             Change::Start(new) => {
                 let key = WorkflowKey(*self.started.get(new.id.as_str())?);
-                Some(Applied::Start(Started::New { key }))
+                Some(Applied::Start(Started::New {
+                    key,
+                    replaced: None,
+                }))
             }
             Change::Finish(finish) => {
                 let ended = self.ended.contains(&finish.key.0);

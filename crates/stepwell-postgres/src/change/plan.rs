@@ -43,9 +43,10 @@ pub(crate) fn rounds(changes: &[Change]) -> Vec<Round> {
 
 fn is_hot(change: &Change) -> bool {
     match change {
-        // What it counts must be counted alone.
+        // What waits in a bounded queue is counted alone.
         Change::Start(new) => {
-            Room::needed(new).is_none_or(|queue| queue.limits.waiting_max.is_none())
+            let has_bound = Room::needed(new).is_some_and(|it| it.limits.waiting_max.is_some());
+            !has_bound && new.unique.is_none() && new.message.is_none()
         }
         Change::Progress(progress) => progress.effects.is_empty(),
         Change::Finish(finish) => !matches!(finish.end, End::Stuck { .. }),
@@ -145,10 +146,12 @@ impl<'c> Open<'c> {
                     }
                 }
             }
-            Change::Start(new) => drop(self.cold_ids.insert(new.id.as_str())),
+            Change::Start(new) if new.unique.is_none() => {
+                self.cold_ids.insert(new.id.as_str());
+            }
             Change::Finish(finish) => drop(self.cold_keys.insert(finish.key)),
             Change::Send(message) => drop(self.cold_ids.insert(message.to.as_str())),
-            // A cancellation reaches descendants, a fork copies a history: of workflows whose keys
+            // One of a kind finds others, a cancellation reaches descendants, a fork copies a history: of workflows whose keys
             // are not known here. Rare, so everything waits behind them.
             _ => self.cold_touches_all = true,
         }

@@ -2,7 +2,7 @@
 
 use stepwell_core::{
     Place, WorkflowKey,
-    store::{NewMessage, Sent},
+    store::{NewMessage, Sent, StartMessage},
 };
 
 use super::Scope;
@@ -35,6 +35,11 @@ pub(super) const SEND: &str = "
     select workflow_key, exists (select from sent)
     from receiver";
 
+pub(super) const PUT: &str = "
+    insert into {schema}.messages (workflow_key, topic, message_key, payload, sent_at)
+    values ($1, $2, $3, $4, $5)
+    on conflict do nothing";
+
 /// Sends a message; `message_key` stands in for one that it does not have.
 pub(super) async fn apply(
     scope: &Scope<'_>,
@@ -57,11 +62,27 @@ pub(super) async fn apply(
     let Some(row) = row else {
         return Ok(Sent::NoSuchWorkflow);
     };
+    let to = key(&row, 0)?;
     Ok(if get(&row, 1)? {
-        Sent::New { to: key(&row, 0)? }
+        Sent::New { to }
     } else {
-        Sent::Duplicate
+        Sent::Duplicate { to }
     })
+}
+
+/// Puts a message that comes with a start into an inbox, unless its key was used there.
+pub(super) async fn put(
+    scope: &Scope<'_>,
+    to: WorkflowKey,
+    message: &StartMessage,
+) -> Result<(), Failure> {
+    let (topic, key) = (message.topic.as_str(), message.key.as_str());
+    let payload = message.payload.as_str();
+    scope
+        .db
+        .execute(PUT, params![to.0, topic, key, payload, At(scope.now)])
+        .await?;
+    Ok(())
 }
 
 /// The key of a workflow's message at a place: `<workflow id>:<position>`.

@@ -8,6 +8,7 @@ use stepwell_core::{
 use super::{
     Scope,
     hot::{self, Door},
+    send, unique,
 };
 use crate::{
     error::Failure,
@@ -45,11 +46,24 @@ const WAITING: &str = "
         limit $2
     ) as waiting";
 
-/// Starts what a client asks for: a full queue refuses it.
+/// Starts what a client asks for: one of its kind may be there, and a full queue refuses it.
 pub(super) async fn ask(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
-    if let Some(existing) = existing(scope, new).await? {
-        return Ok(existing);
+    // The id first, so that a start whose answer was lost finds itself.
+    let started = match (existing(scope, new).await?, &new.unique) {
+        (Some(existing), _) => existing,
+        (None, None) => enter(scope, new).await?,
+        (None, Some(unique)) => unique::apply(scope, new, unique).await?,
+    };
+    if let Some(message) = &new.message
+        && let Some(to) = started.inbox()
+    {
+        send::put(scope, to, message).await?;
     }
+    Ok(started)
+}
+
+/// Starts what finds room in its queue.
+pub(super) async fn enter(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
     match refusal(scope, new).await? {
         None => apply(scope, new).await,
         // It may have been started while the queue's lock was waited for.
@@ -123,7 +137,11 @@ pub(super) async fn apply(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<St
     }
 }
 
-async fn existing(scope: &Scope<'_>, new: &NewWorkflow) -> Result<Option<Started>, Failure> {
+/// What was started before.
+pub(super) async fn existing(
+    scope: &Scope<'_>,
+    new: &NewWorkflow,
+) -> Result<Option<Started>, Failure> {
     let Some(row) = scope
         .db
         .query_opt(EXISTING, params![new.id.as_str(), scope.me()])

@@ -28,6 +28,8 @@ create table {schema}.workflows (
     deadline_at timestamptz,
     wake_at timestamptz,
     lost_at timestamptz,
+    -- When the first of those was started whose place this one has taken.
+    unique_since timestamptz,
     queue_rank bigint not null default 0,
     recoveries bigint not null default 0,
     records_at_claim bigint not null default 0,
@@ -37,6 +39,7 @@ create table {schema}.workflows (
     state text collate "C" not null,
     queue_name text collate "C" not null default '',
     queue_key text collate "C" not null default '',
+    unique_key text collate "C",
     executor_id text collate "C",
     -- Who had it when it was handed back; with `lost_at` and `lost_why` until the next claim.
     previous_executor_id text collate "C",
@@ -64,6 +67,10 @@ create index workflows_running_queue on {schema}.workflows (queue_name, executor
     where state = 'running' and queue_name <> '';
 create index workflows_running_key on {schema}.workflows (queue_name, queue_key)
     where state = 'running' and queue_key <> '';
+create index workflows_unique_unfinished on {schema}.workflows (name, unique_key, (workflow_key + 0))
+    where unique_key is not null and state in ('delayed', 'enqueued', 'running', 'stuck');
+create index workflows_unique on {schema}.workflows (name, unique_key, created_at)
+    where unique_key is not null;
 create index workflows_troubled on {schema}.workflows (state, workflow_key)
     where state = 'failed' or state = 'cancelled' or state = 'stuck' or state = 'dead';
 create index workflows_parent on {schema}.workflows (parent_key)

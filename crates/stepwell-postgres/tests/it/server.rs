@@ -78,22 +78,19 @@ async fn commit_start(
     workflow_id: &str,
 ) -> Result<WorkflowKey, StoreError> {
     let start = NewWorkflow {
-        id: WorkflowId::new(workflow_id).unwrap(),
-        name: "checkout".to_owned(),
-        input: Payload::from_stored("[1]".to_owned()),
         launch: executor.map_or(Launch::Anywhere, |_| Launch::Here),
-        delay: None,
-        deadline: None,
-        parent: None,
-        attributes: Vec::new(),
-        origin: None,
+        ..NewWorkflow::new(
+            WorkflowId::new(workflow_id).unwrap(),
+            "checkout",
+            Payload::from_stored("[1]".to_owned()),
+        )
     };
     let batch = Batch {
         executor: executor.cloned(),
         changes: vec![Change::Start(start)],
     };
     match store.commit(batch).await?.pop() {
-        Some(Applied::Start(Started::New { key } | Started::Existing { key, .. })) => Ok(key),
+        Some(Applied::Start(Started::New { key, .. } | Started::Existing { key, .. })) => Ok(key),
         other => panic!("a start came to {other:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 use stepwell_core::{
     Place, WorkflowId, WorkflowKey,
-    store::{NewMessage, Sent},
+    store::{NewMessage, Sent, StartMessage},
 };
 
 use super::Scope;
@@ -44,8 +44,24 @@ pub(super) fn apply(
     Ok(if sent == 1 {
         Sent::New { to }
     } else {
-        Sent::Duplicate
+        Sent::Duplicate { to }
     })
+}
+
+/// Puts a message that comes with a start into an inbox, unless its key was used there.
+pub(super) fn put(
+    scope: &Scope<'_>,
+    to: WorkflowKey,
+    message: &StartMessage,
+) -> Result<(), Failure> {
+    scope.db.prepare_cached(INSERT)?.execute(params![
+        to.0,
+        message.topic,
+        message.key,
+        message.payload.as_str(),
+        scope.now_micros(),
+    ])?;
+    Ok(())
 }
 
 /// The key of a workflow's message at a place: `<workflow id>:<position>`.

@@ -6,7 +6,11 @@ use stepwell_core::{
     store::{Launch, NewWorkflow, PRIORITY_STEP, QueueUse, Started},
 };
 
-use super::{Scope, record, room, send::key_of_id};
+use super::{
+    Scope, record, room,
+    send::{self, key_of_id},
+    unique,
+};
 use crate::{
     error::Failure,
     rows::{self, after, micros},
@@ -41,18 +45,29 @@ pub(super) const EXISTING: &str = "
      and r.place = ''
     where w.workflow_id = ?1";
 
-/// Starts what a client asks for: a full queue refuses it.
+/// Starts what a client asks for: one of its kind may be there, and a full queue refuses it.
 pub(super) fn ask(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
+    let started = match &new.unique {
+        None => enter(scope, new)?,
+        // The id first, so that a start whose answer was lost finds itself.
+        Some(_) if key_of_id(scope, &new.id)?.is_some() => existing(scope, new)?,
+        Some(unique) => unique::apply(scope, new, unique)?,
+    };
+    if let Some(message) = &new.message
+        && let Some(to) = started.inbox()
+    {
+        send::put(scope, to, message)?;
+    }
+    Ok(started)
+}
+
+/// Starts what finds room in its queue.
+pub(super) fn enter(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
     match room::refusal(scope, new)? {
         None => apply(scope, new),
         // What was started before the queue was full is there.
-        Some(waiting_max) => {
-            let is_there = key_of_id(scope, &new.id)?.is_some();
-            match is_there {
-                true => existing(scope, new),
-                false => Ok(Started::Full { waiting_max }),
-            }
-        }
+        Some(_) if key_of_id(scope, &new.id)?.is_some() => existing(scope, new),
+        Some(waiting_max) => Ok(Started::Full { waiting_max }),
     }
 }
 
@@ -74,7 +89,10 @@ pub(super) fn apply(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started,
         add_queue(scope, queue)?;
         scope.room.note(new);
     }
-    Ok(Started::New { key })
+    Ok(Started::New {
+        key,
+        replaced: None,
+    })
 }
 
 /// Sets an attribute, in place of the last value.

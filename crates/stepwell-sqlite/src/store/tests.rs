@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stepwell_core::{
     ExecutorId, Payload, WorkflowId,
-    store::{Change, ExecutorStore, Filter, Launch, NewExecutor, NewWorkflow, WorkflowStore},
+    store::{Change, ExecutorStore, Filter, NewExecutor, NewWorkflow, WorkflowStore},
 };
 
 use super::*;
@@ -36,17 +36,11 @@ impl Disk {
     }
 
     async fn start(&self, number: u32) -> Result<(), StoreError> {
-        let start = NewWorkflow {
-            id: WorkflowId::new(format!("order-{number}")).unwrap(),
-            name: "checkout".into(),
-            input: Payload::from_stored(format!("[\"{}\"]", "x".repeat(10_000))),
-            launch: Launch::Anywhere,
-            delay: None,
-            deadline: None,
-            parent: None,
-            attributes: vec![],
-            origin: None,
-        };
+        let start = NewWorkflow::new(
+            WorkflowId::new(format!("order-{number}")).unwrap(),
+            "checkout",
+            Payload::from_stored(format!("[\"{}\"]", "x".repeat(10_000))),
+        );
         let batch = Batch {
             executor: None,
             changes: vec![Change::Start(start)],

@@ -49,15 +49,12 @@ async fn child() {
     let store = open(Path::new(&path)).await;
     let executor = register(&store).await;
     let start = NewWorkflow {
-        id: WorkflowId::new("order-1").unwrap(),
-        name: "checkout".into(),
-        input: Payload::from_stored("[]".into()),
         launch: Launch::Here,
-        delay: None,
-        deadline: None,
-        parent: None,
-        attributes: vec![],
-        origin: None,
+        ..NewWorkflow::new(
+            WorkflowId::new("order-1").unwrap(),
+            "checkout",
+            Payload::from_stored("[]".into()),
+        )
     };
     let batch = Batch {
         executor: Some(executor),

@@ -17,3 +17,4 @@ mod retries;
 mod schedules;
 mod streams;
 mod transactions;
+mod unique;

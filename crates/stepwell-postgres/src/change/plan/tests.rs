@@ -17,15 +17,8 @@ fn start(workflow_id: &str) -> Change {
 
 fn new(workflow_id: &str) -> NewWorkflow {
     NewWorkflow {
-        id: id(workflow_id),
-        name: "checkout".into(),
-        input: Payload::null(),
         launch: Launch::Here,
-        delay: None,
-        deadline: None,
-        parent: None,
-        attributes: vec![],
-        origin: None,
+        ..NewWorkflow::new(id(workflow_id), "checkout", Payload::null())
     }
 }
 

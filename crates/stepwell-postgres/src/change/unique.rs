@@ -1,0 +1,187 @@
+//! A start that is one of a kind.
+
+use jiff::Timestamp;
+use stepwell_core::{
+    State, Unique, UniqueRule, UniqueScope, WorkflowId, WorkflowKey,
+    store::{CancelCause, NewWorkflow, Started},
+};
+use tokio_postgres::Row;
+
+use super::{Scope, start};
+use crate::{
+    error::Failure,
+    params::{At, params},
+    rows::{self, get, instant},
+};
+
+/// Two that start one of a kind at once: the second waits here and finds the first. By hashes: two
+/// kinds that share one only wait for each other.
+const LOCK: &str = "
+    select pg_advisory_xact_lock(hashtextextended('{schema} ' || $1 || ' ' || $2, 0))";
+
+macro_rules! of_a_kind {
+    ($condition:literal) => {
+        concat!(
+            "
+    select workflow_key, workflow_id, state, queue_rank, coalesce(unique_since, created_at)
+    from {schema}.workflows
+    where name = $1
+      and unique_key = $2
+      and ",
+            $condition
+        )
+    };
+}
+
+/// One of a kind that has not begun. It does not begin before we are done: what comes with the
+/// start must be there then.
+pub(super) const WAITING: &str = of_a_kind!(
+    "state in ('delayed', 'enqueued')
+      and started_at is null
+    order by workflow_key + 0
+    limit 1
+    for update"
+);
+
+/// One of a kind that has not ended.
+pub(super) const UNFINISHED: &str = of_a_kind!(
+    "state in ('delayed', 'enqueued', 'running', 'stuck')
+    order by workflow_key + 0
+    limit 1
+    for update"
+);
+
+/// The last one of a kind that was started after an instant.
+pub(super) const SINCE: &str = of_a_kind!(
+    "created_at > $3
+    order by created_at desc
+    limit 1"
+);
+
+/// Cancels one that has not begun: nobody runs it, and it has no children.
+pub(super) const CANCEL: &str = "
+    update {schema}.workflows
+    set state = 'cancelled',
+        reason = $2,
+        ended_at = $3,
+        wake_at = null
+    where workflow_key = $1";
+
+pub(super) const SET: &str = "
+    update {schema}.workflows
+    set unique_key = $2,
+        unique_since = $3,
+        queue_rank = coalesce($4, queue_rank)
+    where workflow_key = $1";
+
+/// One of a kind that is there.
+struct Known {
+    key: WorkflowKey,
+    id: WorkflowId,
+    state: State,
+    rank: i64,
+    since: Timestamp,
+}
+
+/// Starts it, unless one of its kind counts in its place.
+pub(super) async fn apply(
+    scope: &mut Scope<'_>,
+    new: &NewWorkflow,
+    unique: &Unique,
+) -> Result<Started, Failure> {
+    scope
+        .db
+        .query(LOCK, params![new.name.as_str(), unique.key()])
+        .await?;
+    // The same start may have been waited for.
+    if let Some(existing) = start::existing(scope, new).await? {
+        return Ok(existing);
+    }
+    match (unique.rule(), find(scope, new, unique).await?) {
+        (_, None) => {
+            let started = start::enter(scope, new).await?;
+            set(scope, &started, unique, (None, None)).await?;
+            Ok(started)
+        }
+        (UniqueRule::Join(_), Some(Known { key, id, state, .. })) => {
+            Ok(Started::Joined { key, id, state })
+        }
+        (UniqueRule::Reject(_), Some(known)) => Ok(Started::Taken { id: known.id }),
+        (UniqueRule::Replace { .. }, Some(known)) => replace(scope, new, (unique, &known)).await,
+    }
+}
+
+async fn find(
+    scope: &Scope<'_>,
+    new: &NewWorkflow,
+    unique: &Unique,
+) -> Result<Option<Known>, Failure> {
+    let scope_of = match unique.rule() {
+        UniqueRule::Join(of) | UniqueRule::Reject(of) => of,
+        UniqueRule::Replace { .. } => UniqueScope::Waiting,
+    };
+    let (db, name, key) = (scope.db, new.name.as_str(), unique.key());
+    let found = match scope_of {
+        UniqueScope::Waiting => db.query_opt(WAITING, params![name, key]).await?,
+        UniqueScope::Unfinished => db.query_opt(UNFINISHED, params![name, key]).await?,
+        UniqueScope::Within(period) => {
+            let since = (scope.now.saturating_sub(period)).unwrap_or(Timestamp::MIN);
+            db.query_opt(SINCE, params![name, key, At(since)]).await?
+        }
+    };
+    found.as_ref().map(known).transpose()
+}
+
+fn known(row: &Row) -> Result<Known, Failure> {
+    Ok(Known {
+        key: rows::key(row, 0)?,
+        id: rows::workflow_id(row, 1)?,
+        state: rows::state(row, 2)?,
+        rank: get(row, 3)?,
+        since: instant(row, 4)?,
+    })
+}
+
+/// Cancels the one that waits and starts the new one in its place: where that one stood in its
+/// queue, if its delay has passed.
+async fn replace(
+    scope: &mut Scope<'_>,
+    new: &NewWorkflow,
+    (unique, known): (&Unique, &Known),
+) -> Result<Started, Failure> {
+    let why = CancelCause::Replaced.as_str();
+    scope
+        .db
+        .execute(CANCEL, params![known.key.0, why, At(scope.now)])
+        .await?;
+    let stood = known.state == State::Enqueued;
+    let mut new = new.clone();
+    new.delay = match stood {
+        true => None,
+        false => (unique.rule()).delay_of_replacement(new.delay, known.since, scope.now),
+    };
+    // It needs no room: it takes the place of one that waits.
+    let mut started = start::apply(scope, &new).await?;
+    let inherited = (Some(At(known.since)), stood.then_some(known.rank));
+    set(scope, &started, unique, inherited).await?;
+    if let Started::New { replaced, .. } = &mut started {
+        *replaced = Some(known.key);
+    }
+    Ok(started)
+}
+
+/// Marks what was started.
+async fn set(
+    scope: &Scope<'_>,
+    started: &Started,
+    unique: &Unique,
+    (since, rank): (Option<At>, Option<i64>),
+) -> Result<(), Failure> {
+    if let Started::New { key, .. } = started {
+        scope
+            .db
+            .execute(SET, params![key.0, unique.key(), since, rank])
+            .await?;
+    }
+    Ok(())
+}
