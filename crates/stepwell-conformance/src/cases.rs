@@ -308,7 +308,8 @@ macro_rules! every_case {
                 processes_share_the_clock one_of_two_processes_starts_an_id
                 claims_of_two_processes_keep_to_a_limit a_cancellation_reaches_another_process
                 a_process_takes_over_from_another a_write_of_another_process_is_noticed_once
-                own_writes_are_no_news a_database_has_a_name_for_people the_clock_can_be_moved
+                news_name_the_workflow_that_has_changed news_say_that_there_is_work
+                news_say_that_something_was_cancelled own_writes_are_no_news a_database_has_a_name_for_people the_clock_can_be_moved
             }
             bounds {
                 a_payload_of_a_megabyte_is_kept a_payload_with_nul_is_kept

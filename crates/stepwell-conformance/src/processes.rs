@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use stepwell_core::{
-    State,
-    store::{Progressed, Started},
+    State, WorkflowKey,
+    store::{Changed, Effect, News, Progressed, StartMessage, Started},
 };
 
 use crate::{
     Backend,
-    fixture::{Case, MINUTE, Worker, here, limits, queued, with_delay, workflow},
+    fixture::{Case, MINUTE, Worker, here, limits, message, payload, queued, with_delay, workflow},
 };
 
 async fn changed(case: &Case<'_>) -> bool {
-    let changed = case.store.changed_elsewhere().await;
-    changed.expect("it can be asked whether something changed")
+    let news = case.store.news().await;
+    !news.expect("it can be asked what is new").is_nothing()
 }
 
 /// Waits until a store notices: one whose server tells it of news hears them a moment later.
@@ -163,6 +163,96 @@ pub async fn a_write_of_another_process_is_noticed_once(backend: &dyn Backend) {
 
     notices(&case).await;
     assert!(!changed(&case).await);
+}
+
+/// Hears news until they say what is expected.
+async fn hears(case: &Case<'_>, expected: impl Fn(&News) -> bool) {
+    loop {
+        let news = case.store.news().await;
+        if expected(&news.expect("it can be asked what is new")) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Whether news are, or may be, about a workflow.
+fn about(key: WorkflowKey) -> impl Fn(&News) -> bool {
+    move |news| match &news.workflows {
+        Changed::Any => true,
+        Changed::These(keys) => keys.contains(&key),
+    }
+}
+
+/// Whoever waits for a message, an event, a stream entry or an end hears of it: what is not named is
+/// not looked at.
+pub async fn news_name_the_workflow_that_has_changed(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let Some(other) = case.second_process().await else {
+        return;
+    };
+    let worker = other.register().await;
+    let key = worker.start("order-1").await;
+    other.enqueue("order-2").await;
+    changed(&case).await;
+
+    other.send(message("order-1", json!(1))).await;
+    hears(&case, about(key)).await;
+    let effect = |value: Value| Effect::SetEvent {
+        name: "status".to_owned(),
+        value: payload(value),
+    };
+    worker.effects(key, 0, vec![effect(json!(1))]).await;
+    hears(&case, about(key)).await;
+    let send = Effect::Send(message("order-2", json!(2)));
+    worker.effects(key, 1, vec![send]).await;
+    hears(&case, about(other.find("order-2").await.key)).await;
+    worker.succeed(key, json!(1)).await;
+    hears(&case, about(key)).await;
+    let mut start = workflow("order-2");
+    start.message = Some(Box::new(StartMessage {
+        topic: String::new(),
+        payload: payload(json!(3)),
+        key: "k".to_owned(),
+    }));
+    other.start(start).await;
+    hears(&case, about(other.find("order-2").await.key)).await;
+}
+
+/// Whoever waits for work hears of it.
+pub async fn news_say_that_there_is_work(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let Some(other) = case.second_process().await else {
+        return;
+    };
+    let worker = other.register().await;
+    let key = worker.start("order-1").await;
+    changed(&case).await;
+
+    other
+        .new_workflow(queued("mail-1", "mail", limits(Some(1), None)))
+        .await;
+    hears(&case, |news| news.work).await;
+    // It may have held a place in a queue.
+    worker.succeed(key, json!(1)).await;
+    hears(&case, |news| news.work).await;
+    worker.start("order-2").await;
+    worker.retire().await;
+    hears(&case, |news| news.work).await;
+}
+
+/// Whoever runs a workflow that is cancelled elsewhere hears of it.
+pub async fn news_say_that_something_was_cancelled(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let Some(other) = case.second_process().await else {
+        return;
+    };
+    let worker = case.register().await;
+    let key = worker.start("order-1").await;
+    changed(&case).await;
+
+    other.cancel("order-1").await;
+    hears(&case, |news| news.interrupts && about(key)(news)).await;
 }
 
 /// A process's own writes are no news to it.

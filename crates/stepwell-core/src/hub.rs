@@ -12,7 +12,11 @@ use std::{
 
 use tokio::sync::{Notify, futures::OwnedNotified};
 
-use crate::{id::WorkflowKey, workflow::Outcome};
+use crate::{
+    id::WorkflowKey,
+    store::{Changed, News},
+    workflow::Outcome,
+};
 
 /// Who waits for what.
 #[derive(Debug, Default)]
@@ -70,11 +74,18 @@ impl Hub {
         }
     }
 
-    /// Another process has written: everybody looks again.
-    pub(crate) fn changed_elsewhere(&self) {
-        let places: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
-        places.iter().for_each(|place| place.touch());
-        self.work_arrived();
+    /// Another process has written: those look again who wait for it.
+    pub(crate) fn hear(&self, news: News) {
+        match news.workflows {
+            Changed::These(keys) => keys.into_iter().for_each(|key| self.changed(key)),
+            Changed::Any => {
+                let places: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
+                places.iter().for_each(|place| place.touch());
+            }
+        }
+        if news.work {
+            self.work_arrived();
+        }
     }
 
     /// A workflow waits for an executor, or a place in a queue is free.

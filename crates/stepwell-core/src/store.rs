@@ -9,6 +9,7 @@ mod driver;
 mod error;
 mod executors;
 mod messages;
+mod news;
 mod queues;
 mod room;
 mod schedules;
@@ -28,6 +29,7 @@ pub use executors::{
     Claim, Claimed, Executor, ExecutorStore, NewExecutor, RecoveryRules, Renewed, TakenOver,
 };
 pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry};
+pub use news::{Changed, News};
 pub use queues::{
     COUNTED_MAX, PRIORITY_STEP, QueueChange, QueueChanged, QueueInfo, QueueLimits, QueueStore,
     QueueUsed, Rate,
@@ -79,8 +81,8 @@ pub trait Store:
     /// The store's clock: the only one for leases, deadlines, delays and schedules.
     fn now(&self) -> Timestamp;
 
-    /// Whether another process has written since the last call. Cheap; polled.
-    fn changed_elsewhere(&self) -> StoreFuture<'_, bool>;
+    /// What other processes have written since the last call. Cheap; polled.
+    fn news(&self) -> StoreFuture<'_, News>;
 
     /// What a person calls this database, without a password.
     fn describe(&self) -> String;

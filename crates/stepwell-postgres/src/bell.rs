@@ -11,6 +11,7 @@
 //! seconds.
 
 mod listen;
+mod news;
 
 use std::{
     fmt,
@@ -21,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stepwell_core::store::{Change, Effect, Launch};
+use stepwell_core::store::News;
 use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
@@ -34,12 +35,14 @@ use crate::{
 };
 
 pub(crate) use listen::{Line, try_line};
+pub(crate) use news::Tidings;
 
 /// The pause between two rings.
 const RING_PAUSE: Duration = Duration::from_millis(10);
 
-/// How long it may go unnoticed that a ring was lost.
-const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+/// How long it may go unnoticed that a ring was lost, because its process died between a batch and
+/// the ring right behind it. Then everybody who waits looks, so it is not done often.
+const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 
 /// The counter is read no more often than this; otherwise an idle process would be asking ten times
 /// a second.
@@ -48,8 +51,17 @@ const COMPARE_PAUSE: Duration = Duration::from_millis(900);
 /// Counts and notifies. What it tells is on disk already, so its own commit need not wait for the
 /// disk.
 const RING: &str = "
-    select nextval('{schema}.changes'), pg_notify($1, $2),
-        set_config('synchronous_commit', 'off', true)";
+    select nextval('{schema}.changes'), pg_notify($1, told.payload),
+        set_config('synchronous_commit', 'off', true)
+    from (
+        select payload
+        from unnest($2::text[]) as payload
+        union all
+        select $3 || string_agg(workflow_key::text, ',')
+        from {schema}.workflows
+        where workflow_id = any($4::text[])
+        having count(*) > 0
+    ) as told";
 
 /// The count, and whether a client could have it otherwise: `last_value` needs no write.
 const COUNT: &str = "select last_value from {schema}.changes";
@@ -66,8 +78,6 @@ pub(crate) struct Ringer {
     me: String,
     /// The notifications' name: the schema's.
     channel: String,
-    /// Whether somebody else has rung since the last look.
-    heard: AtomicBool,
     /// Whether notifications arrive now.
     listening: AtomicBool,
     /// How often this store has rung.
@@ -82,12 +92,19 @@ struct Looks {
     rang: Option<Instant>,
     compared: Option<Instant>,
     looked: Instant,
+    /// What others have told since the last look.
+    heard: News,
+    /// What is to be told with the next ring.
+    untold: Tidings,
     /// The rings of others, as they were counted last.
     others: Option<i64>,
 }
 
 /// A ring that a batch is to be followed by.
-pub(crate) struct Ring(Arc<Ringer>);
+pub(crate) struct Ring {
+    ringer: Arc<Ringer>,
+    tidings: Tidings,
+}
 
 impl Bell {
     /// A bell whose notifications, if there are any, are heard in a task: from now on, so that
@@ -96,13 +113,14 @@ impl Bell {
         let ringer = Arc::new(Ringer {
             me: uuid::Uuid::new_v4().to_string(),
             channel: server.address.schema.clone(),
-            heard: AtomicBool::new(false),
             listening: AtomicBool::new(line.is_some()),
             rung: AtomicI64::new(0),
             looks: Mutex::new(Looks {
                 rang: None,
                 compared: None,
                 looked: Instant::now(),
+                heard: News::default(),
+                untold: Tidings::default(),
                 others: None,
             }),
             due: Notify::new(),
@@ -119,25 +137,29 @@ impl Bell {
     }
 
     /// The ring that changes are to be followed by, if others may care.
-    pub(crate) fn wanted(&self, changes: &[Change]) -> Option<Ring> {
-        let wanted = changes.iter().any(others_care);
-        wanted.then(|| Ring(Arc::clone(&self.ringer)))
+    pub(crate) fn wanted(&self, tidings: Tidings) -> Option<Ring> {
+        (!tidings.is_nothing()).then(|| self.ring(tidings))
     }
 
-    /// A ring for what is no change: work that was handed back.
-    pub(crate) fn ring(&self) -> Ring {
-        Ring(Arc::clone(&self.ringer))
+    /// A ring that tells something.
+    pub(crate) fn ring(&self, tidings: impl Into<Tidings>) -> Ring {
+        Ring {
+            ringer: Arc::clone(&self.ringer),
+            tidings: tidings.into(),
+        }
     }
 
-    /// Whether somebody has rung since the last call; none if that cannot be heard now.
-    pub(crate) fn heard(&self) -> Option<bool> {
+    /// What others have told since the last call; none if that cannot be heard now.
+    pub(crate) fn heard(&self) -> Option<News> {
         if !self.ringer.listening.load(Ordering::Acquire) {
-            return self.is_too_early().then_some(false);
+            return self.is_too_early().then(News::default);
         }
         let mut looks = self.ringer.looks();
-        let heard = self.ringer.heard.swap(false, Ordering::AcqRel);
-        let heard = heard || looks.looked.elapsed() > LOOK_ANYWAY;
-        if heard {
+        let mut heard = std::mem::take(&mut looks.heard);
+        if looks.looked.elapsed() > LOOK_ANYWAY {
+            heard = News::of_anything();
+        }
+        if heard == News::of_anything() {
             looks.looked = Instant::now();
         }
         Some(heard)
@@ -154,11 +176,15 @@ impl Bell {
         is_early
     }
 
-    /// Whether the count of all rings shows one of somebody else since the last call.
-    pub(crate) fn compare(&self, all: i64) -> bool {
+    /// What the count of all rings says, if it shows one of somebody else since the last call: not
+    /// what was told.
+    pub(crate) fn compare(&self, all: i64) -> News {
         let others = all - self.ringer.rung.load(Ordering::Acquire);
         let before = self.ringer.looks().others.replace(others);
-        before != Some(others)
+        match before == Some(others) {
+            true => News::default(),
+            false => News::of_anything(),
+        }
     }
 }
 
@@ -183,22 +209,43 @@ impl Ringer {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it may ring now; otherwise the task does when the pause is over.
+    /// Whether it may ring now, after the last ring.
     fn may_ring(&self) -> bool {
         let mut looks = self.looks();
         let may = looks.rang.is_none_or(|at| at.elapsed() >= RING_PAUSE);
         if may {
             looks.rang = Some(Instant::now());
-        } else {
-            self.due.notify_one();
         }
         may
     }
 
-    async fn ring(&self, db: &Connection) -> Result<(), Failure> {
-        db.query(RING, params![self.channel, self.me]).await?;
-        self.rung.fetch_add(1, Ordering::AcqRel);
-        Ok(())
+    /// Leaves something to be told when the pause is over.
+    fn tell_later(&self, tidings: Tidings) {
+        self.looks().untold.add(tidings);
+        self.due.notify_one();
+    }
+
+    /// Tells it. What could not be told is told later.
+    async fn tell(&self, db: &Connection, mut tidings: Tidings) {
+        let (payloads, who) = tidings.payloads(&self.me);
+        if payloads.is_empty() && tidings.ids.is_empty() {
+            return;
+        }
+        let told = db
+            .query(RING, params![self.channel, payloads, who, tidings.ids])
+            .await;
+        match told {
+            Ok(told) => {
+                let told = i64::try_from(told.len()).unwrap_or(i64::MAX);
+                self.rung.fetch_add(told, Ordering::AcqRel);
+            }
+            Err(_) => self.tell_later(tidings),
+        }
+    }
+
+    /// Notes what others have told.
+    fn hear(&self, news: News) {
+        self.looks().heard.add(news);
     }
 }
 
@@ -210,22 +257,29 @@ impl Ring {
         db: &Connection,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let Some(Self(ringer)) = ring else {
+        let Some(Self { ringer, tidings }) = ring else {
             return work.await;
         };
         // Prepared before, or the work's statement would be overtaken.
         prepare(db, ringer).await?;
         if !ringer.may_ring() {
-            return work.await;
+            let done = work.await;
+            // Also when nobody knows whether it was done. Not before: another ring would take it
+            // along, and others would look too early.
+            ringer.tell_later(tidings.clone());
+            return done;
         }
-        let (done, _) = futures_util::join!(work, ringer.ring(db));
+        let mut tidings = tidings.clone();
+        tidings.add(std::mem::take(&mut ringer.looks().untold));
+        let (done, ()) = futures_util::join!(work, ringer.tell(db, tidings));
         done
     }
 }
 
 async fn prepare(db: &Connection, ringer: &Ringer) -> Result<(), Failure> {
     if !db.server.is_unnamed() {
-        db.prepared(RING, params![ringer.channel, ringer.me])
+        let (none, who) = (Vec::<String>::new(), "");
+        db.prepared(RING, params![ringer.channel, none, who, none])
             .await?;
     }
     Ok(())
@@ -236,9 +290,16 @@ async fn ring_late(ringer: Arc<Ringer>, sides: Arc<Pool>) {
     loop {
         ringer.due.notified().await;
         tokio::time::sleep(RING_PAUSE).await;
-        ringer.looks().rang = Some(Instant::now());
-        let Ok(db) = sides.take().await else { continue };
-        let _ = ringer.ring(&db).await;
+        let Ok(db) = sides.take().await else {
+            ringer.due.notify_one();
+            continue;
+        };
+        let untold = {
+            let mut looks = ringer.looks();
+            looks.rang = Some(Instant::now());
+            std::mem::take(&mut looks.untold)
+        };
+        ringer.tell(&db, untold).await;
         db.give_back().await;
     }
 }
@@ -248,25 +309,4 @@ pub(crate) async fn count(db: &Connection) -> Result<i64, Failure> {
     let row = db.query_opt(COUNT, params![]).await?;
     let row = row.ok_or_else(|| corrupt("count of changes", "nothing"))?;
     get(&row, 0)
-}
-
-/// Whether another process may wait for what a change brings about.
-fn others_care(change: &Change) -> bool {
-    match change {
-        Change::Start(new) => new.launch != Launch::Here || new.delay.is_some(),
-        Change::Progress(progress) => progress.effects.iter().any(|effect| match effect {
-            Effect::SetEvent { .. }
-            | Effect::Append { .. }
-            | Effect::Send(_)
-            | Effect::Start(_) => true,
-            Effect::Receive { .. } | Effect::SetAttribute { .. } => false,
-        }),
-        Change::Finish(_)
-        | Change::Send(_)
-        | Change::Cancel(_)
-        | Change::Resume(_)
-        | Change::Fork(_)
-        | Change::Queue(_)
-        | Change::Schedule(_) => true,
-    }
 }

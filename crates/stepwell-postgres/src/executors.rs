@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use stepwell_core::{
     ExecutorId, WorkflowKey,
     store::{
-        Claim, Claimed, Executor, ExecutorStore, NewExecutor, Renewed, StoreFuture, TakenOver,
+        Claim, Claimed, Executor, ExecutorStore, NewExecutor, News, Renewed, StoreFuture, TakenOver,
     },
 };
 use tokio_postgres::Row;
@@ -148,7 +148,11 @@ impl ExecutorStore for PostgresStore {
             if self.quiet.holds(&executor) {
                 return Ok(TakenOver::default());
             }
-            let looking = (executor.clone(), workflows_max, self.bell.ring());
+            let looking = (
+                executor.clone(),
+                workflows_max,
+                self.bell.ring(News::of_work()),
+            );
             let look = self.side("take over", looking, |db, (executor, max, ring)| {
                 take_over::take_over(db, executor, *max, ring).boxed()
             });
@@ -174,7 +178,7 @@ impl ExecutorStore for PostgresStore {
                     // In a transaction of its own: a cancellation locks executors first, and a
                     // claim holds workflows by then. If we crash in between, the next claim comes
                     // across it.
-                    let late = (id, self.bell.ring());
+                    let late = (id, self.bell.ring(News::of_anything()));
                     self.side("cancel a late workflow", late, |db, (id, ring)| {
                         change::late(db, id, ring).boxed()
                     })
@@ -217,7 +221,7 @@ impl ExecutorStore for PostgresStore {
     }
 
     fn retire(&self, executor: &ExecutorId) -> StoreFuture<'_, ()> {
-        let retiring = (executor.clone(), self.bell.ring());
+        let retiring = (executor.clone(), self.bell.ring(News::of_work()));
         self.side("retire an executor", retiring, |db, (executor, ring)| {
             take_over::retire(db, executor, ring).boxed()
         })

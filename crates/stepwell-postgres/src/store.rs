@@ -8,10 +8,12 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use stepwell_core::store::{Applied, Batch, Store, StoreDriver, StoreError, StoreFuture, StoreUrl};
+use stepwell_core::store::{
+    Applied, Batch, News, Store, StoreDriver, StoreError, StoreFuture, StoreUrl,
+};
 
 use crate::{
-    bell::Bell,
+    bell::{Bell, Tidings},
     change, clock,
     connection::Connection,
     error::{Failure, Remedy, corrupt},
@@ -188,7 +190,7 @@ pub(crate) async fn learn_time(db: &Connection) -> Result<(), Failure> {
 
 impl Store for PostgresStore {
     fn commit(&self, batch: Batch) -> StoreFuture<'_, Vec<Applied>> {
-        let ring = self.bell.wanted(&batch.changes);
+        let ring = self.bell.wanted(Tidings::of(&batch.changes));
         self.write("commit a batch", (batch, ring), |db, (batch, ring)| {
             Box::pin(change::commit(db, batch, ring.as_ref()))
         })
@@ -202,7 +204,7 @@ impl Store for PostgresStore {
         self.server.clock.now()
     }
 
-    fn changed_elsewhere(&self) -> StoreFuture<'_, bool> {
+    fn news(&self) -> StoreFuture<'_, News> {
         Box::pin(async move {
             if let Some(heard) = self.bell.heard() {
                 return Ok(heard);

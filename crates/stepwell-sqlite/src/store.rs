@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use stepwell_core::{
     clock::{Clock, SystemClock},
     store::{
-        Applied, Batch, Store, StoreDriver, StoreError, StoreErrorKind, StoreFuture, StoreUrl,
-        Turns,
+        Applied, Batch, News, Store, StoreDriver, StoreError, StoreErrorKind, StoreFuture,
+        StoreUrl, Turns,
     },
 };
 
@@ -163,17 +163,21 @@ impl Store for SqliteStore {
         self.clock.now()
     }
 
-    fn changed_elsewhere(&self) -> StoreFuture<'_, bool> {
+    fn news(&self) -> StoreFuture<'_, News> {
         Box::pin(async move {
             if matches!(self.worker, Worker::Inline(_)) {
-                return Ok(false);
+                return Ok(News::default());
             }
             // On the writer's connection the number counts what other connections have committed,
             // and in this process no other connection does.
             let now = self
                 .write("look for changes", |db| read_data_version(db))
                 .await?;
-            Ok(self.data_version.swap(now, Ordering::Relaxed) != now)
+            // That is all that it says.
+            Ok(match self.data_version.swap(now, Ordering::Relaxed) {
+                before if before == now => News::default(),
+                _ => News::of_anything(),
+            })
         })
     }
 

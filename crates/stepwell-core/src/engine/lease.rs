@@ -127,11 +127,13 @@ async fn begin_anew(engine: &Arc<Engine>) {
 
 /// Hears what other processes have written, and whether a process of this machine is gone.
 async fn look_around(engine: &Arc<Engine>) {
-    match engine.client.0.store.changed_elsewhere().await {
-        Ok(false) => {}
-        Ok(true) => {
-            engine.client.0.hub.changed_elsewhere();
-            hear_interrupts(engine).await;
+    match engine.client.0.store.news().await {
+        Ok(news) => {
+            let has_interrupts = news.interrupts;
+            engine.client.0.hub.hear(news);
+            if has_interrupts {
+                hear_interrupts(engine).await;
+            }
         }
         Err(error) => warn!(%error, "could not ask what others have written"),
     }

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use stepwell_core::store::News;
 use tokio_postgres::{AsyncMessage, Client, Notification};
 
-use super::Ringer;
+use super::{Ringer, news};
 use crate::{
     connection::{Connection, Role, Wire, connect},
     error::Failure,
@@ -88,7 +89,7 @@ pub(super) async fn keep_listening(line: Line, ringer: Arc<Ringer>, server: Arc<
         // An error tells nothing new: the calls that matter have their own.
         if let Ok(new) = Line::open(&server).await {
             // What was missed in between.
-            ringer.heard.store(true, Ordering::Release);
+            ringer.hear(News::of_anything());
             ringer.listening.store(true, Ordering::Release);
             line = Some(new);
         }
@@ -97,8 +98,8 @@ pub(super) async fn keep_listening(line: Line, ringer: Arc<Ringer>, server: Arc<
 
 async fn listen(mut line: Line, ringer: &Ringer) {
     while let Ok(heard) = hear(&mut line.wire).await {
-        if heard.payload() != ringer.me {
-            ringer.heard.store(true, Ordering::Release);
+        if let Some(news) = news::read(heard.payload(), &ringer.me) {
+            ringer.hear(news);
         }
     }
 }

@@ -71,9 +71,15 @@ async fn news_are_heard_after_the_line_was_broken() {
     other.register(executor.clone()).await.unwrap();
     break_all(&application).await;
     for round in 0..3 {
-        while until_it_is_back(async || store.changed_elsewhere().await).await {}
+        while !until_it_is_back(async || store.news().await)
+            .await
+            .is_nothing()
+        {}
         server::enqueue(&other, &format!("order-{round}")).await;
-        while !until_it_is_back(async || store.changed_elsewhere().await).await {
+        while until_it_is_back(async || store.news().await)
+            .await
+            .is_nothing()
+        {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -148,13 +148,13 @@ async fn what_another_process_writes_is_noticed_once() {
     let store = open(&path).await;
     register(&store).await;
     assert!(
-        !store.changed_elsewhere().await.unwrap(),
+        store.news().await.unwrap().is_nothing(),
         "my own writes are no news"
     );
     let other = open(&path).await;
     register(&other).await;
-    assert!(store.changed_elsewhere().await.unwrap());
-    assert!(!store.changed_elsewhere().await.unwrap());
+    assert!(!store.news().await.unwrap().is_nothing());
+    assert!(store.news().await.unwrap().is_nothing());
 }
 
 #[tokio::test]

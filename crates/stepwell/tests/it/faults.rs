@@ -18,9 +18,9 @@ use stepwell::{
     step,
     store::{
         Applied, Batch, Change, Claim, Claimed, Executor, ExecutorStore, Filter, Message,
-        MessageStore, NewExecutor, Progressed, PublishedEvent, QueueInfo, QueueStore, Renewed,
-        ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture, StoreUrl,
-        StreamEntry, TakenOver, Workflow, WorkflowStore, open_store,
+        MessageStore, NewExecutor, News, Progressed, PublishedEvent, QueueInfo, QueueStore,
+        Renewed, ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture,
+        StoreUrl, StreamEntry, TakenOver, Workflow, WorkflowStore, open_store,
     },
     workflow,
 };
@@ -95,8 +95,8 @@ impl Store for Faulty {
         self.inner.now()
     }
 
-    fn changed_elsewhere(&self) -> StoreFuture<'_, bool> {
-        self.inner.changed_elsewhere()
+    fn news(&self) -> StoreFuture<'_, News> {
+        self.inner.news()
     }
 
     fn describe(&self) -> String {
