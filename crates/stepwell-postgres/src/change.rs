@@ -45,7 +45,7 @@ use stepwell_core::{
 };
 
 use self::{
-    hot::{Door, Hot},
+    hot::{Door, Hot, Work},
     plan::Round,
 };
 use crate::{
@@ -124,18 +124,14 @@ async fn at_once(
     (ring, answers): (Option<&Ring>, &mut [Option<Applied>]),
 ) -> Result<Option<Vec<usize>>, Failure> {
     let executor = batch.executor.as_ref();
-    hot::prepare(db, executor, (&batch.changes, places)).await?;
+    let work = Work::of((executor, Door::Asked), (&batch.changes, places));
+    work.prepare(db).await?;
     for _ in 0..AT_ONCE_TRIES {
         let losses = match executor {
             Some(executor) => Some(fence::losses(db, executor).await?),
             None => None,
         };
-        let work = hot::apply(
-            db,
-            (executor, losses, Door::Asked),
-            (&batch.changes, places),
-            &mut *answers,
-        );
+        let work = work.apply(db, losses, &mut *answers);
         match Ring::after(ring, db, work).await? {
             Hot::Done(left) => return Ok(Some(left)),
             Hot::Fenced => {
@@ -168,12 +164,8 @@ async fn in_transaction(
         let left = if round.hot.is_empty() {
             Vec::new()
         } else {
-            let hot = hot::apply(
-                db,
-                (executor, None, Door::Asked),
-                (&batch.changes, &round.hot),
-                answers,
-            );
+            let work = Work::of((executor, Door::Asked), (&batch.changes, &round.hot));
+            let hot = work.apply(db, None, answers);
             match (hot.await?, executor) {
                 (Hot::Done(left), _) => left,
                 // The lock is held: only an executor that was never there comes to this.

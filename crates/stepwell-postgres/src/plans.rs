@@ -159,6 +159,7 @@ fn fill(rows: u32) -> String {
 async fn check_batches(tables: &Tables) {
     let types = change::hot::types();
     tables.by_key(change::hot::sql::RUNS, &types).await;
+    tables.by_key(change::hot::sql::RECORD, &[]).await;
     tables
         .by_key(change::hot::sql::RUNS_AND_STARTS, &types)
         .await;

@@ -37,59 +37,71 @@ pub(super) enum Door {
     Open,
 }
 
-/// Prepares the statement that will apply the changes at `places`: what is to be sent behind it
-/// without waiting would overtake it otherwise.
-pub(super) async fn prepare(
-    db: &Connection,
-    executor: Option<&ExecutorId>,
-    (changes, places): (&[Change], &[usize]),
-) -> Result<(), Failure> {
-    let is_start = |place: &usize| matches!(changes[*place], Change::Start(_));
-    let sql = arrays::statement(executor.is_some(), places.iter().any(is_start));
-    Arrays::default().prepare(db, sql).await
+/// The hot changes of a round, ready to be applied.
+pub(super) struct Work<'c> {
+    executor: Option<&'c ExecutorId>,
+    changes: &'c [Change],
+    /// Those that are in the arrays, by their places.
+    places: Vec<usize>,
+    /// Those that cannot be: nothing runs at a client.
+    left: Vec<usize>,
+    arrays: Arrays<'c>,
 }
 
-/// Applies the changes at `places`, and answers those that went in.
-///
-/// With `losses` the fence holds only while the executor has lost no more than that; without,
-/// somebody holds its lock already.
-pub(super) async fn apply(
-    db: &Connection,
-    (executor, losses, door): (Option<&ExecutorId>, Option<i64>, Door),
-    (changes, places): (&[Change], &[usize]),
-    answers: &mut [Option<Applied>],
-) -> Result<Hot, Failure> {
-    let mut arrays = Arrays::default();
-    let mut left = Vec::new();
-    for place in places {
-        let is_a_clients = executor.is_none() && changes[*place].is_of_a_run();
-        if is_a_clients {
-            // Nothing runs at a client.
-            left.push(*place);
-        } else {
+impl<'c> Work<'c> {
+    /// The changes at `places`.
+    pub(super) fn of(
+        (executor, door): (Option<&'c ExecutorId>, Door),
+        (changes, places): (&'c [Change], &[usize]),
+    ) -> Self {
+        let is_a_clients = |place: &usize| executor.is_none() && changes[*place].is_of_a_run();
+        let (left, places): (Vec<_>, Vec<_>) = places.iter().copied().partition(is_a_clients);
+        let mut arrays = Arrays::default();
+        for place in &places {
             arrays.add(&changes[*place], (executor.is_some(), door));
         }
-    }
-    if arrays.is_empty() {
-        return Ok(Hot::Done(left));
-    }
-    let row = arrays.run(db, executor, losses).await?;
-    let Some(row) = row.filter(|row| !matches!(get::<Option<i64>>(row, 0), Ok(None))) else {
-        return Ok(Hot::Fenced);
-    };
-    let in_now = WentIn::read(&row)?;
-    for place in places
-        .iter()
-        .filter(|place| !left.contains(place))
-        .copied()
-        .collect::<Vec<_>>()
-    {
-        match in_now.answer(&changes[place]) {
-            Some(applied) => answers[place] = Some(applied),
-            None => left.push(place),
+        Self {
+            executor,
+            changes,
+            places,
+            left,
+            arrays,
         }
     }
-    Ok(Hot::Done(left))
+
+    /// Prepares the statement: what is to be sent behind it without waiting would overtake it
+    /// otherwise.
+    pub(super) async fn prepare(&self, db: &Connection) -> Result<(), Failure> {
+        self.arrays.prepare(db, self.executor.is_some()).await
+    }
+
+    /// Applies the changes, and answers those that went in.
+    ///
+    /// With `losses` the fence holds only while the executor has lost no more than that; without,
+    /// somebody holds its lock already.
+    pub(super) async fn apply(
+        &self,
+        db: &Connection,
+        losses: Option<i64>,
+        answers: &mut [Option<Applied>],
+    ) -> Result<Hot, Failure> {
+        let mut left = self.left.clone();
+        if self.arrays.is_empty() {
+            return Ok(Hot::Done(left));
+        }
+        let row = self.arrays.run(db, self.executor, losses).await?;
+        let Some(row) = row.filter(|row| !matches!(get::<Option<i64>>(row, 0), Ok(None))) else {
+            return Ok(Hot::Fenced);
+        };
+        let in_now = WentIn::read(&row)?;
+        for place in &self.places {
+            match in_now.answer(&self.changes[*place]) {
+                Some(applied) => answers[*place] = Some(applied),
+                None => left.push(*place),
+            }
+        }
+        Ok(Hot::Done(left))
+    }
 }
 
 /// The types of all that the statements are given.

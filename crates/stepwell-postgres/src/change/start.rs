@@ -7,7 +7,7 @@ use stepwell_core::{
 
 use super::{
     Scope,
-    hot::{self, Door},
+    hot::{Door, Work},
     send, unique,
 };
 use crate::{
@@ -120,13 +120,8 @@ pub(super) async fn apply(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<St
     }
     let change = [Change::Start(new.clone())];
     let mut answer = [None];
-    hot::apply(
-        scope.db,
-        (scope.executor, None, Door::Open),
-        (&change, &[0]),
-        &mut answer,
-    )
-    .await?;
+    let work = Work::of((scope.executor, Door::Open), (&change, &[0]));
+    work.apply(scope.db, None, &mut answer).await?;
     match answer {
         [Some(Applied::Start(started))] => {
             scope.room.note(new);

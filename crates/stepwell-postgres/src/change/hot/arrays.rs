@@ -8,12 +8,12 @@ use tokio_postgres::Row;
 
 use super::{
     Door,
-    sql::{RUNS, RUNS_AND_STARTS, STARTS},
+    sql::{RECORD, RUNS, RUNS_AND_STARTS, STARTS},
 };
 use crate::{
     connection::Connection,
     error::Failure,
-    params::{Param, params},
+    params::{Param, param, params},
     queues::columns,
     rows::{micros, sentence},
 };
@@ -84,15 +84,6 @@ struct Queues<'c> {
     limits: [Vec<Option<i64>>; 6],
 }
 
-/// The smallest statement for what there is.
-pub(super) fn statement(has_executor: bool, has_starts: bool) -> &'static str {
-    match (has_executor, has_starts) {
-        (true, false) => RUNS,
-        (true, true) => RUNS_AND_STARTS,
-        (false, _) => STARTS,
-    }
-}
-
 impl<'c> Arrays<'c> {
     pub(super) fn is_empty(&self) -> bool {
         self.records.keys.is_empty() && self.ends.keys.is_empty() && self.starts.ids.is_empty()
@@ -116,17 +107,30 @@ impl<'c> Arrays<'c> {
         losses: Option<i64>,
     ) -> Result<Option<Row>, Failure> {
         let executor = executor.map(ExecutorId::as_str);
-        let sql = statement(executor.is_some(), !self.starts.ids.is_empty());
+        let sql = self.statement(executor.is_some());
         db.query_opt(sql, &self.params(sql, (&executor, &losses)))
             .await
     }
 
-    /// Has a statement prepared.
-    pub(super) async fn prepare(&self, db: &Connection, sql: &'static str) -> Result<(), Failure> {
+    /// Has the statement prepared that [`run`](Self::run) would run.
+    pub(super) async fn prepare(&self, db: &Connection, has_executor: bool) -> Result<(), Failure> {
         if !db.server.is_unnamed() {
+            let sql = self.statement(has_executor);
             db.prepared(sql, &self.params(sql, (&None, &None))).await?;
         }
         Ok(())
+    }
+
+    /// The smallest statement for what there is.
+    fn statement(&self, has_executor: bool) -> &'static str {
+        let has_starts = !self.starts.ids.is_empty();
+        let is_one_record = self.records.keys.len() == 1 && self.ends.keys.is_empty();
+        match (has_executor, has_starts) {
+            (true, false) if is_one_record => RECORD,
+            (true, false) => RUNS,
+            (true, true) => RUNS_AND_STARTS,
+            (false, _) => STARTS,
+        }
     }
 
     /// What a statement is given.
@@ -135,6 +139,11 @@ impl<'c> Arrays<'c> {
         sql: &str,
         (executor, losses): (&'a Option<&'a str>, &'a Option<i64>),
     ) -> Vec<Param<'a>> {
+        if sql == RECORD
+            && let Some(record) = self.records.only()
+        {
+            return [params![*executor, *losses].as_slice(), &record].concat();
+        }
         let mut values = self.of_runs(executor, losses);
         if sql != RUNS {
             values.extend(self.starts.params());
@@ -176,6 +185,20 @@ impl<'c> Arrays<'c> {
 }
 
 impl<'c> Records<'c> {
+    /// The values of the only one.
+    fn only(&self) -> Option<[Param<'_>; 8]> {
+        Some([
+            param(self.keys.first()?),
+            param(self.places.first()?),
+            param(self.kinds.first()?),
+            param(self.names.first()?),
+            param(self.failed.first()?),
+            param(self.payloads.first()?),
+            param(self.attempts.first()?),
+            param(self.elapsed_us.first()?),
+        ])
+    }
+
     fn add(&mut self, progress: &'c Progress) {
         let part = (progress.records.len() > 1).then_some(self.parts_count);
         self.parts_count += i32::from(part.is_some());

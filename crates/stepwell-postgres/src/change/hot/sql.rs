@@ -204,6 +204,34 @@ pub(crate) const RUNS: &str = concat!(
     what_ran!("null::bigint[], null::text[]")
 );
 
+/// One record: what a workflow that runs alone writes again and again. Arrays and their arms would
+/// cost the server as much as the row itself.
+pub(crate) const RECORD: &str = concat!(
+    fence!(),
+    "
+        added as (
+            insert into {schema}.records
+                (workflow_key, place, kind, name, failed, payload, attempts, started_at, recorded_at)
+            select $3, $4, $5, $6, $7, $8, $9, f.now - $10 * interval '1 microsecond', f.now
+            from fence as f
+            cross join lateral (
+                select w.state, w.executor_id
+                from {schema}.workflows as w
+                where w.workflow_key = $3
+                offset 0
+            ) as own
+            where own.state = 'running'
+              and own.executor_id = $1
+            on conflict do nothing
+            returning workflow_key
+        ),",
+    answer!(
+        "null::bigint[], null::text[], exists (select from added)",
+        "null::bigint[]",
+        "null::bigint[], null::text[]"
+    )
+);
+
 /// The same, and starts.
 pub(crate) const RUNS_AND_STARTS: &str = concat!(
     fence!(),
