@@ -78,6 +78,18 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// Libraries on a Postgres that counts what it does, if one can be started here.
+    pub(crate) fn counting(directory: &'a Path) -> Result<Self, Error> {
+        Ok(Self {
+            postgres: Postgres::counting(directory)?,
+            ..Self::alone(directory)
+        })
+    }
+
+    pub(crate) fn postgres(&self) -> Option<&Postgres> {
+        self.postgres.as_ref()
+    }
+
     /// Our own first, then the peers.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         let mut entries = vec![Entry::Stepwell(Place::Sqlite)];

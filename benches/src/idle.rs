@@ -63,10 +63,7 @@ pub(crate) async fn measure(table: &mut Table, size: Size, directory: &Path) -> 
         format!("{launches} µs"),
         Goal::AtMost(launches.median, 40_000.0),
     );
-    let (_, app) = launch(&url).await?;
-    for queue in &QUEUES {
-        app.run(at_once().queue(queue)).await?;
-    }
+    let app = launch_idle(&url).await?;
     let idle = Duration::from_secs(if size == Size::Quick { 1 } else { 10 });
     tokio::time::sleep(Duration::from_secs(1)).await;
     let cpu = process::cpu();
@@ -79,6 +76,15 @@ pub(crate) async fn measure(table: &mut Table, size: Size, directory: &Path) -> 
         Goal::AtMost(cpu, 1.0),
     );
     Ok(())
+}
+
+/// An application that has used its queues and has nothing to do.
+pub(crate) async fn launch_idle(url: &str) -> Result<App, Error> {
+    let (_, app) = launch(url).await?;
+    for queue in &QUEUES {
+        app.run(at_once().queue(queue)).await?;
+    }
+    Ok(app)
 }
 
 async fn launch(url: &str) -> Result<(Duration, App), Error> {

@@ -12,6 +12,7 @@
     reason = "the program talks to the person who runs it"
 )]
 
+mod account;
 mod bare;
 mod contestant;
 mod driver;
@@ -109,6 +110,9 @@ async fn measure(size: Size, peers: bool) -> Result<(), Error> {
         })?;
     }
     idle::measure(&mut table, size, directory.path()).await?;
+    if peers {
+        account::measure(&mut table, size, directory.path()).await?;
+    }
     println!("{table}");
     println!("load at the end: {}", machine::load());
     Ok(())

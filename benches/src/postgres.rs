@@ -44,6 +44,19 @@ impl Postgres {
             let url = url.trim_end_matches('/').to_owned();
             return Ok(Self { url, server: None });
         }
+        Self::start_with(directory, &[])
+    }
+
+    /// Starts a server that counts statements; none where somebody else's is used.
+    pub(crate) fn counting(directory: &Path) -> Result<Option<Self>, Error> {
+        if env::var_os(VARIABLE).is_some() {
+            return Ok(None);
+        }
+        let counts = ["shared_preload_libraries=pg_stat_statements"];
+        Self::start_with(directory, &counts).map(Some)
+    }
+
+    fn start_with(directory: &Path, more: &[&str]) -> Result<Self, Error> {
         let programs = programs()?;
         let user = user()?;
         let data = directory.join("postgres");
@@ -64,7 +77,8 @@ impl Postgres {
         postgres.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-D"]);
         postgres
             .arg(&data)
-            .args(SETTINGS.map(|setting| format!("--{setting}")));
+            .args(SETTINGS.map(|setting| format!("--{setting}")))
+            .args(more.iter().map(|setting| format!("--{setting}")));
         let log = fs::File::create(directory.join("postgres.log"))?;
         let process = postgres.stdout(Stdio::null()).stderr(log).spawn()?;
         let mut stop = run_as(&programs.join("pg_ctl"), user);
