@@ -117,7 +117,8 @@ async fn interruption(run: &Arc<Run>) -> Interrupt {
     };
     tokio::select! {
         interrupt = run.control.interruption() => interrupt,
-        () = cancel_at(run, deadline) => run.control.interruption().await,
+        // Boxed: every run would have room for it, and few have a deadline.
+        () = Box::pin(cancel_at(run, deadline)) => run.control.interruption().await,
     }
 }
 

@@ -107,7 +107,8 @@ struct Taken {
     reserved: Vec<ReservedMessage>,
 }
 
-/// Takes the oldest messages, and waits for the first.
+/// Takes the oldest messages, and waits for the first. What is rare is boxed: many thousands wait here,
+/// and each has room for all that it may do.
 async fn next(here: &Here, topic: &str, at_most: u32) -> Taken {
     let client = &here.run.engine.client.0;
     let watch = client.hub.watch(here.run.key);
@@ -115,7 +116,7 @@ async fn next(here: &Here, topic: &str, at_most: u32) -> Taken {
     // What was received before stays in the inbox until that is on disk.
     let mut is_settled = at_most > 1;
     if is_settled {
-        here.run.settle().await;
+        Box::pin(here.run.settle()).await;
     }
     loop {
         let changed = watch.next();
@@ -128,12 +129,12 @@ async fn next(here: &Here, topic: &str, at_most: u32) -> Taken {
                 }
                 if is_anything && !is_settled {
                     is_settled = true;
-                    here.run.settle().await;
+                    Box::pin(here.run.settle()).await;
                 } else {
                     changed.await;
                 }
             }
-            Err(error) => here.run.database_away("read the inbox", &error).await,
+            Err(error) => Box::pin(here.run.database_away("read the inbox", &error)).await,
         }
     }
 }
