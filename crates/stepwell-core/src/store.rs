@@ -23,7 +23,10 @@ pub use change::{
     Applied, Batch, Cancel, CancelCause, Cancelled, Change, Effect, EffectOutcome, Finish,
     Finished, Fork, Forked, NewMessage, NewRecord, Progress, Progressed, Refusal, Resumed, Sent,
 };
-pub use driver::{OpenStore, StoreDriver, StoreUrl, open_store};
+pub use driver::{
+    Migration, Migrations, OpenStore, ReadMigrations, StoreDriver, StoreUrl, open_store,
+    read_migrations,
+};
 pub use error::{StoreError, StoreErrorKind};
 pub use executors::{
     Claim, Claimed, Executor, ExecutorStore, NewExecutor, RecoveryRules, Renewed, TakenOver,

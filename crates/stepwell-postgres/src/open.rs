@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use stepwell_core::store::Migrations;
+
 use crate::{
     bell::{Bell, Line, try_line},
     connection::{Connection, Role},
@@ -31,12 +33,8 @@ pub(crate) struct Opened {
 
 /// Connects, migrates, and finds out whether notifications arrive.
 pub(crate) async fn open(address: Address) -> Result<Opened, Failure> {
-    let trust = address.trust.clone();
-    let tls = tokio::task::spawn_blocking(move || Tls::new(&trust)).await;
-    let tls = tls.map_err(|_| Failure::Late("reading certificates was broken off"))?;
-    let tls = tls.map_err(Failure::Unusable)?;
-    let server = Arc::new(Server::new(address, tls));
-    let db = Connection::open(Arc::clone(&server), Role::Work).await?;
+    let db = first_connection(address).await?;
+    let server = Arc::clone(&db.server);
     let line = match set_up(&db).await {
         Err(failure) if failure.remedy() == crate::error::Remedy::AgainUnnamed => {
             db.roll_back().await;
@@ -52,6 +50,32 @@ pub(crate) async fn open(address: Address) -> Result<Opened, Failure> {
         sides,
         server,
     })
+}
+
+/// Reads what the schema has and lacks.
+pub(crate) async fn migrations(address: Address) -> Result<Migrations, Failure> {
+    let db = first_connection(address).await?;
+    match read_schema(&db).await {
+        Err(failure) if failure.remedy() == crate::error::Remedy::AgainUnnamed => {
+            db.server.go_unnamed();
+            read_schema(&db).await
+        }
+        read => read,
+    }
+}
+
+async fn read_schema(db: &Connection) -> Result<Migrations, Failure> {
+    check_version(db).await?;
+    schema::read(db).await
+}
+
+async fn first_connection(address: Address) -> Result<Connection, Failure> {
+    let trust = address.trust.clone();
+    let tls = tokio::task::spawn_blocking(move || Tls::new(&trust)).await;
+    let tls = tls.map_err(|_| Failure::Late("reading certificates was broken off"))?;
+    let tls = tls.map_err(Failure::Unusable)?;
+    let server = Arc::new(Server::new(address, tls));
+    Connection::open(server, Role::Work).await
 }
 
 /// Migrates, and opens the line on which notifications arrive; none where they do not.

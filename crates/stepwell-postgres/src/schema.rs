@@ -1,5 +1,7 @@
 //! Migrations: numbered, frozen files, applied in one transaction under one lock.
 
+use stepwell_core::store::{Migration, Migrations};
+
 use crate::{connection::Connection, error::Failure, params::params, rows::get};
 
 /// Binaries of another major version cannot use the schema.
@@ -30,16 +32,15 @@ const APPLIED: &str = "
 const LOCK: &str =
     "select pg_advisory_xact_lock(hashtextextended('stepwell migrations of ' || $1, 0))";
 
-const MAKE_SCHEMA: &str = "create schema {schema}";
+const MAKE_SCHEMA: &str = "create schema {schema};\n";
 
 const MAKE_MIGRATIONS: &str = "
     create table {schema}.migrations (
         number integer primary key,
         major integer not null,
         applied_at timestamptz not null default clock_timestamp()
-    )";
-
-const NOTE: &str = "insert into {schema}.migrations (number, major) values ($1, $2)";
+    );
+";
 
 /// What is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,23 +74,49 @@ async fn migrate_alone(db: &Connection) -> Result<(), Failure> {
     let schema = db.server.address.schema.as_str();
     db.query(LOCK, params![schema]).await?;
     // Looked at again behind the lock.
-    let found = look(db).await?;
-    if found == Found::Nothing {
-        db.batch(MAKE_SCHEMA).await?;
-    }
-    let applied = match found {
-        Found::Migrated(applied) => applied,
-        Found::Nothing | Found::Schema => {
-            db.batch(MAKE_MIGRATIONS).await?;
-            0
-        }
-    };
-    let missing = (1i32..).zip(MIGRATIONS).filter(|(it, _)| *it > applied);
-    for (number, migration) in missing {
-        db.batch(migration).await?;
-        db.execute(NOTE, params![number, MAJOR]).await?;
+    for migration in missing(look(db).await?) {
+        db.batch(&migration.sql).await?;
     }
     db.commit().await
+}
+
+/// Reads what the schema has and lacks.
+pub(crate) async fn read(db: &Connection) -> Result<Migrations, Failure> {
+    let found = look(db).await?;
+    let in_schema = |migration: Migration| Migration {
+        sql: db.server.in_schema(&migration.sql),
+        ..migration
+    };
+    Ok(Migrations {
+        applied: applied_of(found),
+        missing: missing(found).into_iter().map(in_schema).collect(),
+    })
+}
+
+/// What is to be applied, with `{schema}` where its name comes.
+fn missing(found: Found) -> Vec<Migration> {
+    let applied = applied_of(found);
+    let make = match found {
+        Found::Nothing => format!("{MAKE_SCHEMA}{MAKE_MIGRATIONS}"),
+        Found::Schema => MAKE_MIGRATIONS.to_owned(),
+        Found::Migrated(_) => String::new(),
+    };
+    let missing = (1..).zip(MIGRATIONS).filter(|(it, _)| *it > applied);
+    let missing = missing.map(|(number, sql)| Migration {
+        number,
+        sql: format!(
+            "{}{sql}\ninsert into {{schema}}.migrations (number, major) values ({number}, {MAJOR});\n",
+            if number == applied + 1 { make.as_str() } else { "" }
+        ),
+    });
+    missing.collect()
+}
+
+fn applied_of(found: Found) -> u32 {
+    match found {
+        Found::Migrated(applied) => u32::try_from(applied).unwrap_or(0),
+        Found::Nothing | Found::Schema => 0,
+    }
 }
 
 async fn look(db: &Connection) -> Result<Found, Failure> {

@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use stepwell_core::store::{
-    Applied, Batch, News, Store, StoreDriver, StoreError, StoreFuture, StoreUrl,
+    Applied, Batch, Migrations, News, Store, StoreDriver, StoreError, StoreFuture, StoreUrl,
 };
 
 use crate::{
@@ -34,6 +34,7 @@ inventory::submit! {
             let store = PostgresStore::open(url.expose()).await?;
             Ok(Arc::new(store) as Arc<dyn Store>)
         }),
+        migrations: |url| Box::pin(PostgresStore::migrations(url.expose())),
     }
 }
 
@@ -102,6 +103,17 @@ impl PostgresStore {
             quiet: Quiet::default(),
             shown,
         })
+    }
+
+    /// Reads which migrations the schema at a URL has and lacks. Changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub async fn migrations(url: &str) -> Result<Migrations, StoreError> {
+        let address = Address::parse(url)?;
+        let shown = address.describe();
+        let read = open::migrations(address).await;
+        read.map_err(|failure| failure.explain("look at the schema", &shown))
     }
 
     /// Moves the schema's clock by a while, for everybody who uses the schema. For tests.

@@ -50,6 +50,16 @@ pub(crate) fn make_durable(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)
 }
 
+/// Opens a file as it is found, to look at it: changes nothing, and makes no file.
+pub(crate) fn visitor(path: &Path) -> rusqlite::Result<Connection> {
+    // Not `READ_ONLY`: where the log's shared memory is gone, such a connection cannot read.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(BUSY_MAX)?;
+    db.pragma_update(None, "query_only", true)?;
+    Ok(db)
+}
+
 /// Opens a connection that only reads.
 pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     // A connection that may not write could not make the shared memory of the log either.

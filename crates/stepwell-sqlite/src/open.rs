@@ -7,7 +7,7 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode};
-use stepwell_core::store::{StoreError, StoreErrorKind};
+use stepwell_core::store::{Migrations, StoreError, StoreErrorKind};
 
 use crate::{
     connection,
@@ -52,6 +52,17 @@ pub(crate) fn file(path: &Path) -> Result<(Worker, PathBuf), StoreError> {
     let worker = Worker::threads(writer, path)
         .map_err(|failure| failure.explain("start the threads of the database", &shown))?;
     Ok((worker, real))
+}
+
+/// Reads what a file has and lacks, without making or changing it. Blocks: call it on a thread.
+pub(crate) fn migrations(path: &Path) -> Result<Migrations, StoreError> {
+    check_place(path)?;
+    if !path.exists() {
+        return Ok(schema::of_nothing());
+    }
+    let shown = path.display().to_string();
+    let mut db = connection::visitor(path).map_err(|error| failed(&shown, error))?;
+    schema::read(&mut db).map_err(|error| not_migrated(&shown, error))
 }
 
 /// Sets the file up. Making a file and turning on its log want it alone, and SQLite does not

@@ -1,17 +1,18 @@
 //! Migrations: numbered, frozen files, applied under the file's write lock.
 
 use rusqlite::{Connection, Transaction};
+use stepwell_core::store::{Migration, Migrations};
 
 use crate::{connection, error::Failure};
 
 /// Marks a file as ours: `stwl`, in the place that SQLite keeps for it.
-const APPLICATION_ID: i64 = 0x7374_776c;
+const APPLICATION_ID: u32 = 0x7374_776c;
 
 /// Binaries of another major version cannot use the file.
-const MAJOR: i64 = 1;
+const MAJOR: u32 = 1;
 
 /// `user_version` is the major version times this, and the number of the last migration.
-const MAJOR_UNIT: i64 = 10_000;
+const MAJOR_UNIT: u32 = 10_000;
 
 /// The migrations of this major version: the first is number 1. Append only.
 const MIGRATIONS: [&str; 3] = [
@@ -91,20 +92,44 @@ fn refuse(db: &Transaction<'_>) -> rusqlite::Result<Option<String>> {
     }))
 }
 
-/// Applies what is missing. A newer binary of the same major version may have applied more.
-fn apply(db: &Transaction<'_>) -> rusqlite::Result<()> {
-    let applied = number(db, "user_version")? % MAJOR_UNIT;
-    let missing = (1i64..)
-        .zip(MIGRATIONS)
-        .filter(|(number, _)| *number > applied);
-    for (number, migration) in missing {
-        db.execute_batch(migration)?;
-        db.pragma_update(None, "user_version", MAJOR * MAJOR_UNIT + number)?;
-        db.pragma_update(None, "application_id", APPLICATION_ID)?;
+/// Reads what a file has and lacks.
+pub(crate) fn read(db: &mut Connection) -> Result<Migrations, NotMigrated> {
+    let transaction = db.transaction()?;
+    match refuse(&transaction)? {
+        None => Ok(pending(number(&transaction, "user_version")?)),
+        Some(reason) => Err(NotMigrated::Unusable(reason)),
     }
-    Ok(())
 }
 
-fn number(db: &Connection, pragma: &str) -> rusqlite::Result<i64> {
+/// What a file lacks that is not there yet.
+pub(crate) fn of_nothing() -> Migrations {
+    pending(0)
+}
+
+/// What is missing at a `user_version` of this major version. A newer binary of it may have applied
+/// more than this one knows.
+fn pending(user_version: u32) -> Migrations {
+    let applied = user_version % MAJOR_UNIT;
+    let missing = (1..).zip(MIGRATIONS).filter(|(it, _)| *it > applied);
+    let missing = missing.map(|(number, sql)| Migration {
+        number,
+        sql: format!(
+            "{sql}\npragma user_version = {};\npragma application_id = {APPLICATION_ID};\n",
+            MAJOR * MAJOR_UNIT + number
+        ),
+    });
+    Migrations {
+        applied,
+        missing: missing.collect(),
+    }
+}
+
+/// Applies what is missing.
+fn apply(db: &Transaction<'_>) -> rusqlite::Result<()> {
+    let Migrations { missing, .. } = pending(number(db, "user_version")?);
+    (missing.iter()).try_for_each(|migration| db.execute_batch(&migration.sql))
+}
+
+fn number(db: &Connection, pragma: &str) -> rusqlite::Result<u32> {
     db.pragma_query_value(None, pragma, |row| row.get(0))
 }

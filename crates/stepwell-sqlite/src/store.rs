@@ -13,12 +13,14 @@ use rusqlite::Connection;
 use stepwell_core::{
     clock::{Clock, SystemClock},
     store::{
-        Applied, Batch, News, Store, StoreDriver, StoreError, StoreErrorKind, StoreFuture,
+        Applied, Batch, Migrations, News, Store, StoreDriver, StoreError, StoreErrorKind, StoreFuture,
         StoreUrl, Turns,
     },
 };
 
-use crate::{change, connection, error::Failure, locks::Locks, open, url::Address, worker::Worker};
+use crate::{
+    change, connection, error::Failure, locks::Locks, open, schema, url::Address, worker::Worker,
+};
 
 inventory::submit! {
     StoreDriver {
@@ -27,6 +29,7 @@ inventory::submit! {
             let store = SqliteStore::open_with_clock(url.expose(), clock).await?;
             Ok(Arc::new(store) as Arc<dyn Store>)
         }),
+        migrations: |url| Box::pin(SqliteStore::migrations(url.expose())),
     }
 }
 
@@ -81,14 +84,7 @@ impl SqliteStore {
         let (worker, locks) = match address {
             Address::Memory => (open::memory()?, None),
             Address::File(path) => {
-                let opened = tokio::task::spawn_blocking(move || open::file(&path)).await;
-                let (worker, real) = opened.map_err(|error| {
-                    StoreError::new(
-                        StoreErrorKind::Backend,
-                        format!("opening the database `{shown}` was broken off"),
-                    )
-                    .with_source(error)
-                })??;
+                let (worker, real) = on_thread(&shown, move || open::file(&path)).await?;
                 (worker, Some(Arc::new(Locks::beside(&real))))
             }
         };
@@ -105,6 +101,19 @@ impl SqliteStore {
             .await?;
         store.data_version.store(version, Ordering::Relaxed);
         Ok(store)
+    }
+
+    /// Reads which migrations the database at a URL has and lacks. Makes no file and changes none.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub async fn migrations(url: &str) -> Result<Migrations, StoreError> {
+        let address = Address::parse(url)?;
+        let shown = address.describe();
+        match address {
+            Address::Memory => Ok(schema::of_nothing()),
+            Address::File(path) => on_thread(&shown, move || open::migrations(&path)).await,
+        }
     }
 
     /// Runs a job that writes. `operation` completes the sentence "could not …".
@@ -140,6 +149,21 @@ impl SqliteStore {
     pub(crate) fn locks(&self) -> Option<Arc<Locks>> {
         self.locks.clone()
     }
+}
+
+/// Runs what blocks while a database is opened.
+async fn on_thread<T: Send + 'static>(
+    shown: &str,
+    job: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(job).await;
+    done.map_err(|error| {
+        StoreError::new(
+            StoreErrorKind::Backend,
+            format!("opening the database `{shown}` was broken off"),
+        )
+        .with_source(error)
+    })?
 }
 
 impl Store for SqliteStore {

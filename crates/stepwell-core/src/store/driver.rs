@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::Serialize;
+
 use crate::clock::Clock;
 
 use super::{Store, StoreError, StoreErrorKind, StoreFuture};
@@ -9,6 +11,28 @@ use super::{Store, StoreError, StoreErrorKind, StoreFuture};
 /// Opens the database at a URL, migrated and ready. A store that keeps its own time takes it from
 /// the clock; one whose server has a clock ignores it.
 pub type OpenStore = for<'a> fn(&'a StoreUrl, Arc<dyn Clock>) -> StoreFuture<'a, Arc<dyn Store>>;
+
+/// Reads which migrations the database at a URL has and lacks. Changes nothing and makes nothing.
+pub type ReadMigrations = for<'a> fn(&'a StoreUrl) -> StoreFuture<'a, Migrations>;
+
+/// How far a database is behind the schema that this program knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Migrations {
+    /// The number of the last migration that was applied; 0 if there is nothing of Stepwell yet.
+    pub applied: u32,
+    /// What is to be applied, in this order.
+    pub missing: Vec<Migration>,
+}
+
+/// One step of a schema to its newest form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Migration {
+    /// Its number; the first is 1.
+    pub number: u32,
+    /// Its statements, the note that it was applied among them. Run in one transaction, by whatever
+    /// means, they leave the database as if a store had applied it.
+    pub sql: String,
+}
 
 /// A kind of store that is linked into this program.
 ///
@@ -20,6 +44,8 @@ pub struct StoreDriver {
     pub schemes: &'static [&'static str],
     /// Opens a database.
     pub open: OpenStore,
+    /// Looks at a database before it is opened.
+    pub migrations: ReadMigrations,
 }
 
 inventory::collect!(StoreDriver);
@@ -75,11 +101,23 @@ pub async fn open_store(
     url: &StoreUrl,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StoreError> {
+    (driver(url)?.open)(url, clock).await
+}
+
+/// Reads which migrations the database at a URL has and lacks. Changes nothing and makes nothing.
+///
+/// # Errors
+/// If no linked store knows the scheme, the database is not there, or is none of Stepwell's.
+pub async fn read_migrations(url: &StoreUrl) -> Result<Migrations, StoreError> {
+    (driver(url)?.migrations)(url).await
+}
+
+fn driver(url: &StoreUrl) -> Result<&'static StoreDriver, StoreError> {
     let scheme = url.scheme();
     let mut known = Vec::new();
     for driver in inventory::iter::<StoreDriver> {
         if driver.schemes.contains(&scheme) {
-            return (driver.open)(url, clock).await;
+            return Ok(driver);
         }
         known.extend_from_slice(driver.schemes);
     }

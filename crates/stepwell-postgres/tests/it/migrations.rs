@@ -130,3 +130,31 @@ async fn least_rights_are_enough_for_a_migrated_schema() {
     server::start(&store, &executor.id, "order-1").await;
     store.retire(&executor.id).await.unwrap();
 }
+
+/// What is printed for a person to apply is what a store applies.
+#[tokio::test]
+async fn what_is_missing_can_be_applied_by_hand() {
+    for parameters in ["pooled=auto", "pooled=true"] {
+        let schema = unique("by_hand");
+        let url = url_with(&format!("schema={schema}&{parameters}"));
+
+        let before = PostgresStore::migrations(&url).await.unwrap();
+        assert_eq!(before.applied, 0);
+        assert_eq!(before.missing[0].number, 1);
+        let made = format!("select 1 from pg_namespace where nspname = '{schema}'");
+        let db = server::connect(&server::url()).await;
+        assert!(
+            db.query(&made, &[]).await.unwrap().is_empty(),
+            "looking makes no schema"
+        );
+
+        for migration in &before.missing {
+            sql(&migration.sql).await;
+        }
+        let after = PostgresStore::migrations(&url).await.unwrap();
+        assert_eq!(after.applied as usize, before.missing.len());
+        assert!(after.missing.is_empty());
+        let store = PostgresStore::open(&url).await.unwrap();
+        assert!(store.list(Filter::default()).await.unwrap().is_empty());
+    }
+}

@@ -92,3 +92,43 @@ async fn the_log_outlives_the_process() {
     assert_eq!(pragma::<String>(&path, "journal_mode"), "wal");
     assert_eq!(pragma::<i64>(&path, "application_id"), 0x7374_776c);
 }
+
+/// What is printed for a person to apply is what a store applies.
+#[tokio::test]
+async fn what_is_missing_can_be_applied_by_hand() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shop.db");
+    let url = format!("sqlite:{}", path.display());
+
+    let before = SqliteStore::migrations(&url).await.unwrap();
+    assert!(!path.exists(), "looking makes no file");
+    assert_eq!(before.applied, 0);
+    let numbers: Vec<u32> = before.missing.iter().map(|it| it.number).collect();
+    assert_eq!(numbers, [1, 2]);
+
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch(&before.missing[0].sql).unwrap();
+    let half = SqliteStore::migrations(&url).await.unwrap();
+    assert_eq!((half.applied, half.missing.len()), (1, 1));
+    db.execute_batch(&half.missing[0].sql).unwrap();
+    let after = SqliteStore::migrations(&url).await.unwrap();
+    assert_eq!((after.applied, after.missing.len()), (2, 0));
+
+    let version: i64 = pragma(&path, "schema_version");
+    let store = open(&path).await;
+    assert!(store.list(Filter::default()).await.unwrap().is_empty());
+    drop(store);
+    assert_eq!(pragma::<i64>(&path, "schema_version"), version);
+}
+
+#[tokio::test]
+async fn looking_at_a_database_of_another_application_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("theirs.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("create table theirs (id)").unwrap();
+    let url = format!("sqlite:{}", path.display());
+    let error = SqliteStore::migrations(&url).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unusable);
+    assert!(error.to_string().contains("holds `theirs`"), "{error}");
+}
