@@ -46,9 +46,11 @@ pub struct Client(pub(crate) Arc<ClientCore>);
 #[derive(Debug)]
 pub(crate) struct ClientCore {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) journal: Journal,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) payload_bytes_max: usize,
+    /// What writes the journal where no engine does.
+    writer: Option<open::Writer>,
     /// The executor in this process, if there is one: it hears of cancellations at once.
     engine: Mutex<Weak<Engine>>,
 }
@@ -56,12 +58,13 @@ pub(crate) struct ClientCore {
 impl ClientCore {
     pub(crate) fn new(store: Arc<dyn Store>, payload_bytes_max: usize) -> Self {
         let hub = Arc::new(Hub::default());
-        let journal = Journal::new(Arc::clone(&store), Arc::clone(&hub));
+        let journal = Arc::new(Journal::new(Arc::clone(&store), Arc::clone(&hub)));
         Self {
             store,
             journal,
             hub,
             payload_bytes_max,
+            writer: None,
             engine: Mutex::default(),
         }
     }

@@ -2,13 +2,42 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
 use super::{Client, ClientCore};
 use crate::{
     clock::SystemClock,
     error::Error,
+    journal::Journal,
     limits::PAYLOAD_BYTES_MAX_DEFAULT,
     store::{Migrations, StoreUrl, open_store, read_migrations},
 };
+
+/// The task that writes the journal of a client without an engine. It ends with the last clone of
+/// the client, which alone hands anything in.
+#[derive(Debug)]
+pub(super) struct Writer {
+    journal: Arc<Journal>,
+    _task: JoinHandle<()>,
+}
+
+impl Writer {
+    fn spawn(journal: Arc<Journal>) -> Self {
+        let written = Arc::clone(&journal);
+        let never = CancellationToken::new();
+        Self {
+            journal,
+            _task: tokio::spawn(async move { written.write(never).await }),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.journal.close();
+    }
+}
 
 impl Client {
     /// Opens the database at a URL, and makes it or brings its schema up to date as an application
@@ -21,7 +50,8 @@ impl Client {
         let url = StoreUrl::new(url.as_ref());
         let store = open_store(&url, Arc::new(SystemClock)).await;
         let store = store.map_err(|error| Error::of_store(&format!("open `{url}`"), error))?;
-        let core = ClientCore::new(store, PAYLOAD_BYTES_MAX_DEFAULT);
+        let mut core = ClientCore::new(store, PAYLOAD_BYTES_MAX_DEFAULT);
+        core.writer = Some(Writer::spawn(Arc::clone(&core.journal)));
         Ok(Self(Arc::new(core)))
     }
 

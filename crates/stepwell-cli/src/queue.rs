@@ -1,0 +1,196 @@
+//! `stepwell queue`: how queues stand, and how they are steered while they work.
+
+use anstream::eprintln;
+use clap::{Args, Subcommand};
+use stepwell_core::{
+    Client,
+    store::{COUNTED_MAX, QueueInfo, QueueLimits},
+};
+
+use crate::{
+    database::Database,
+    exit::{Exit, Problem},
+    output::{Output, Shown},
+    person::Person,
+    table::{Cell, Tone},
+};
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the queues
+    List,
+    /// Show a queue
+    Get {
+        /// Its name
+        queue: String,
+    },
+    /// Let nothing more of a queue begin until it is resumed; what runs goes on
+    Pause {
+        /// Its name
+        queue: String,
+        #[command(flatten)]
+        person: Person,
+    },
+    /// Let a paused queue go on
+    Resume {
+        /// Its name
+        queue: String,
+    },
+    /// Change how much of a queue may run at once; what is not named stays
+    Set {
+        /// Its name
+        queue: String,
+        #[command(flatten)]
+        limits: NewLimits,
+    },
+}
+
+/// Limits to be set. A lowered one is reached by draining.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct NewLimits {
+    /// In all executors together: a number, or `none`
+    #[arg(long, value_parser = limit, value_name = "N")]
+    concurrency: Option<Limit>,
+    /// In each executor: a number, or `none`
+    #[arg(long, value_parser = limit, value_name = "N")]
+    executor_concurrency: Option<Limit>,
+}
+
+/// A limit as it is written: a number, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limit(Option<u32>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        _ => match text.parse() {
+            Ok(number) => Ok(Limit(Some(number))),
+            Err(_) => Err(format!("write a number from 0 to {}, or `none`", u32::MAX)),
+        },
+    }
+}
+
+impl NewLimits {
+    /// The limits from now on.
+    fn over(&self, known: QueueLimits) -> QueueLimits {
+        let choose = |new: Option<Limit>, old| new.map_or(old, |Limit(new)| new);
+        QueueLimits {
+            concurrency: choose(self.concurrency, known.concurrency),
+            executor_concurrency: choose(self.executor_concurrency, known.executor_concurrency),
+        }
+    }
+}
+
+impl Shown for QueueInfo {
+    const COLUMNS: &'static [&'static str] = &[
+        "QUEUE",
+        "STATE",
+        "RUNNING",
+        "WAITING",
+        "CONCURRENCY",
+        "PER EXECUTOR",
+        "PAUSED BY",
+        "WHY",
+    ];
+
+    fn id(&self) -> &str {
+        &self.name
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        let limit = |limit: Option<u32>| limit.map_or_else(|| Cell::new("none"), Cell::number);
+        let state = match self.paused {
+            Some(_) => Cell::new("paused").toned(Tone::Bad),
+            None => Cell::new("open").toned(Tone::Good),
+        };
+        vec![
+            Cell::new(&self.name),
+            state,
+            counted(self.running),
+            counted(self.waiting),
+            limit(self.limits.concurrency),
+            limit(self.limits.executor_concurrency),
+            Cell::maybe(self.paused.as_ref().map(|it| &it.by)),
+            Cell::maybe(self.paused.as_ref().map(|it| &it.why)),
+        ]
+    }
+}
+
+fn counted(number: u32) -> Cell {
+    if number >= COUNTED_MAX {
+        Cell::new(format!("{COUNTED_MAX} or more"))
+    } else {
+        Cell::number(number)
+    }
+}
+
+/// Runs a command.
+pub(crate) async fn run(
+    command: Command,
+    database: &Database,
+    output: Output,
+) -> Result<Exit, Problem> {
+    let client = database.open().await?;
+    let queue = match command {
+        Command::List => return output.list(&client.queues().await?),
+        Command::Get { queue } => queue,
+        Command::Pause { queue, person } => {
+            client
+                .pause_queue(&queue, &person.name(), &person.reason)
+                .await?;
+            eprintln!("paused `{queue}`; what runs goes on");
+            queue
+        }
+        Command::Resume { queue } => {
+            client.resume_queue(&queue).await?;
+            eprintln!("resumed `{queue}`");
+            queue
+        }
+        Command::Set { queue, limits } => {
+            set(&client, &queue, &limits).await?;
+            eprintln!("set the limits of `{queue}`");
+            queue
+        }
+    };
+    output.one(&client.queue(&queue).await?)
+}
+
+/// Read, then written: of two people who set different limits at once, the later one's read may
+/// bring the other's old value back. The queue is printed afterwards, so it is seen.
+async fn set(client: &Client, queue: &str, limits: &NewLimits) -> Result<(), Problem> {
+    let known = client.queue(queue).await?.limits;
+    Ok(client.limit_queue(queue, limits.over(known)).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_named_stays() {
+        let known = QueueLimits {
+            concurrency: Some(10),
+            executor_concurrency: Some(2),
+        };
+        let new = NewLimits {
+            concurrency: Some(Limit(None)),
+            executor_concurrency: None,
+        };
+        let expected = QueueLimits {
+            concurrency: None,
+            executor_concurrency: Some(2),
+        };
+        assert_eq!(new.over(known), expected);
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_none() {
+        assert_eq!(limit("none"), Ok(Limit(None)));
+        assert_eq!(limit("0"), Ok(Limit(Some(0))));
+        for text in ["-1", "many", "4294967296", ""] {
+            assert!(limit(text).is_err(), "{text}");
+        }
+    }
+}

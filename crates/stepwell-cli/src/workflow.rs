@@ -1,0 +1,75 @@
+//! `stepwell workflow`: what workflows did and do, and how they are steered.
+
+mod fork;
+mod get;
+mod list;
+mod send;
+mod steps;
+pub(crate) mod view;
+
+use clap::Subcommand;
+use stepwell_core::State;
+
+use crate::{
+    bulk::{self, Bulk, Deed},
+    database::Database,
+    exit::{Exit, Problem},
+    output::Output,
+};
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List workflows, newest first
+    List(list::List),
+    /// Show workflows with their input, result, events, take-overs and children
+    Get(get::Get),
+    /// Show what a workflow has recorded, failed attempts among it
+    Steps(steps::Steps),
+    /// Cancel workflows and their attached children
+    Cancel(Bulk),
+    /// Let cancelled, stuck or dead workflows go on from their last record
+    Resume(Bulk),
+    /// Start a new workflow with the history of another one before a position
+    Fork(fork::Fork),
+    /// Put a message into a workflow's inbox
+    Send(send::Send),
+}
+
+const CANCEL: Deed = Deed {
+    verb: "cancel",
+    done: "cancelled",
+    states: &[
+        State::Delayed,
+        State::Enqueued,
+        State::Running,
+        State::Stuck,
+        State::Dead,
+    ],
+    act: |client, id| Box::pin(client.cancel(id)),
+};
+
+const RESUME: Deed = Deed {
+    verb: "resume",
+    done: "resumed",
+    states: &[State::Cancelled, State::Stuck, State::Dead],
+    act: |client, id| Box::pin(client.resume(id)),
+};
+
+/// Runs a command.
+pub(crate) async fn run(
+    command: Command,
+    database: &Database,
+    output: Output,
+) -> Result<Exit, Problem> {
+    let client = database.open().await?;
+    match command {
+        Command::List(command) => list::run(&command, &client, output).await,
+        Command::Get(command) => get::run(&command, &client, output).await,
+        Command::Steps(command) => steps::run(&command, &client, output).await,
+        Command::Cancel(command) => bulk::run(command, &CANCEL, &client, output).await,
+        Command::Resume(command) => bulk::run(command, &RESUME, &client, output).await,
+        Command::Fork(command) => fork::run(&command, &client, output).await,
+        Command::Send(command) => send::run(&command, &client).await,
+    }
+}
