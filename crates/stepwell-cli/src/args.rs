@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{executor, migrate, output::Format, queue, schedule, workflow};
+use crate::{executor, migrate, output::Format, postgres, queue, schedule, workflow};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Executor(executor::Command),
     /// Bring the database's schema to its newest form
     Migrate(migrate::Migrate),
+    /// Keep a Postgres for development on this machine
+    Postgres(postgres::Postgres),
     /// Print completions for a shell
     Completions {
         /// The shell

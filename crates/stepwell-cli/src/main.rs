@@ -4,6 +4,7 @@
 //! - `args`: the commands, their groups and the options that all of them have
 //! - `workflow` and the files below it, `queue`, `schedule`, `executor`, `migrate`, `completions`: a
 //!   room for each group; each reads or steers through `Client`, and knows no SQL
+//! - `postgres`: a Postgres for development on this machine
 //! - `database`: from the options and the environment to a client
 //! - `output`, `table`: what was found, as a table, JSON or ids; the drawing is pure
 //! - `choice`, `bulk`, `confirm`: which workflows a command is about, doing it to many, asking first
@@ -21,6 +22,7 @@ mod instant;
 mod migrate;
 mod output;
 mod person;
+mod postgres;
 mod queue;
 mod schedule;
 mod table;
@@ -60,6 +62,7 @@ async fn run(cli: Cli) -> Result<Exit, Problem> {
         Command::Schedule(command) => schedule::run(command, &database, output).await,
         Command::Executor(command) => executor::run(command, &database, output).await,
         Command::Migrate(command) => migrate::run(&command, &database, output).await,
+        Command::Postgres(command) => postgres::run(&command, output),
         Command::Completions { shell } => completions::print_for(shell),
     }
 }

@@ -75,6 +75,14 @@ impl Output {
         self.pages(std::slice::from_ref(thing), pretty(thing))
     }
 
+    /// Prints one thing; for people and scripts alike only a line of it, unless JSON is asked for.
+    pub(crate) fn line<T: Shown>(self, line: &str, thing: &T) -> Result<Exit, Problem> {
+        match self.format {
+            Format::Table | Format::Ids => print(&format!("{line}\n")),
+            Format::Json | Format::Jsonl => self.one(thing),
+        }
+    }
+
     /// Prints several things, each with all that is known of it: a JSON array.
     pub(crate) fn each<T: Shown>(self, things: &[T]) -> Result<Exit, Problem> {
         self.pages(things, pretty(&things))

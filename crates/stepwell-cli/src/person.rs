@@ -20,7 +20,7 @@ impl Person {
     pub(crate) fn name(&self) -> String {
         let from = |name: &&str| env::var(name).ok().filter(|value| !value.is_empty());
         let user = || ["USER", "LOGNAME"].iter().find_map(from);
-        let number = || format!("user {}", rustix::process::getuid().as_raw());
+        let number = || format!("user {}", nix::unistd::getuid());
         self.by.clone().or_else(user).unwrap_or_else(number)
     }
 }

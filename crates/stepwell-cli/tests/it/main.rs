@@ -8,6 +8,7 @@
 
 mod addresses;
 mod executors;
+mod local_postgres;
 mod migrate;
 mod place;
 mod shop;

@@ -51,7 +51,11 @@ impl Place {
     }
 }
 
-/// Says that a test does nothing here. Not by `eprintln!`, which the test harness swallows.
+/// Says that a test does nothing here.
+#[allow(
+    clippy::explicit_write,
+    reason = "the test harness swallows `eprintln!`"
+)]
 pub(crate) fn skipped(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
