@@ -83,7 +83,7 @@
 //! # Layout
 //! - [`run`], [`start`], [`status`], [`events`], [`transaction`]: handlers.
 //! - [`IdempotencyKey`], [`HttpContext`]: what a request says about itself.
-//! - [`layer()`]: around a router. [`serve`]: around everything.
+//! - [`layer()`]: around a router. [`serve`]: around everything. [`listen`]: the socket.
 //! - [`Problem`], [`HttpError`], [`AsProblem`]: errors, as clients see them.
 //! - [`testing`]: routers on an application in memory.
 
@@ -94,6 +94,7 @@ mod events;
 mod health;
 mod idempotency;
 mod layer;
+mod listen;
 mod problem;
 mod request;
 mod route;
@@ -107,6 +108,7 @@ pub use error::HttpError;
 pub use events::{EventsRoute, events};
 pub use idempotency::{IdempotencyKey, Principal};
 pub use layer::{RequestLayer, RequestService, layer};
+pub use listen::listen;
 pub use problem::{AsProblem, Problem, problem_of};
 pub use route::{WorkflowFn, WorkflowRoute, run, start};
 pub use serve::{serve, serve_until};

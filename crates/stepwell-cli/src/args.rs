@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{executor, migrate, output::Format, postgres, queue, schedule, workflow};
+use crate::{dev, executor, migrate, output::Format, postgres, queue, schedule, start, workflow};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -56,6 +56,10 @@ pub(crate) enum Command {
     Executor(executor::Command),
     /// Bring the database's schema to its newest form
     Migrate(migrate::Migrate),
+    /// Build and run the program of a Cargo package, again whenever its source changes
+    Dev(dev::Dev),
+    /// Run a program and start it again when it crashes
+    Start(start::Start),
     /// Keep a Postgres for development on this machine
     Postgres(postgres::Postgres),
     /// Print completions for a shell

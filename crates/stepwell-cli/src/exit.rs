@@ -20,6 +20,8 @@ pub(crate) enum Exit {
     Partial,
     /// The database cannot be reached.
     Unreachable,
+    /// As the program ended that was run.
+    OfProgram(u8),
 }
 
 impl Exit {
@@ -31,6 +33,7 @@ impl Exit {
             Self::NotFound => 4,
             Self::Partial => 5,
             Self::Unreachable => 6,
+            Self::OfProgram(code) => code,
         }
     }
 

@@ -4,6 +4,8 @@
 //! - `args`: the commands, their groups and the options that all of them have
 //! - `workflow` and the files below it, `queue`, `schedule`, `executor`, `migrate`, `completions`: a
 //!   room for each group; each reads or steers through `Client`, and knows no SQL
+//! - `dev` and the files below it: builds a program, runs it, watches its source
+//! - `start`: runs a program; `program` is its process, `restarts` the rule for starting it again
 //! - `postgres`: a Postgres for development on this machine
 //! - `database`: from the options and the environment to a client
 //! - `output`, `table`: what was found, as a table, JSON or ids; the drawing is pure
@@ -16,6 +18,7 @@ mod choice;
 mod completions;
 mod confirm;
 mod database;
+mod dev;
 mod executor;
 mod exit;
 mod instant;
@@ -23,8 +26,11 @@ mod migrate;
 mod output;
 mod person;
 mod postgres;
+mod program;
 mod queue;
+mod restarts;
 mod schedule;
+mod start;
 mod table;
 mod workflow;
 
@@ -62,6 +68,8 @@ async fn run(cli: Cli) -> Result<Exit, Problem> {
         Command::Schedule(command) => schedule::run(command, &database, output).await,
         Command::Executor(command) => executor::run(command, &database, output).await,
         Command::Migrate(command) => migrate::run(&command, &database, output).await,
+        Command::Dev(command) => dev::run(command).await,
+        Command::Start(command) => start::run(&command).await,
         Command::Postgres(command) => postgres::run(&command, output),
         Command::Completions { shell } => completions::print_for(shell),
     }

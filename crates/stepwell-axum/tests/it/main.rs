@@ -3,6 +3,7 @@
 
 mod errors;
 mod idempotency;
+mod listening;
 mod live;
 mod requests;
 mod serving;

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use etcetera::{BaseStrategy, choose_base_strategy};
 use nix::unistd::geteuid;
 use rand::{Rng, distr::Alphanumeric};
 use serde::{Deserialize, Serialize};
@@ -46,10 +47,11 @@ impl Home {
             // The server runs as another user then, who must not need a way into root's own
             // directory.
             None if geteuid().is_root() => PathBuf::from("/var/lib/stepwell/postgres"),
-            None => dirs::data_dir()
-                .map(|data| data.join("stepwell/postgres"))
-                .ok_or_else(|| {
+            None => choose_base_strategy()
+                .map(|base| base.data_dir().join("stepwell/postgres"))
+                .map_err(|error| {
                     Problem::failure("this user has no home directory")
+                        .because(&error)
                         .hint("name a directory with `--dir`")
                 })?,
         };

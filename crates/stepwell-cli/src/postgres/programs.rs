@@ -62,7 +62,7 @@ fn all() -> Vec<Programs> {
             directory,
         })
         .collect();
-    found.sort_by(|a, b| b.version.cmp(&a.version));
+    found.sort_by_key(|it| std::cmp::Reverse(it.version));
     found.dedup();
     found
 }

@@ -7,11 +7,13 @@
 #![allow(clippy::unwrap_used, reason = "also in what tests share")]
 
 mod addresses;
+mod dev;
 mod executors;
 mod local_postgres;
 mod migrate;
 mod place;
 mod shop;
+mod start;
 mod terminal;
 mod transcript;
 mod transcripts;
