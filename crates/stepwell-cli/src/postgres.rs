@@ -150,11 +150,9 @@ pub(crate) fn run(command: &Postgres, output: Output) -> Result<Exit, Problem> {
 fn start(home: &Home, with: Option<Engine>, output: Output) -> Result<Exit, Problem> {
     let _alone = home.lock()?;
     let mut settings = match home.read()? {
-        Some(settings) => settings,
-        None => home.make(match with {
-            Some(engine) => engine,
-            None => choose()?,
-        })?,
+        Some(settings) if home.data().exists() => settings,
+        // Nothing came of an earlier start: it binds this one to nothing.
+        _ => home.make(choose(with)?)?,
     };
     if with.is_some_and(|engine| engine != settings.engine) {
         let made = settings.engine.as_str();
@@ -215,22 +213,27 @@ fn psql(home: &Home, arguments: &[String]) -> Result<Exit, Problem> {
     Err(Problem::failure("could not run `psql`").because(&error))
 }
 
-/// The system's programs, or else a container: the first that works here.
-fn choose() -> Result<Engine, Problem> {
-    if programs::newest().is_some() {
-        return Ok(Engine::System);
-    }
-    let containers = [Engine::Docker, Engine::Podman];
-    let answers = containers
+/// What runs a new server: what was asked for, if it is there; otherwise the system's programs, or
+/// else a container.
+fn choose(with: Option<Engine>) -> Result<Engine, Problem> {
+    let engines = [Engine::System, Engine::Docker, Engine::Podman];
+    let is_here = |engine: &Engine| match engine {
+        Engine::System => programs::newest().is_some(),
+        Engine::Docker | Engine::Podman => container::answers(*engine),
+    };
+    let asked = engines
         .into_iter()
-        .find(|engine| container::answers(*engine));
-    answers.ok_or_else(|| {
-        Problem::failure(
-            "this system has no Postgres server, and neither Docker nor Podman answers",
-        )
+        .filter(|engine| with.is_none_or(|it| it == *engine));
+    asked.into_iter().find(is_here).ok_or_else(|| {
+        Problem::failure(match with {
+            Some(Engine::System) => "this system has no Postgres server",
+            Some(Engine::Docker) => "Docker does not answer",
+            Some(Engine::Podman) => "Podman does not answer",
+            None => "this system has no Postgres server, and neither Docker nor Podman answers",
+        })
         .hint(
-            "install one of them; on Debian `apt-get install postgresql`, with Homebrew `brew \
-             install postgresql`",
+            "install Postgres (Debian: `apt-get install postgresql`, Homebrew: `brew install \
+             postgresql`), or start Docker or Podman",
         )
     })
 }

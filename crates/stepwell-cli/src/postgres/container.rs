@@ -49,6 +49,8 @@ pub(super) fn start(home: &Home, settings: &mut Settings) -> Result<(), Problem>
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let started = run(settings, &arguments)?;
     if !started.status.success() {
+        // If it is empty still, nothing came of this start, and nothing of it is to be kept.
+        let _ = fs::remove_dir(home.data());
         let said = String::from_utf8_lossy(&started.stderr).trim().to_owned();
         let engine = settings.engine.as_str();
         return Err(Problem::failure(format!(

@@ -171,6 +171,62 @@ fn what_cannot_work_is_said_with_what_to_do() {
     );
 }
 
+/// A start that came to nothing binds the next one to nothing.
+#[test]
+fn a_container_that_cannot_be_had_leaves_nothing_behind() {
+    let Some(server) = Server::new() else { return };
+    // A Docker without its daemon.
+    let docker = server.directory.path().join("docker");
+    fs::write(&docker, "#!/bin/sh\necho no daemon >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = server.run("PATH=$PWD:$PATH $S start --with docker");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains("Docker does not answer"),
+        "{refused:?}"
+    );
+    assert!(
+        server
+            .ok("$S start -o json")
+            .contains(r#""engine": "system""#)
+    );
+}
+
+/// The container's part, with a program that notes what it is told in Docker's place.
+#[test]
+fn a_container_is_run_and_stopped() {
+    let Some(server) = Server::new() else { return };
+    let docker = server.directory.path().join("docker");
+    let script = "#!/bin/sh
+echo \"$@\" >> told
+case $1 in
+  run) touch up; echo \"$POSTGRES_PASSWORD\" > password ;;
+  stop) rm -f up ;;
+  inspect) test -e up && echo true ;;
+esac
+exit 0
+";
+    fs::write(&docker, script).unwrap();
+    fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+    let url = server.ok("PATH=$PWD:$PATH; $S start --with docker");
+    let password = server.ok("cat password");
+    assert!(
+        url.contains(&format!(":{}@127.0.0.1:", password.trim())),
+        "{url}"
+    );
+    assert_eq!(server.ok("PATH=$PWD:$PATH; $S start").trim(), url.trim());
+    assert_eq!(server.code("PATH=$PWD:$PATH; $S status"), Some(0));
+    server.ok("PATH=$PWD:$PATH; $S stop");
+    assert_eq!(server.code("PATH=$PWD:$PATH; $S status"), Some(6));
+    let told = server.ok("cat told");
+    assert_eq!(told.matches("run --detach").count(), 1, "{told}");
+    assert!(told.contains("pg_isready --host=127.0.0.1"), "{told}");
+    assert!(
+        !told.contains(password.trim()),
+        "nobody reads it in a list of processes: {told}"
+    );
+}
+
 /// Root's server runs as another user, who must get to its files.
 #[test]
 fn a_directory_that_the_servers_user_cannot_enter_is_refused() {

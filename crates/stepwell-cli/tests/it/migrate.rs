@@ -69,3 +69,27 @@ async fn the_printed_script_migrates() {
         assert_eq!(run(&place, "stepwell queue list -o json").stdout, b"[]\n");
     }
 }
+
+/// A newer `stepwell` looks at the database of an application that was not updated yet.
+#[test]
+fn a_command_that_looks_brings_no_schema_up_to_date() {
+    let place = Place::sqlite();
+    let script = text(&run(&place, "stepwell migrate --print").stdout);
+    let (first, _) = script.split_once("-- Migration 2").unwrap();
+    let db = rusqlite::Connection::open(place.path().join("shop.db")).unwrap();
+    db.execute_batch(&format!("{first}commit;")).unwrap();
+    drop(db);
+
+    let refused = run(&place, "stepwell queue list");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains("lacks 1 of the migrations"),
+        "{refused:?}"
+    );
+    assert_eq!(
+        text(&run(&place, "stepwell migrate --dry-run -o ids").stdout),
+        "2\n"
+    );
+    assert_eq!(text(&run(&place, "stepwell migrate -o ids").stdout), "2\n");
+    assert_eq!(run(&place, "stepwell queue list").status.code(), Some(0));
+}
