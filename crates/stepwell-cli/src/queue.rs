@@ -1,10 +1,13 @@
 //! `stepwell queue`: how queues stand, and how they are steered while they work.
 
+use std::str::FromStr;
+
 use anstream::eprintln;
 use clap::{Args, Subcommand};
+use jiff::SignedDuration;
 use stepwell_core::{
     Client,
-    store::{COUNTED_MAX, QueueInfo, QueueLimits},
+    store::{COUNTED_MAX, QueueInfo, QueueLimits, Rate},
 };
 
 use crate::{
@@ -56,6 +59,15 @@ pub(crate) struct NewLimits {
     /// In each executor: a number, or `none`
     #[arg(long, value_parser = limit, value_name = "N")]
     executor_concurrency: Option<Limit>,
+    /// Of each key: a number, or `none`
+    #[arg(long, value_parser = limit, value_name = "N")]
+    key_concurrency: Option<Limit>,
+    /// How many begin in a time: `100/60s`, `5/1h`, or `none`
+    #[arg(long, value_parser = rate, value_name = "N/TIME")]
+    rate: Option<NewRate>,
+    /// How many may wait: a number, or `none`
+    #[arg(long, value_parser = limit, value_name = "N")]
+    waiting_max: Option<Limit>,
 }
 
 /// A limit as it is written: a number, or none.
@@ -72,6 +84,25 @@ fn limit(text: &str) -> Result<Limit, String> {
     }
 }
 
+/// A rate as it is written: so many in a time, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct NewRate(Option<Rate>);
+
+fn rate(text: &str) -> Result<NewRate, String> {
+    if text == "none" {
+        return Ok(NewRate(None));
+    }
+    let rate = text.split_once('/').and_then(|(starts, period)| {
+        let period = SignedDuration::from_str(period).ok()?;
+        Some(Rate {
+            starts: starts.parse().ok()?,
+            period_ms: u32::try_from(period.as_millis()).ok()?,
+        })
+    });
+    let rate = rate.ok_or("write how many in what time, such as `100/60s` or `5/1h`, or `none`")?;
+    Ok(NewRate(Some(rate)))
+}
+
 impl NewLimits {
     /// The limits from now on.
     fn over(&self, known: QueueLimits) -> QueueLimits {
@@ -79,6 +110,9 @@ impl NewLimits {
         QueueLimits {
             concurrency: choose(self.concurrency, known.concurrency),
             executor_concurrency: choose(self.executor_concurrency, known.executor_concurrency),
+            key_concurrency: choose(self.key_concurrency, known.key_concurrency),
+            rate: self.rate.map_or(known.rate, |NewRate(rate)| rate),
+            waiting_max: choose(self.waiting_max, known.waiting_max),
         }
     }
 }
@@ -91,6 +125,9 @@ impl Shown for QueueInfo {
         "WAITING",
         "CONCURRENCY",
         "PER EXECUTOR",
+        "PER KEY",
+        "RATE",
+        "MAY WAIT",
         "PAUSED BY",
         "WHY",
     ];
@@ -112,10 +149,21 @@ impl Shown for QueueInfo {
             counted(self.waiting),
             limit(self.limits.concurrency),
             limit(self.limits.executor_concurrency),
+            limit(self.limits.key_concurrency),
+            Cell::new(rate_in_words(self.limits.rate)),
+            limit(self.limits.waiting_max),
             Cell::maybe(self.paused.as_ref().map(|it| &it.by)),
             Cell::maybe(self.paused.as_ref().map(|it| &it.why)),
         ]
     }
+}
+
+fn rate_in_words(rate: Option<Rate>) -> String {
+    let Some(rate) = rate else {
+        return "none".to_owned();
+    };
+    let period = SignedDuration::try_from(rate.period()).unwrap_or(SignedDuration::MAX);
+    format!("{}/{period:#}", rate.starts)
 }
 
 fn counted(number: u32) -> Cell {
@@ -173,16 +221,40 @@ mod tests {
         let known = QueueLimits {
             concurrency: Some(10),
             executor_concurrency: Some(2),
+            waiting_max: Some(100),
+            ..QueueLimits::default()
         };
         let new = NewLimits {
             concurrency: Some(Limit(None)),
             executor_concurrency: None,
+            key_concurrency: Some(Limit(Some(3))),
+            rate: None,
+            waiting_max: None,
         };
         let expected = QueueLimits {
             concurrency: None,
             executor_concurrency: Some(2),
+            key_concurrency: Some(3),
+            rate: None,
+            waiting_max: Some(100),
         };
         assert_eq!(new.over(known), expected);
+    }
+
+    #[test]
+    fn a_rate_is_so_many_in_a_time() {
+        let a_minute = Rate {
+            starts: 100,
+            period_ms: 60_000,
+        };
+        for text in ["100/60s", "100/1m", "100/PT1M"] {
+            assert_eq!(rate(text), Ok(NewRate(Some(a_minute))), "{text}");
+        }
+        assert_eq!(rate_in_words(Some(a_minute)), "100/1m");
+        assert_eq!(rate("none"), Ok(NewRate(None)));
+        for text in ["100", "x/1m", "-1/1m", "5/soon", "5/-1m", "5/100d"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -140,10 +140,8 @@ impl Queue {
     /// The queue as a workflow names it that goes through it.
     pub(crate) fn as_use(&self) -> QueueUse {
         QueueUse {
-            name: self.name.to_owned(),
             limits: self.limits,
-            key: String::new(),
-            priority: 0,
+            ..QueueUse::new(self.name)
         }
     }
 

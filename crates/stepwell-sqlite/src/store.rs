@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use stepwell_core::{
     clock::{Clock, SystemClock},
     store::{
-        Applied, Batch, Migrations, News, Store, StoreDriver, StoreError, StoreErrorKind, StoreFuture,
-        StoreUrl, Turns,
+        Applied, Batch, Migrations, News, Store, StoreDriver, StoreError, StoreErrorKind,
+        StoreFuture, StoreUrl, Turns,
     },
 };
 

@@ -78,20 +78,15 @@ pub(crate) async fn fill(url: &str) {
 fn mail(id: &str) -> NewWorkflow {
     let limits = QueueLimits {
         concurrency: Some(2),
-        executor_concurrency: None,
+        ..QueueLimits::default()
     };
+    let input = Payload::from_stored("[]".to_owned());
     NewWorkflow {
-        id: WorkflowId::new(id).unwrap(),
-        name: "mail".to_owned(),
-        input: Payload::from_stored("[]".to_owned()),
         launch: Launch::Queue(QueueUse {
-            name: "mails".to_owned(),
             limits,
+            ..QueueUse::new("mails")
         }),
-        delay: None,
-        deadline: None,
-        parent: None,
-        attributes: Vec::new(),
         origin: Some("test".to_owned()),
+        ..NewWorkflow::new(WorkflowId::new(id).unwrap(), "mail", input)
     }
 }

@@ -92,7 +92,7 @@ async fn queues_are_steered() {
     let lines = [
         "stepwell queue list",
         "stepwell queue pause mails --reason 'the mail server is down'",
-        "stepwell queue set mails --concurrency none --executor-concurrency 4",
+        "stepwell queue set mails --concurrency none --executor-concurrency 4 --rate 100/1m",
         "stepwell queue set mails",
         "stepwell queue set mails --concurrency many",
         "stepwell queue get mails -o json | sed 's/\"at\": .*/\"at\": …/'",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Launch, NewWorkflow, QueueLimits, QueueUse, StoreFuture};
+use super::{Launch, NewWorkflow, QueueUse, StoreFuture};
 use crate::{id::WorkflowId, limits::InvalidInput, payload::Payload, schedule::Missed};
 
 /// Reads schedules. Their writes are [`Change::Schedule`](super::Change::Schedule).
@@ -102,12 +102,7 @@ impl ScheduleInfo {
             ))
         })?;
         input.extend(given);
-        let queue = self.queue.clone().map(|name| QueueUse {
-            name,
-            limits: QueueLimits::default(),
-            key: String::new(),
-            priority: 0,
-        });
+        let queue = self.queue.as_ref().map(QueueUse::new);
         let id = WorkflowId::new(format!("{}@{tick}", self.name))?;
         let input = Payload::of(&input, usize::MAX)?;
         Ok(NewWorkflow {

@@ -120,6 +120,19 @@ pub struct Owner {
     pub detached: bool,
 }
 
+impl QueueUse {
+    /// A queue, without limits, for nobody in particular.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            limits: QueueLimits::default(),
+            key: String::new(),
+            priority: 0,
+        }
+    }
+}
+
 /// What a start came to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Started {
