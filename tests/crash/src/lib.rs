@@ -1,13 +1,19 @@
-//! What the crash tests and the process that they kill have in common: where the files are, and
-//! what a line of the log says.
+//! What the crash tests and the processes that they kill have in common: where the files are, what
+//! a line of the log says, and what the workflows of a fleet are called and hand over.
 //!
 //! # Layout
-//! - [`Files`]: the files of one test
+//! - [`Files`]: the files of one test on SQLite
 //! - [`log`]: the lines that workflows leave of what they really did
-//! - `src/bin/victim`: the process that is killed
-//! - `tests/it`: the tests, a file for each kind of trouble
+//! - [`load`]: the workflows of a fleet, as both sides know them
+//! - [`proxy`]: connections that are cut at any byte, or fall silent
+//! - `src/bin/victim`: the process that is killed, on SQLite
+//! - `src/bin/fleet`: one executor of a fleet on Postgres
+//! - `tests/it`: the tests on SQLite, a file for each kind of trouble
+//! - `tests/fleet`: the tests on Postgres
 
+pub mod load;
 pub mod log;
+pub mod proxy;
 
 use std::path::{Path, PathBuf};
 

@@ -12,6 +12,15 @@ pub fn now() -> u64 {
     part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec)
 }
 
+/// Nanoseconds since 1970 by the clock that a Postgres of this machine shares: for lines that are
+/// laid beside what its rows say.
+#[must_use]
+pub fn wall() -> u64 {
+    let now = clock_gettime(ClockId::Realtime);
+    let part = |part: i64| u64::try_from(part).unwrap_or_default();
+    part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec)
+}
+
 /// Whether something began or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
@@ -24,7 +33,7 @@ pub enum Mark {
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// When, by [`now`].
+    /// When, by [`now`] or [`wall`].
     pub at: u64,
     /// Which process.
     pub pid: u32,
