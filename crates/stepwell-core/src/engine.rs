@@ -47,6 +47,12 @@ pub(crate) struct Engine {
     /// What was launched because the database said that it is ours. Whoever hears of its start later
     /// must not launch it again: it may have ended by then.
     adopted: Mutex<HashSet<WorkflowKey>>,
+    /// Held while the database is asked what to run, until it runs: the answer to a claim and the one
+    /// to what is owned name the same workflows, and each is to be launched once.
+    taking: tokio::sync::Mutex<()>,
+    /// What has ended here since it was asked what is owned; none while nobody asks. The answer may
+    /// be older than the end.
+    ended: Mutex<Option<HashSet<WorkflowKey>>>,
     /// The tasks of runs and loops; awaited at the end.
     tasks: TaskTracker,
     /// The journal's writer, which must outlive the runs.
@@ -72,6 +78,8 @@ impl Engine {
             mocks: Mocks::default(),
             runs: Mutex::default(),
             adopted: Mutex::default(),
+            taking: tokio::sync::Mutex::new(()),
+            ended: Mutex::default(),
             tasks: TaskTracker::new(),
             writer: TaskTracker::new(),
             begun: tokio::sync::Mutex::new(false),
@@ -190,6 +198,10 @@ impl Engine {
             .is_some_and(|current| Arc::ptr_eq(current, run))
         {
             runs.remove(&run.key);
+            // Under the lock of the runs: who finds it in neither would launch it again.
+            if let Some(ended) = self.ended().as_mut() {
+                ended.insert(run.key);
+            }
         }
         drop(runs);
         if run.claimed {
@@ -233,6 +245,10 @@ impl Engine {
 
     fn adopted(&self) -> MutexGuard<'_, HashSet<WorkflowKey>> {
         self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Option<HashSet<WorkflowKey>>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until an instant of the store's clock. Looks at that clock again every minute: the

@@ -53,6 +53,7 @@ async fn claim(engine: &Arc<Engine>) -> Option<u32> {
             recoveries_max: engine.config.recoveries_max,
         },
     };
+    let _taking = engine.taking.lock().await;
     match engine.client.0.store.claim(claim).await {
         Ok(claimed) => {
             let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
@@ -76,28 +77,27 @@ async fn claim(engine: &Arc<Engine>) -> Option<u32> {
 
 /// Compares what the executor owns with what runs, after the answer of a claim was lost.
 pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
-    let Some(me) = engine.client.0.journal.executor() else {
+    // Somebody else asks just now. The doubt stays, and is looked at in the next round.
+    let (Some(me), Ok(_taking)) = (engine.client.0.journal.executor(), engine.taking.try_lock())
+    else {
         return Ok(());
     };
     if !engine.doubtful.swap(false, Ordering::SeqCst) {
         return Ok(());
     }
+    *engine.ended() = Some(HashSet::new());
     // Taken before the question: what begins in between is owned, but not in the answer.
     let before: Vec<_> = engine.runs().keys().copied().collect();
-    let owned = engine
-        .client
-        .0
-        .store
-        .owned(&me)
-        .await
-        .inspect_err(|_| engine.doubt())?;
+    let owned = engine.client.0.store.owned(&me).await;
+    let ended = engine.ended().take().unwrap_or_default();
+    let owned = owned.inspect_err(|_| engine.doubt())?;
     let keys: HashSet<_> = owned.iter().map(|claimed| claimed.key).collect();
     for gone in before.into_iter().filter(|key| !keys.contains(key)) {
         engine.interrupt(gone, Interrupt::Lost);
     }
     let missing = owned
         .into_iter()
-        .filter(|claimed| !engine.runs_here(claimed.key));
+        .filter(|claimed| !ended.contains(&claimed.key) && !engine.runs_here(claimed.key));
     for claimed in missing {
         engine.adopted().insert(claimed.key);
         launch(engine, claimed);

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -24,6 +24,7 @@ use stepwell::{
     },
     workflow,
 };
+use tokio::sync::Notify;
 
 /// Passes everything on to SQLite in memory, and loses as many answers as it is told to.
 #[derive(Debug)]
@@ -32,7 +33,28 @@ struct Faulty {
     commits_to_lose: AtomicU32,
     commits_to_refuse: AtomicU32,
     claims_to_lose: AtomicU32,
+    owned_gate: Gate,
     unruly: Option<Unruly>,
+}
+
+/// Holds an answer back, once it is closed.
+#[derive(Debug, Default)]
+struct Gate {
+    is_closed: AtomicBool,
+    reached: Notify,
+    opened: Notify,
+}
+
+/// The answer, as it was before the gate was reached.
+fn held<'a, T: Send + 'a>(answer: Answer<'a, T>, gate: &'a Gate) -> Answer<'a, T> {
+    Box::pin(async move {
+        let answer = answer.await;
+        if gate.is_closed.swap(false, SeqCst) {
+            gate.reached.notify_one();
+            gate.opened.notified().await;
+        }
+        answer
+    })
 }
 
 impl Faulty {
@@ -51,6 +73,7 @@ impl Faulty {
             commits_to_lose,
             commits_to_refuse,
             claims_to_lose,
+            owned_gate: Gate::default(),
             unruly,
         })
     }
@@ -106,13 +129,16 @@ impl Store for Faulty {
 
 /// Methods that are passed on as they are.
 macro_rules! pass_on {
-    ($trait:ident { $($(#[$lost:ident])? fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)* }) => {
+    ($trait:ident { $(
+        $(#[$lost:ident])? fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty $(, behind $gate:ident)?;
+    )* }) => {
         impl $trait for Faulty {
             $(fn $name(&self, $($arg: $type),*) -> StoreFuture<'_, $out> {
                 let answer = self.inner.$name($($arg),*);
                 $(if take_one(&self.$lost) {
                     return or_lost(answer, true);
                 })?
+                $(let answer = held(answer, &self.$gate);)?
                 answer
             })*
         }
@@ -149,7 +175,7 @@ pass_on!(ExecutorStore {
     fn take_over(executor: &ExecutorId, workflows_max: u32) -> TakenOver;
     #[claims_to_lose]
     fn claim(claim: Claim) -> Vec<Claimed>;
-    fn owned(executor: &ExecutorId) -> Vec<Claimed>;
+    fn owned(executor: &ExecutorId) -> Vec<Claimed>, behind owned_gate;
     fn next_wake() -> Option<Timestamp>;
     fn take_interrupts(executor: &ExecutorId) -> Vec<WorkflowKey>;
     fn retire(executor: &ExecutorId) -> ();
@@ -162,6 +188,9 @@ static LINE: Queue = Queue::new("line");
 struct Counts {
     #[provide]
     steps: AtomicU32,
+    /// What `waits_first` waits for.
+    #[provide]
+    go: Notify,
 }
 
 #[step]
@@ -175,6 +204,19 @@ async fn three_steps(ctx: &mut Ctx<Counts>) -> stepwell::Result<u32> {
         ctx.run(count()).await?;
     }
     Ok(3)
+}
+
+#[step]
+async fn wait_and_count(#[state] go: &Notify, #[state] steps: &AtomicU32) -> stepwell::Result<u32> {
+    go.notified().await;
+    Ok(steps.fetch_add(1, SeqCst))
+}
+
+#[workflow]
+async fn waits_first(ctx: &mut Ctx<Counts>) -> stepwell::Result<()> {
+    ctx.run(wait_and_count()).await?;
+    ctx.run(count()).await?;
+    Ok(())
 }
 
 async fn launch(store: Arc<Faulty>) -> App<Counts> {
@@ -224,6 +266,32 @@ async fn work_whose_claim_was_answered_into_the_void_is_found_again() {
     assert_eq!(handle.result().await.unwrap(), 3);
     assert_eq!(store.claims_to_lose.load(SeqCst), 0, "no claim was lost");
     assert_eq!(app.state().steps.load(SeqCst), 3);
+}
+
+/// What is owned is asked after a lost claim. The answer says that a workflow runs, without a record
+/// yet; until it arrives, the workflow has ended.
+#[tokio::test]
+async fn what_has_ended_before_the_answer_arrives_is_not_run_again() {
+    let store = Faulty::new().await;
+    let app = launch(Arc::clone(&store)).await;
+    let ends = app.start(waits_first()).await.unwrap();
+    store.owned_gate.is_closed.store(true, SeqCst);
+    store.claims_to_lose.store(1, SeqCst);
+    let lost = app.start(three_steps().queue(&LINE)).await.unwrap();
+    store.owned_gate.reached.notified().await;
+    app.state().go.notify_one();
+    ends.result().await.unwrap();
+    assert_eq!(app.state().steps.load(SeqCst), 2);
+    // Whoever runs it again need not wait.
+    app.state().go.notify_one();
+    store.owned_gate.opened.notify_one();
+    assert_eq!(lost.result().await.unwrap(), 3);
+    app.shutdown().await;
+    assert_eq!(
+        app.state().steps.load(SeqCst),
+        2 + 3,
+        "recorded steps ran again"
+    );
 }
 
 /// Takes several batches at once and applies them in whatever order it likes; some it refuses, of
