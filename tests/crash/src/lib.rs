@@ -5,6 +5,7 @@
 //! - [`Files`]: the files of one test on SQLite
 //! - [`log`]: the lines that workflows leave of what they really did
 //! - [`load`]: the workflows of a fleet, as both sides know them
+//! - [`power`]: a disk whose power can be cut
 //! - [`proxy`]: connections that are cut at any byte, or fall silent
 //! - `src/bin/victim`: the process that is killed, on SQLite
 //! - `src/bin/fleet`: one executor of a fleet on Postgres
@@ -13,6 +14,7 @@
 
 pub mod load;
 pub mod log;
+pub mod power;
 pub mod proxy;
 
 use std::path::{Path, PathBuf};

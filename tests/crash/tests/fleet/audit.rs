@@ -4,7 +4,7 @@
 //! transaction was committed. Who acts on what another one has written commits after it, so laid
 //! out by these times no limit is broken that was kept, and none is kept that was broken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{FromRow, PgPool};
 use stepwell::Place;
@@ -99,6 +99,7 @@ pub(crate) struct Executor {
 
 /// What a workflow came to.
 #[derive(Debug, Clone, FromRow)]
+#[expect(dead_code, reason = "what is not read is shown when a test fails")]
 pub(crate) struct Ended {
     pub(crate) workflow_id: String,
     pub(crate) state: String,
@@ -132,6 +133,14 @@ pub(crate) async fn unfinished(db: &PgPool) -> Option<(i64, i64)> {
             count(*) filter (where state in ('failed', 'cancelled', 'stuck', 'dead'))
         from stepwell.workflows";
     sqlx::query_as(sql).fetch_one(db).await.ok()
+}
+
+/// Every workflow that is there, or only those that have succeeded; none while the server is away.
+pub(crate) async fn ids(db: &PgPool, succeeded: bool) -> Option<BTreeSet<String>> {
+    let sql = "select workflow_id from stepwell.workflows where state = 'succeeded' or not $1";
+    let rows = sqlx::query_scalar(sql).bind(succeeded).fetch_all(db).await;
+    rows.ok()
+        .map(|rows: Vec<String>| rows.into_iter().collect())
 }
 
 impl Audit {

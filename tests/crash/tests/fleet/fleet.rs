@@ -155,6 +155,14 @@ impl Fleet {
         self.stopped.retain(|(_, at)| *at > now);
     }
 
+    /// Kills all, and nobody comes after them.
+    pub(crate) fn kill_all(&mut self) {
+        for member in &mut self.members {
+            member.kill();
+        }
+        self.members.clear();
+    }
+
     /// Ends all in order, and looks at what they complained about.
     pub(crate) async fn end(mut self) {
         for index in 0..self.members.len() {

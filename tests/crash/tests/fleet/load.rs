@@ -1,6 +1,10 @@
 //! What is started, by a client outside the fleet, and what must come of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use crash_tests::load::{LETTERS, Letter, NARROW, WIDE};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
@@ -59,6 +63,8 @@ pub(crate) struct Load {
     pub(crate) kinds: BTreeMap<String, Kind>,
     /// The ids in the order of their starts, in portions.
     portions: Vec<Vec<String>>,
+    /// What was acknowledged so far.
+    acknowledged: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What the client was told.
@@ -131,6 +137,11 @@ impl Load {
         self.kinds.len() + self.kinds.values().filter(orders).count()
     }
 
+    /// What was acknowledged so far.
+    pub(crate) fn acknowledged(&self) -> BTreeSet<String> {
+        self.acknowledged.lock().unwrap().clone()
+    }
+
     /// Starts a portion, each until it is acknowledged, and some of it again.
     pub(crate) async fn start(&self, portion: usize, client: &Client, seed: u64) -> Told {
         let (mut told, mut random) = (Told::default(), StdRng::seed_from_u64(seed));
@@ -143,14 +154,18 @@ impl Load {
             if is_receiver {
                 // Now: what is sent to a workflow that is not there is lost.
                 told.add(begin(client, id, &kind, again).await);
+                self.acknowledged.lock().unwrap().insert(id.clone());
             }
             let (client, id, places) = (client.clone(), id.clone(), Arc::clone(&places));
+            let acknowledged = Arc::clone(&self.acknowledged);
             starting.spawn(async move {
                 let _place = places.acquire().await.unwrap();
                 if is_receiver {
                     return write(&client, &id, again).await;
                 }
-                begin(&client, &id, &kind, again).await
+                let told = begin(&client, &id, &kind, again).await;
+                acknowledged.lock().unwrap().insert(id);
+                told
             });
         }
         while let Some(one) = starting.join_next().await {

@@ -8,6 +8,7 @@
 //! - `trouble`: what happens to them, by a seed
 //! - `audit`: what the rows say afterwards; `proof`: what must be true of them
 //! - `troubles`: the tests
+//! - `power`: the test in which the power goes
 
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +21,7 @@ mod fleet;
 mod load;
 mod member;
 mod pooler;
+mod power;
 mod proof;
 mod server;
 mod trouble;

@@ -100,6 +100,7 @@ pub(crate) fn transactions(load: &Load, applied: &BTreeMap<(String, String), i64
 
 /// What steps really did.
 #[derive(Debug, Default)]
+#[expect(dead_code, reason = "what is not read is printed")]
 pub(crate) struct Steps {
     /// How many there are.
     pub(crate) recorded: usize,
@@ -131,7 +132,10 @@ pub(crate) fn steps(lines: &[Line], audit: &Audit) -> Steps {
         let recorded = audit.steps.get(&line.key).is_some_and(|then| *then < at);
         if !is_own || recorded {
             if audit.is_live(line.pid, at) {
-                wrong.push(format!("{line:?}: own {is_own}, recorded {recorded}"));
+                let moves = owners.0.get(line.workflow());
+                wrong.push(format!(
+                    "{line:?}: own {is_own}, recorded {recorded}, {moves:?}"
+                ));
             }
             steps.without_lease += 1;
         }

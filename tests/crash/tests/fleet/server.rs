@@ -10,7 +10,7 @@ use std::{
 };
 
 use rand::Rng;
-use rustix::process::geteuid;
+use rustix::process::{Pid, geteuid};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tempfile::TempDir;
 
@@ -30,12 +30,16 @@ const SETTINGS: [&str; 4] = [
     "track_commit_timestamp=on",
 ];
 
+/// The log is written in small pieces: the disk is small.
+const SMALL: [&str; 2] = ["max_wal_size=16MB", "min_wal_size=2MB"];
+
 /// A running server. Dropped, it is gone with its files.
 pub(crate) struct Server {
     programs: PathBuf,
     data: PathBuf,
     port: u16,
-    _directory: TempDir,
+    settings: Vec<&'static str>,
+    _directory: Option<TempDir>,
 }
 
 impl Server {
@@ -47,11 +51,24 @@ impl Server {
         // The server refuses to be root, and must come to its files.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let data = directory.path().join("data");
+        let settings = SETTINGS.into_iter().chain(NOT_FLUSHED).collect();
+        Self::make_at(data, settings, Some(directory))
+    }
+
+    /// A server that keeps its files in a directory of the caller, and flushes them.
+    pub(crate) fn start_in(directory: &Path) -> Self {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let settings = SETTINGS.into_iter().chain(SMALL).collect();
+        Self::make_at(directory.join("data"), settings, None)
+    }
+
+    fn make_at(data: PathBuf, settings: Vec<&'static str>, directory: Option<TempDir>) -> Self {
         fs::create_dir(&data).unwrap();
         let mut server = Self {
             programs: programs(),
             data,
             port: 0,
+            settings,
             _directory: directory,
         };
         server.initialise();
@@ -73,12 +90,29 @@ impl Server {
             assert!(status.unwrap().success());
         }
         let mut initdb = as_owner(&self.programs.join("initdb"));
+        if self.settings.contains(&NOT_FLUSHED[0]) {
+            initdb.arg("--no-sync");
+        }
         initdb
-            .args(["--auth=trust", "--username=postgres", "--no-sync"])
+            .args(["--auth=trust", "--username=postgres", "--wal-segsize=1"])
             .args(["--encoding=UTF8", "--no-locale", "--pgdata"])
             .arg(&self.data);
         let made = initdb.current_dir("/").output().unwrap();
         assert!(made.status.success(), "{made:?}");
+    }
+
+    /// The process from which all others of the server come.
+    pub(crate) fn pid(&self) -> Pid {
+        let file = fs::read_to_string(self.data.join("postmaster.pid")).unwrap();
+        let pid = file.lines().next().unwrap().trim().parse().unwrap();
+        Pid::from_raw(pid).unwrap()
+    }
+
+    /// Starts it after the power was gone: it recovers from its log.
+    pub(crate) fn start_again(&self) {
+        // The process of that number may be anybody's by now.
+        fs::remove_file(self.data.join("postmaster.pid")).unwrap();
+        assert!(self.control(&["start"]));
     }
 
     /// Ends every process of the server at once, as a crash of it does, and starts it anew.
@@ -87,8 +121,8 @@ impl Server {
     }
 
     fn control(&self, what: &[&str]) -> bool {
-        let settings = SETTINGS.iter().chain(&NOT_FLUSHED);
-        let settings: Vec<String> = settings.map(|it| format!("-c {it}")).collect();
+        let settings = self.settings.iter().map(|it| format!("-c {it}"));
+        let settings: Vec<String> = settings.collect();
         let mut pg_ctl = as_owner(&self.programs.join("pg_ctl"));
         pg_ctl
             .args(what)

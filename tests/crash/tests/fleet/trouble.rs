@@ -98,7 +98,8 @@ struct Scene {
     lease: Duration,
 }
 
-fn setting<T: FromStr>(name: &str, default: T) -> T {
+/// A number from the environment.
+pub(crate) fn setting<T: FromStr>(name: &str, default: T) -> T {
     let set = env::var(name).ok();
     set.map_or(default, |value| {
         let parsed = value.parse().ok();
@@ -108,13 +109,18 @@ fn setting<T: FromStr>(name: &str, default: T) -> T {
 
 /// Runs a load through its troubles and proves what must be true afterwards.
 pub(crate) fn endure(plan: Plan) {
+    alone(run(plan));
+}
+
+/// Runs a test beside no other one.
+pub(crate) fn alone(test: impl Future<Output = ()>) {
     let _alone = MACHINE.lock().unwrap_or_else(|failed| failed.into_inner());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(run(plan));
+    runtime.block_on(test);
 }
 
 async fn run(plan: Plan) {
@@ -205,7 +211,8 @@ fn may_lose_leases(troubles: &[Trouble]) -> bool {
     troubles.iter().any(costs_leases)
 }
 
-async fn make_applied(shop: &PgPool) {
+/// The user's table.
+pub(crate) async fn make_applied(shop: &PgPool) {
     let table = "create table applied (workflow_id text not null, operation text not null)";
     sqlx::query(table).execute(shop).await.unwrap();
 }

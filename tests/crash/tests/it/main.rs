@@ -17,6 +17,7 @@ mod handover;
 mod journal;
 mod lost_answer;
 mod place;
+mod power;
 mod random;
 mod shop;
 mod steps;

@@ -82,7 +82,7 @@ fn nothing_is_lost_or_doubled_by_kills_at_random_instants() {
     );
 }
 
-fn setting<T: FromStr>(name: &str, default: T) -> T {
+pub(crate) fn setting<T: FromStr>(name: &str, default: T) -> T {
     let set = env::var(name).ok();
     set.map_or(default, |value| {
         let parsed = value.parse().ok();
