@@ -186,6 +186,19 @@ pub(crate) fn letters_each() -> u64 {
 }
 
 impl Told {
+    /// In words.
+    pub(crate) fn report(&self) -> String {
+        format!(
+            "{} started ({} answers were lost), {} started again, {} requests repeated, {} \
+             letters sent",
+            self.made + self.lost_answers,
+            self.lost_answers,
+            self.again,
+            self.repeated,
+            self.letters
+        )
+    }
+
     pub(crate) fn add(&mut self, other: Self) {
         self.made += other.made;
         self.lost_answers += other.lost_answers;

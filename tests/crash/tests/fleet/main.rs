@@ -5,7 +5,7 @@
 //! - `server`, `pooler`: the Postgres of one test, which may be restarted, and a PgBouncer before it
 //! - `member`, `fleet`: the executors
 //! - `load`: what is started, and what must come of it
-//! - `trouble`: what happens to them, by a seed
+//! - `trouble`, `scene`: what happens to them, by a seed
 //! - `audit`: what the rows say afterwards; `proof`: what must be true of them
 //! - `troubles`: the tests
 //! - `power`: the test in which the power goes
@@ -23,6 +23,7 @@ mod member;
 mod pooler;
 mod power;
 mod proof;
+mod scene;
 mod server;
 mod trouble;
 mod troubles;
