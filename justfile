@@ -25,6 +25,11 @@ crash:
 crash-long:
     STEPWELL_CRASH_KILLS=200 cargo test -p crash-tests -- --nocapture
 
+# The fleet on Postgres at its full size: 1,000 workflows for each kind of trouble, and 25 power cuts.
+crash-fleet-long:
+    STEPWELL_FLEET_WORKFLOWS=1000 STEPWELL_CRASH_CUTS=25 cargo test -p crash-tests --test fleet -- --nocapture
+    STEPWELL_CRASH_CUTS=100 cargo test -p crash-tests --test it power -- --nocapture
+
 # The widget store in a real browser.
 browser:
     cargo build -p widget-store

@@ -24,11 +24,15 @@ use crate::{
 
 const DISK_BYTES: u64 = 192 << 20;
 
-const WORKFLOWS: usize = 66;
+const WORKFLOWS: usize = 88;
 
-/// How much is written before the power goes, and how long that may take.
-const WRITES_MAX: u64 = 4_000;
-const LIFE_MAX: Duration = Duration::from_secs(4);
+/// They are started in portions, so that any instant has one that was acknowledged just before it.
+const PORTIONS: usize = 8;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The power goes after so many writes or so long a time, whichever comes first.
+const WRITES_MAX: u64 = 1_200;
+const LIFE_MAX: Duration = Duration::from_millis(2_500);
 
 /// How long the rest may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -76,7 +80,7 @@ async fn once(random: &mut StdRng) -> Cut {
     let server = Server::start_in(mount.path());
     let (store, shop) = (server.make("store").await, server.make("shop").await);
     make_applied(&shop).await;
-    let load = Load::of(WORKFLOWS, 1, random);
+    let load = Load::of(WORKFLOWS, PORTIONS, random);
     let logs = tempfile::tempdir().unwrap();
     let places = places(&server, logs.path());
     let app = open(&places).await;
@@ -105,7 +109,9 @@ async fn once(random: &mut StdRng) -> Cut {
 
     let mut fleet = Fleet::start(places.clone()).await;
     let app = open(&places).await;
-    load.start(0, app.client(), random.random()).await;
+    for portion in 0..PORTIONS {
+        load.start(portion, app.client(), random.random()).await;
+    }
     all_succeed(&mut fleet, &store).await;
     fleet.end().await;
     app.shutdown().await;
@@ -142,7 +148,13 @@ async fn live(
     let postmaster = server.pid();
     let mut fleet = Fleet::start(places.clone()).await;
     let mut ended = BTreeSet::new();
-    let starting = load.start(0, client, random.random());
+    let seed = random.random();
+    let starting = async {
+        for portion in 0..PORTIONS {
+            load.start(portion, client, seed).await;
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
     let looking = async {
         while disk.is_on() {
             // What others can see was flushed before.
@@ -152,13 +164,14 @@ async fn live(
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
+    let life = LIFE_MAX.mul_f64(random.random());
     let doom = StdRng::from_rng(random);
     disk.cut_after(random.random_range(0..WRITES_MAX), doom);
     tokio::select! {
         // It starts what there is, and then waits for the power to go.
         () = async { starting.await; std::future::pending().await } => {}
         () = looking => {}
-        () = tokio::time::sleep(LIFE_MAX) => disk.cut(random),
+        () = tokio::time::sleep(life) => disk.cut(random),
     }
     let acknowledged = load.acknowledged();
     fleet.kill_all();

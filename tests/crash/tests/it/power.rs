@@ -17,9 +17,9 @@ const CHECKOUTS: usize = 10;
 const CHAINS: usize = 10;
 const STEPS: usize = 20;
 
-/// How much is written before the power goes, and how long that may take.
+/// The power goes after so many writes or so long a time, whichever comes first.
 const WRITES_MAX: u64 = 1_000;
-const LIFE_MAX: Duration = Duration::from_secs(3);
+const LIFE_MAX: Duration = Duration::from_millis(1_500);
 
 /// How long to wait before what was said is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -54,7 +54,7 @@ fn cut_once(number: u32, random: &mut StdRng) {
     let mut victim = Victim::ready(&place, &[]);
     let doom = StdRng::from_rng(random);
     disk.cut_after(random.random_range(0..WRITES_MAX), doom);
-    work(&mut victim, &disk);
+    work(&mut victim, &disk, LIFE_MAX.mul_f64(random.random()));
     disk.cut(random);
     victim.kill();
     let (acknowledged, done) = heard(&victim);
@@ -83,11 +83,11 @@ fn cut_once(number: u32, random: &mut StdRng) {
 }
 
 /// Starts everything, and follows what was acknowledged, until the power has gone or all is done.
-fn work(victim: &mut Victim, disk: &Disk) {
+fn work(victim: &mut Victim, disk: &Disk, life: Duration) {
     for (kind, id) in ids() {
         victim.tell(&format!("start {kind} {id} {STEPS} 5"));
     }
-    let end = Instant::now() + LIFE_MAX;
+    let end = Instant::now() + life;
     let mut followed = BTreeSet::new();
     while disk.is_on() && Instant::now() < end {
         let (acknowledged, done) = heard(victim);
