@@ -7,7 +7,8 @@
 //! What libpq and tokio-postgres know (`sslmode`, `sslrootcert`, `connect_timeout`, `options`, …),
 //! and:
 //! - `schema`: where the tables are; `stepwell` unless it is said
-//! - `statement_timeout`, `lock_timeout`, `idle_in_transaction_session_timeout`: milliseconds
+//! - `statement_timeout`, `lock_timeout`, `idle_in_transaction_session_timeout`: milliseconds. A call
+//!   that has no answer after twice the first one fails, and its connection is closed
 //! - `pooled`: whether something like PgBouncer hands out another connection for each transaction;
 //!   found out when the store is opened, unless `true` or `false` says it
 //!

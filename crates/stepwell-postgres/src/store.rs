@@ -47,6 +47,9 @@ pub(crate) const SIDE_CONNECTIONS: usize = 4;
 /// How often a job begins anew because others were in its way.
 const TRIES_MAX: u32 = 10;
 
+/// A job with its connection is given up after as long as this many statements may take.
+const ANSWER_STATEMENTS: u32 = 2;
+
 /// A job on a connection. It may run more than once.
 pub(crate) type Job<I, T> = for<'a> fn(&'a Connection, &'a I) -> BoxFuture<'a, Result<T, Failure>>;
 
@@ -160,6 +163,22 @@ impl PostgresStore {
         Box::pin(async move { self.run(&self.sides, operation, &input, job).await })
     }
 
+    /// Waits for a try no longer than the server would: what takes our bytes and never answers (a
+    /// pooler that hangs, a proxy whose server is gone) acknowledges them too, and nothing below
+    /// would ever give up. Whether it was committed is not known then, as after every lost answer.
+    async fn in_time<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let statement = self.server.address.timeouts.statement;
+        if statement.is_zero() {
+            return attempt.await;
+        }
+        let limit = statement.saturating_mul(ANSWER_STATEMENTS);
+        let in_time = tokio::time::timeout(limit, attempt).await;
+        in_time.unwrap_or(Err(Failure::Late("no answer came in time")))
+    }
+
     /// Runs a job, and again while others are in its way.
     async fn run<I: Sync, T>(
         &self,
@@ -171,7 +190,8 @@ impl PostgresStore {
         let mut tries = 0;
         loop {
             tries += 1;
-            let failure = match attempt(pool, input, job).await {
+            let attempt = self.in_time(attempt(pool, input, job));
+            let failure = match attempt.await {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
@@ -184,6 +204,8 @@ impl PostgresStore {
     }
 }
 
+/// One try. Dropped on its way, it closes its connection, and the server undoes what was not
+/// committed.
 async fn attempt<I: Sync, T>(pool: &Pool, input: &I, job: Job<I, T>) -> Result<T, Failure> {
     let db = pool.take().await?;
     let done = job(&db, input).await;

@@ -11,6 +11,7 @@ mod fleet;
 mod migrations;
 mod pooler;
 mod server;
+mod silence;
 mod tx;
 
 /// As behind a pooler that hands out connections by the transaction: statements without a name, no
