@@ -19,12 +19,14 @@ pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
 }
 
 /// Another transaction was in the way (`40001` serialisation, `40P01` deadlock, `55P03` a lock that
-/// was not to be had in time), the server goes away or is not there yet (`57P01` to `57P03`), the
-/// connection broke (class `08`), or there is no disk, memory or connection to be had (class `53`).
+/// was not to be had in time), the server goes away or is not there yet (`57P01` to `57P03`), it ended
+/// a connection that was silent or in a transaction for too long, as that of a process that was
+/// stopped (`25P03`, `25P04`, `57P05`), the connection broke (class `08`), or there is no disk, memory
+/// or connection to be had (class `53`).
 fn is_conflict_code(code: &str) -> bool {
     matches!(
         code,
-        "40001" | "40P01" | "55P03" | "57P01" | "57P02" | "57P03"
+        "25P03" | "25P04" | "40001" | "40P01" | "55P03" | "57P01" | "57P02" | "57P03" | "57P05"
     ) || code.starts_with("08")
         || code.starts_with("53")
 }
@@ -59,7 +61,8 @@ mod tests {
     #[test]
     fn trouble_of_the_server_is_a_conflict_and_a_mistake_is_not() {
         for code in [
-            "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08006", "53100",
+            "25P03", "25P04", "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "57P05",
+            "08006", "53100",
         ] {
             assert!(is_conflict_code(code), "{code}");
         }

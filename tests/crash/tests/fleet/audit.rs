@@ -135,6 +135,16 @@ pub(crate) async fn unfinished(db: &PgPool) -> Option<(i64, i64)> {
     sqlx::query_as(sql).fetch_one(db).await.ok()
 }
 
+/// The workflows that will not succeed by themselves, in sentences.
+pub(crate) async fn lost(db: &PgPool) -> Vec<String> {
+    let ended: Vec<Ended> = sqlx::query_as(RESULTS).fetch_all(db).await.unwrap();
+    let lost = ended.into_iter().filter(|it| {
+        let state = it.state.as_str();
+        ["failed", "cancelled", "stuck", "dead"].contains(&state)
+    });
+    lost.map(|it| format!("{it:?}")).collect()
+}
+
 /// Every workflow that is there, or only those that have succeeded; none while the server is away.
 pub(crate) async fn ids(db: &PgPool, succeeded: bool) -> Option<BTreeSet<String>> {
     let sql = "select workflow_id from stepwell.workflows where state = 'succeeded' or not $1";

@@ -201,7 +201,10 @@ impl Scene {
             self.fleet.pass(Duration::from_millis(50)).await;
             match audit::unfinished(&self.store).await {
                 Some((0, _)) => return Ok(()),
-                Some((_, lost @ 1..)) => return Err(format!("{lost} did not succeed")),
+                Some((_, 1..)) => {
+                    let lost = audit::lost(&self.store).await;
+                    return Err(format!("did not succeed: {lost:#?}"));
+                }
                 Some((left, _)) if began.elapsed() > PATIENCE => {
                     let all = load.workflows();
                     return Err(format!("{left} of {all} are not done after {PATIENCE:?}"));
