@@ -151,7 +151,7 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
         self
     }
 
-    /// How long this executor may be silent before others take its workflows over; 10 s by default.
+    /// How long this executor may be silent before others take its workflows over; 8 s by default.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.config.lease = lease;

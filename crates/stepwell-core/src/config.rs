@@ -34,7 +34,8 @@ impl Config {
         Self {
             application,
             version: build_fingerprint(),
-            lease: Duration::from_secs(10),
+            // With the time until others look, a dead machine's work goes on within ten seconds.
+            lease: Duration::from_secs(8),
             poll: Duration::from_millis(100),
             watch: Duration::from_millis(500),
             dispatch: Duration::from_secs(5),

@@ -277,15 +277,8 @@ fn new(id: &str, kind: &Kind) -> NewWorkflow {
         }
     };
     NewWorkflow {
-        id: WorkflowId::new(id).unwrap(),
-        name: name.to_owned(),
-        input,
         launch,
-        delay: None,
-        deadline: None,
-        parent: None,
-        attributes: Vec::new(),
-        origin: None,
+        ..NewWorkflow::new(WorkflowId::new(id).unwrap(), name, input)
     }
 }
 
@@ -297,15 +290,16 @@ fn through(queue: &str) -> Launch {
     let limits = match queue {
         "narrow" => QueueLimits {
             concurrency: Some(NARROW),
-            executor_concurrency: None,
+            ..QueueLimits::default()
         },
         _ => QueueLimits {
             concurrency: Some(WIDE.0),
             executor_concurrency: Some(WIDE.1),
+            ..QueueLimits::default()
         },
     };
     Launch::Queue(QueueUse {
-        name: queue.to_owned(),
         limits,
+        ..QueueUse::new(queue)
     })
 }
