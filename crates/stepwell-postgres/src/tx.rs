@@ -79,6 +79,19 @@ impl PostgresTx {
         };
         Ok((tx, home))
     }
+
+    /// Makes the table of the witnesses, `stepwell.witness`, if it is missing.
+    ///
+    /// The engine makes it itself when the first transaction finds none, and runs that one again;
+    /// nobody need call this. Called before, the first transaction takes no number of a sequence
+    /// twice, and a deploy can make the table with rights that the application does not have.
+    ///
+    /// # Errors
+    /// When the database does not answer, or the role may not make the table; then the message says
+    /// what an administrator must run.
+    pub async fn make_witness_table(source: &PgPool) -> Result<(), TxError> {
+        witness::make_table(source).await
+    }
 }
 
 impl PostgresHome {

@@ -50,8 +50,11 @@
 //! - `sqlite` (default): workflows kept in SQLite, transactions in SQLite through sqlx.
 //! - `postgres`: workflows kept in Postgres by any number of processes (`database("postgres://…")`),
 //!   transactions in Postgres through sqlx.
+//! - `any`: both, and [`AnyTx`], a transaction in the one or the other as a URL says.
 //! - `axum`: workflows as routes, idempotency keys, live progress, ordered shutdown.
 
+#[cfg(feature = "any")]
+pub use stepwell_any::{AnyPool, AnyTransaction, AnyTx};
 #[cfg(feature = "axum")]
 pub use stepwell_axum as axum;
 #[doc(hidden)]

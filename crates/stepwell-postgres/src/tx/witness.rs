@@ -15,6 +15,8 @@ const FIND: &str = "
     where workflow_id = $1
       and position = $2";
 
+const MISSING: &str = "select to_regclass('stepwell.witness') is null";
+
 /// Whether the transaction is still the one that Stepwell began: the setting is local to it, so it
 /// is gone when the code has ended the transaction, also when it has begun another one.
 const OPEN: &str = "select coalesce(current_setting('stepwell.transaction', true) = 'open', false)";
@@ -47,10 +49,37 @@ pub(super) async fn find_or_make_table(
         .map_err(|error| failed(LOOK, error))?;
     match look(&mut connection, operation).await {
         Ok(found) => Ok(found),
-        Err(error) => Err(match table::help(&mut connection, &error).await {
-            Some(help) => TxError::new(help).with_source(error),
-            None => failed(LOOK, error),
-        }),
+        Err(error) => Err(helped(&mut connection, LOOK, error).await),
+    }
+}
+
+/// Makes the table when it is missing.
+pub(super) async fn make_table(source: &PgPool) -> Result<(), TxError> {
+    const MAKE: &str = "make the table of the witnesses";
+    let mut connection = source
+        .acquire()
+        .await
+        .map_err(|error| failed(MAKE, error))?;
+    // Asked first: whoever may not make tables is refused even when it is there.
+    let made = match sqlx::query_scalar(MISSING)
+        .fetch_one(&mut *connection)
+        .await
+    {
+        Ok(true) => table::make(&mut connection).await,
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(()) => Ok(()),
+        Err(error) => Err(helped(&mut connection, MAKE, error).await),
+    }
+}
+
+/// The error, with what an administrator must do if rights are missing.
+async fn helped(connection: &mut PgConnection, operation: &str, error: sqlx::Error) -> TxError {
+    match table::help(connection, &error).await {
+        Some(help) => TxError::new(help).with_source(error),
+        None => failed(operation, error),
     }
 }
 

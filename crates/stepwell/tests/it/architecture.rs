@@ -65,3 +65,13 @@ fn what_stands_on_core_stands_on_nothing_else_of_ours() {
         assert_eq!(ours, ["stepwell-core"], "{package}");
     }
 }
+
+#[test]
+fn what_runs_on_either_database_stands_on_both_stores_and_on_core() {
+    let mut ours = dependencies("stepwell-any");
+    ours.retain(|name| name.starts_with("stepwell"));
+    assert_eq!(
+        ours,
+        ["stepwell-core", "stepwell-postgres", "stepwell-sqlite"]
+    );
+}

@@ -1,0 +1,232 @@
+//! Workflows whose transactions are in the one or the other database, one program for both.
+
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+use stepwell::{
+    AnyPool, AnyTx, BoxFuture, Committed, Ctx, Operation, Payload, Topic, Tx, TxError, Witness,
+    WorkflowError, testing::Harness, transaction, workflow,
+};
+use stepwell_any::AnyHome;
+
+use crate::{database::Database, on_both};
+
+on_both!(
+    workflows_write_once,
+    a_lost_answer_is_not_a_second_order,
+    a_crash_after_the_commit_is_not_a_second_order,
+    an_error_undoes_the_transaction,
+    a_conflict_is_run_again,
+    code_that_commits_by_hand_is_told_so_and_leaves_nothing,
+);
+
+#[derive(stepwell::State)]
+struct Books {
+    #[provide]
+    db: AnyPool,
+    #[provide]
+    losing: LosingPool,
+    runs: AtomicU32,
+}
+
+impl Books {
+    fn new(db: &Database) -> Self {
+        Self {
+            db: db.pool.clone(),
+            losing: LosingPool {
+                pool: db.pool.clone(),
+                answers_to_lose: AtomicU32::new(1),
+            },
+            runs: AtomicU32::new(0),
+        }
+    }
+}
+
+#[transaction]
+async fn enter(tx: &mut AnyTx, item: &str) -> stepwell::Result<i64> {
+    sqlx::query("insert into orders (item) values ($1)")
+        .bind(item)
+        .execute(&mut *tx)
+        .await?;
+    Ok(sqlx::query_scalar("select count(*) from orders")
+        .fetch_one(tx)
+        .await?)
+}
+
+#[transaction]
+async fn enter_and_fail(tx: &mut AnyTx) -> stepwell::Result<()> {
+    enter::plain(tx, "nothing").await?;
+    stepwell::bail!("the books are closed");
+}
+
+#[transaction]
+async fn commits_by_hand(tx: &mut AnyTx) -> stepwell::Result<()> {
+    enter::plain(tx, "nothing").await?;
+    sqlx::query("commit").execute(tx).await.ok();
+    Ok(())
+}
+
+const GO: Topic<u32> = Topic::new("go");
+
+#[workflow]
+async fn bookkeeping(ctx: &mut Ctx<Books>) -> stepwell::Result<i64> {
+    ctx.run(enter("first")).await?;
+    ctx.run(enter("second")).await
+}
+
+#[workflow]
+async fn waits(ctx: &mut Ctx<Books>) -> stepwell::Result<i64> {
+    let orders = ctx.run(enter("order")).await?;
+    ctx.recv(GO).await;
+    Ok(orders)
+}
+
+#[workflow]
+async fn fails(ctx: &mut Ctx<Books>) -> stepwell::Result<()> {
+    ctx.run(enter_and_fail()).await
+}
+
+#[workflow]
+async fn sloppy(ctx: &mut Ctx<Books>) -> stepwell::Result<()> {
+    ctx.run(commits_by_hand()).await
+}
+
+/// Meets trouble with the database in its first run, and hides it.
+#[workflow]
+async fn meets_trouble(ctx: &mut Ctx<Books>) -> stepwell::Result<()> {
+    let books = ctx.state();
+    ctx.tx("meets trouble", async |mut tx: AnyTx| {
+        enter::plain(&mut tx, "one").await?;
+        if books.runs.fetch_add(1, SeqCst) == 0 {
+            let trouble = match &tx {
+                AnyTx::Sqlite(_) => "pragma wal_checkpoint",
+                AnyTx::Postgres(_) => "select pg_terminate_backend(pg_backend_pid())",
+            };
+            let met = sqlx::query(trouble).execute(&mut tx).await;
+            met.map_err(|_| stepwell::Failure::msg("the shop is closed"))?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[workflow]
+async fn loses_an_answer(ctx: &mut Ctx<Books>) -> stepwell::Result<i64> {
+    ctx.tx("enter", async |mut tx: LosingTx| {
+        enter::plain(&mut tx.0, "once").await
+    })
+    .await
+}
+
+async fn workflows_write_once(db: &Database) {
+    let test = Harness::new(Books::new(db)).await;
+    for _ in 0..2 {
+        assert_eq!(test.app.run(bookkeeping().id("b")).await.unwrap(), 2);
+    }
+    assert_eq!(db.orders().await, 2);
+}
+
+async fn a_lost_answer_is_not_a_second_order(db: &Database) {
+    let test = Harness::new(Books::new(db)).await;
+    assert_eq!(test.app.run(loses_an_answer()).await.unwrap(), 1);
+    let books = test.app.state();
+    assert_eq!(books.losing.answers_to_lose.load(SeqCst), 0, "it was lost");
+    assert_eq!(db.orders().await, 1);
+}
+
+/// The record of a transaction rides with a later batch, and is lost here; its witness is not.
+async fn a_crash_after_the_commit_is_not_a_second_order(db: &Database) {
+    let test = Harness::new(Books::new(db)).await;
+    let handle = test.app.start(waits().id("w")).await.unwrap();
+    while db.orders().await == 0 {
+        tokio::task::yield_now().await;
+    }
+    test.crash().await;
+    handle.send(GO, 0).await.unwrap();
+    assert_eq!(handle.result().await.unwrap(), 1);
+    assert_eq!(db.orders().await, 1);
+}
+
+async fn an_error_undoes_the_transaction(db: &Database) {
+    let test = Harness::new(Books::new(db)).await;
+    let Err(WorkflowError::Failed(error)) = test.app.run(fails()).await else {
+        panic!("the workflow has not failed");
+    };
+    assert_eq!(error.to_string(), "the books are closed");
+    assert_eq!(db.orders().await, 0);
+}
+
+async fn a_conflict_is_run_again(db: &Database) {
+    let test = Harness::new(Books::new(db)).await;
+    test.app.run(meets_trouble()).await.unwrap();
+    assert_eq!(db.orders().await, 1);
+    assert_eq!(test.app.state().runs.load(SeqCst), 2);
+}
+
+async fn code_that_commits_by_hand_is_told_so_and_leaves_nothing(db: &Database) {
+    let test = Harness::new(Books::new(db)).await;
+    let Err(WorkflowError::Stuck(reason)) = test.app.run(sloppy()).await else {
+        panic!("the workflow is not stuck");
+    };
+    assert!(reason.contains("must not commit or roll back"), "{reason}");
+    assert_eq!(db.orders().await, 0);
+}
+
+/// A transaction whose commits happen, and whose answers are lost for a while.
+struct LosingTx(AnyTx);
+
+struct LosingPool {
+    pool: AnyPool,
+    answers_to_lose: AtomicU32,
+}
+
+struct LosingHome {
+    home: AnyHome,
+    loses: bool,
+}
+
+impl Tx for LosingTx {
+    type Source = LosingPool;
+    type Home = LosingHome;
+
+    fn begin(source: &LosingPool) -> BoxFuture<'_, Result<(Self, LosingHome), TxError>> {
+        Box::pin(async {
+            let (tx, home) = AnyTx::begin(&source.pool).await?;
+            let left = |left: u32| left.checked_sub(1);
+            let loses = source.answers_to_lose.fetch_update(SeqCst, SeqCst, left);
+            let loses = loses.is_ok();
+            Ok((Self(tx), LosingHome { home, loses }))
+        })
+    }
+
+    fn witnessed<'a>(
+        source: &'a LosingPool,
+        operation: &'a Operation,
+    ) -> BoxFuture<'a, Result<Option<Payload>, TxError>> {
+        AnyTx::witnessed(&source.pool, operation)
+    }
+
+    fn commit(
+        home: LosingHome,
+        witness: Witness,
+    ) -> BoxFuture<'static, Result<Committed, TxError>> {
+        Box::pin(async move {
+            let committed = AnyTx::commit(home.home, witness).await?;
+            if home.loses {
+                return Err(TxError::new("the connection was lost"));
+            }
+            Ok(committed)
+        })
+    }
+
+    fn commit_plain(home: LosingHome) -> BoxFuture<'static, Result<(), TxError>> {
+        AnyTx::commit_plain(home.home)
+    }
+
+    fn rollback(home: LosingHome) -> BoxFuture<'static, ()> {
+        AnyTx::rollback(home.home)
+    }
+
+    fn conflict(home: &LosingHome) -> bool {
+        AnyTx::conflict(&home.home)
+    }
+}
