@@ -17,7 +17,7 @@ use crate::{
     engine::Engine,
     error::{Error, ErrorKind, WorkflowError},
     handle::{Handle, Wait},
-    id::WorkflowId,
+    id::{ExecutorId, WorkflowId},
     limits::{NAME_BYTES_MAX, check_name},
     names::{Event, Topic},
     payload::Payload,
@@ -303,6 +303,13 @@ impl<S: Send + Sync + 'static> App<S> {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.inner.config.application
+    }
+
+    /// Who this process is among the executors: its identity changes when it has lost its lease. None
+    /// while it has none.
+    #[must_use]
+    pub fn executor(&self) -> Option<ExecutorId> {
+        self.inner.client.0.journal.executor()
     }
 
     /// Workflows by id, without types: lists, histories, cancel, resume, fork.

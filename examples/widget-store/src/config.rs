@@ -1,10 +1,8 @@
 //! What the environment sets: `PORT` and `DATABASE_URL`.
 
-use std::env;
+use std::{env, path::PathBuf};
 
-use stepwell::bail;
-
-use crate::shop::database_file;
+use stepwell::{bail, store::StoreUrl};
 
 const PORT: u16 = 8000;
 const DATABASE_URL: &str = "sqlite:widget-store.db";
@@ -16,7 +14,8 @@ pub struct Config {
     pub port: u16,
     /// The shop's database: products and orders.
     pub shop_url: String,
-    /// The database that keeps the workflows, a second file beside the shop's. SQLite lets one
+    /// The database that keeps the workflows. In Postgres it is the shop's, where Stepwell has a
+    /// schema of its own. For SQLite it is a second file beside the shop's: SQLite lets one
     /// connection write at a time, so in one file the shop's transactions and Stepwell's records
     /// would wait for each other. Exactly once holds across the two.
     pub workflows_url: String,
@@ -44,13 +43,41 @@ impl Config {
         let shop_url = url
             .filter(|url| !url.is_empty())
             .unwrap_or_else(|| DATABASE_URL.to_owned());
-        let workflows = database_file(&shop_url)?.with_extension("stepwell.db");
         Ok(Self {
             port,
+            workflows_url: workflows_url(&shop_url)?,
             shop_url,
-            workflows_url: format!("sqlite:{}", workflows.display()),
         })
     }
+}
+
+/// Where the workflows of a shop are kept.
+fn workflows_url(shop_url: &str) -> stepwell::Result<String> {
+    let address = StoreUrl::new(shop_url);
+    match address.scheme() {
+        "sqlite" => {
+            let workflows = database_file(shop_url)?.with_extension("stepwell.db");
+            Ok(format!("sqlite:{}", workflows.display()))
+        }
+        "postgres" | "postgresql" => Ok(shop_url.to_owned()),
+        _ => bail!(
+            "DATABASE_URL is `{address}`, which names neither SQLite nor Postgres; write \
+             `sqlite:shop.db` or `postgres://user:password@host/shop`"
+        ),
+    }
+}
+
+/// The file that a URL of SQLite names, taken as it stands.
+fn database_file(url: &str) -> stepwell::Result<PathBuf> {
+    let rest = url.strip_prefix("sqlite:").unwrap_or_default();
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() || path == ":memory:" || path.contains('?') {
+        bail!(
+            "DATABASE_URL is `{url}`, which names no file to survive a crash in; write \
+             `sqlite:shop.db`"
+        );
+    }
+    Ok(PathBuf::from(path))
 }
 
 #[cfg(test)]
@@ -76,15 +103,24 @@ mod tests {
     }
 
     #[test]
+    fn in_postgres_the_workflows_are_in_the_shops_database() {
+        for url in ["postgres://shop@db/shop", "postgresql://db:5433/shop"] {
+            let config = read("8001", url).unwrap();
+            assert_eq!((&*config.shop_url, &*config.workflows_url), (url, url));
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let said = read("", "mysql://shop:s3cr3t@db/shop").unwrap_err();
+        assert!(said.contains("`mysql://…@db/shop`"), "{said}");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_named() {
         assert!(read("http", "").unwrap_err().contains("PORT is `http`"));
         assert!(read("65536", "").unwrap_err().contains("PORT is `65536`"));
-        for url in [
-            "postgres://db/shop",
-            "sqlite:",
-            "sqlite::memory:",
-            "shop.db",
-        ] {
+        for url in ["mysql://db/shop", "sqlite:", "sqlite::memory:", "shop.db"] {
             assert!(read("", url).unwrap_err().contains(url), "{url}");
         }
     }

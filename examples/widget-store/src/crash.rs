@@ -11,7 +11,7 @@ use std::{
 
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
-use stepwell::Timestamp;
+use stepwell::{ExecutorId, Timestamp};
 
 /// How often the chaos strikes.
 const CHAOS_EVERY: Duration = Duration::from_secs(5);
@@ -61,6 +61,8 @@ pub struct Crash {
     pub pid: u32,
     /// How.
     pub mode: CrashMode,
+    /// Who it was for Stepwell, if it came so far as to say so.
+    pub executor: Option<ExecutorId>,
 }
 
 /// What a supervisor hands to the next worker, in the environment.
@@ -150,9 +152,11 @@ pub(crate) fn die(mode: CrashMode) -> ! {
 }
 
 /// What the worker tells its supervisor: a line of JSON on its standard output, which is a pipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Word {
+    /// Who it is for Stepwell, so that its successor knows what it had.
+    Executor(ExecutorId),
     /// It serves.
     Ready,
     /// It is about to kill itself.

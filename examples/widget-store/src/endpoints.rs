@@ -82,7 +82,7 @@ pub(crate) async fn order(
 ) -> Result<Json<Order>, Refusal> {
     const UNKNOWN: Refusal = Refusal::not_found("No such order");
     let order_id = order_id.parse().map_err(|_| UNKNOWN)?;
-    let mut read = store.shop().db.begin().await?;
+    let mut read = store.shop().db.begin_read().await?;
     view::order(&mut read, order_id)
         .await?
         .map(Json)
@@ -91,7 +91,7 @@ pub(crate) async fn order(
 
 /// The orders, oldest first; of very many the newest.
 pub(crate) async fn orders(State(store): State<Store>) -> Result<Json<Vec<Order>>, Refusal> {
-    let mut read = store.shop().db.begin().await?;
+    let mut read = store.shop().db.begin_read().await?;
     let mut orders = view::orders(&mut read, ORDERS_MAX).await?;
     orders.reverse();
     Ok(Json(orders))
@@ -99,28 +99,33 @@ pub(crate) async fn orders(State(store): State<Store>) -> Result<Json<Vec<Order>
 
 /// The product.
 pub(crate) async fn product(State(store): State<Store>) -> Result<Json<Product>, Refusal> {
-    let mut read = store.shop().db.begin().await?;
+    let mut read = store.shop().db.begin_read().await?;
     Ok(Json(view::product(&mut read).await?))
 }
 
 /// Fills the shelf. What comes is a delivery, so that the stock still adds up.
 pub(crate) async fn restock(State(store): State<Store>) -> Result<Json<()>, Refusal> {
-    let mut tx = store.shop().db.begin_with("begin immediate").await?;
+    let mut tx = store.shop().db.begin().await?;
+    // Locks the widget: what is sold between the count and the delivery would not add up.
+    sqlx::query("update products set inventory = inventory where product_id = $1")
+        .bind(WIDGET_ID)
+        .execute(&mut tx)
+        .await?;
     sqlx::query(
         "insert into deliveries (widgets)
-         select ?1 - inventory
+         select $1 - inventory
          from products
-         where product_id = ?2
-           and inventory <> ?1",
+         where product_id = $2
+           and inventory <> $1",
     )
     .bind(SHELF)
     .bind(WIDGET_ID)
-    .execute(&mut *tx)
+    .execute(&mut tx)
     .await?;
-    sqlx::query("update products set inventory = ?1 where product_id = ?2")
+    sqlx::query("update products set inventory = $1 where product_id = $2")
         .bind(SHELF)
         .bind(WIDGET_ID)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
     tx.commit().await?;
     Ok(Json(()))

@@ -146,7 +146,7 @@ impl Live {
         let Some(workflow) = workflow else {
             return Ok(None);
         };
-        let crashes = view::crashes(&self.store).await?;
-        Ok(Some(WorkflowView::of(client, workflow, &crashes).await?))
+        let deaths = view::deaths(&self.store).await?;
+        Ok(Some(WorkflowView::of(client, workflow, &deaths).await?))
     }
 }

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         _ => {
             eprintln!(
                 "usage: [PORT=8000] [DATABASE_URL=sqlite:widget-store.db] widget-store\n\
+                 The database may also be postgres://user:password@host/shop, for several stores.\n\
                  A shop whose checkout survives its own crash button."
             );
             return ExitCode::from(USAGE);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use stepwell::{SqliteTx, transaction};
+use stepwell::{AnyTx, Timestamp, transaction};
 
-use crate::crash::CrashSwitch;
+use crate::{crash::CrashSwitch, shop::stored};
 
 /// The only thing that the store sells.
 pub(crate) const WIDGET_ID: i64 = 1;
@@ -26,16 +26,17 @@ pub enum OrderStatus {
 /// Makes an order for a checkout and answers its number.
 #[transaction]
 pub async fn create_order(
-    tx: &mut SqliteTx,
+    tx: &mut AnyTx,
     #[state] crash: &CrashSwitch,
     workflow_id: &str,
 ) -> stepwell::Result<i64> {
     let order_id = sqlx::query_scalar(
-        "insert into orders (order_status, workflow_id)
-         values (?, ?)
+        "insert into orders (order_status, last_update_time, workflow_id)
+         values ($1, $2, $3)
          returning order_id",
     )
     .bind(OrderStatus::Pending)
+    .bind(stored(Timestamp::now()))
     .bind(workflow_id)
     .fetch_one(&mut *tx)
     .await?;
@@ -46,7 +47,7 @@ pub async fn create_order(
 /// Takes a widget from the stock for an order, which then has `time_to_pay`. False if there is none.
 #[transaction]
 pub async fn reserve_inventory(
-    tx: &mut SqliteTx,
+    tx: &mut AnyTx,
     #[state] crash: &CrashSwitch,
     order_id: i64,
     time_to_pay: Duration,
@@ -54,7 +55,7 @@ pub async fn reserve_inventory(
     let taken = sqlx::query(
         "update products
          set inventory = inventory - 1
-         where product_id = ?
+         where product_id = $1
            and inventory > 0",
     )
     .bind(WIDGET_ID)
@@ -66,11 +67,11 @@ pub async fn reserve_inventory(
             "update orders
              set widgets = 1,
                  payment_id = workflow_id,
-                 expires_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?2)
-             where order_id = ?1",
+                 expires_at = $2
+             where order_id = $1",
         )
         .bind(order_id)
-        .bind(format!("+{:.3} seconds", time_to_pay.as_secs_f64()))
+        .bind(stored(Timestamp::now() + time_to_pay))
         .execute(&mut *tx)
         .await?;
     }
@@ -81,15 +82,15 @@ pub async fn reserve_inventory(
 /// Gives an order's widget back.
 #[transaction]
 pub async fn undo_reserve_inventory(
-    tx: &mut SqliteTx,
+    tx: &mut AnyTx,
     #[state] crash: &CrashSwitch,
     order_id: i64,
 ) -> stepwell::Result<()> {
-    sqlx::query("update products set inventory = inventory + 1 where product_id = ?")
+    sqlx::query("update products set inventory = inventory + 1 where product_id = $1")
         .bind(WIDGET_ID)
         .execute(&mut *tx)
         .await?;
-    sqlx::query("update orders set widgets = widgets - 1 where order_id = ?")
+    sqlx::query("update orders set widgets = widgets - 1 where order_id = $1")
         .bind(order_id)
         .execute(&mut *tx)
         .await?;
@@ -99,19 +100,20 @@ pub async fn undo_reserve_inventory(
 /// Moves an order on.
 #[transaction]
 pub async fn update_order_status(
-    tx: &mut SqliteTx,
+    tx: &mut AnyTx,
     #[state] crash: &CrashSwitch,
     order_id: i64,
     status: OrderStatus,
 ) -> stepwell::Result<()> {
     sqlx::query(
         "update orders
-         set order_status = ?2,
-             last_update_time = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-         where order_id = ?1",
+         set order_status = $2,
+             last_update_time = $3
+         where order_id = $1",
     )
     .bind(order_id)
     .bind(status)
+    .bind(stored(Timestamp::now()))
     .execute(&mut *tx)
     .await?;
     applied(tx, crash, order_id, &format!("status {status:?}")).await
@@ -120,7 +122,7 @@ pub async fn update_order_status(
 /// Ships one part of an order; with the last one it is dispatched.
 #[transaction]
 pub async fn update_order_progress(
-    tx: &mut SqliteTx,
+    tx: &mut AnyTx,
     #[state] crash: &CrashSwitch,
     order_id: i64,
     part: u32,
@@ -128,11 +130,12 @@ pub async fn update_order_progress(
     let remaining: i64 = sqlx::query_scalar(
         "update orders
          set progress_remaining = progress_remaining - 1,
-             last_update_time = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-         where order_id = ?
+             last_update_time = $2
+         where order_id = $1
          returning progress_remaining",
     )
     .bind(order_id)
+    .bind(stored(Timestamp::now()))
     .fetch_one(&mut *tx)
     .await?;
     if remaining == 0 {
@@ -145,16 +148,16 @@ pub async fn update_order_progress(
 /// The end of every transaction: a row that tells that it was applied, in the transaction itself.
 /// An armed crash strikes after it, with everything done and nothing committed.
 async fn applied(
-    tx: &mut SqliteTx,
+    tx: &mut AnyTx,
     crash: &CrashSwitch,
     order_id: i64,
     operation: &str,
 ) -> stepwell::Result<()> {
     sqlx::query(
         "insert into applied (workflow_id, operation)
-         select workflow_id, ?2
+         select workflow_id, $2
          from orders
-         where order_id = ?1",
+         where order_id = $1",
     )
     .bind(order_id)
     .bind(operation)

@@ -1,16 +1,10 @@
 //! The shop: the state that the workflows share, and its database.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use sqlx::{
-    SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
-use stepwell::{Failure, bail};
+use stepwell::{AnyPool, AnyTx, Failure, Timestamp};
 
 use crate::crash::CrashSwitch;
-
-const SCHEMA: &str = include_str!("schema.sql");
 
 /// How many parts an order is shipped in: what the column `progress_remaining` begins with.
 pub(crate) const PARTS: u32 = 10;
@@ -21,9 +15,9 @@ pub(crate) const SHELF: i64 = 100;
 /// What the workflows and the endpoints work with.
 #[derive(Debug, stepwell::State)]
 pub struct Shop {
-    /// The shop's own database: products and orders, and no workflows.
+    /// The shop's own tables: products and orders, and no workflows.
     #[provide]
-    pub db: SqlitePool,
+    pub db: AnyPool,
     /// The crash button.
     #[provide]
     pub crash: CrashSwitch,
@@ -34,34 +28,25 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Opens the database at `sqlite:path` and makes the tables and the first widgets if they are
-    /// not there.
+    /// Opens the database at `sqlite:path` or `postgres://…` and makes the tables and the first
+    /// widgets if they are not there.
     ///
     /// # Errors
-    /// A sentence that names the URL, if it is none of SQLite or the file cannot be used.
+    /// A sentence that names the database, if it cannot be used.
     pub async fn open(url: &str) -> stepwell::Result<Self> {
-        let file = database_file(url)?;
-        let options = SqliteConnectOptions::new()
-            .filename(&file)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A commit is on the disk before Stepwell records it: it survives a power cut too.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5));
-        let opened = SqlitePoolOptions::new()
-            .max_connections(4)
-            .connect_with(options)
-            .await;
-        let unusable = |error: sqlx::Error| {
-            let what = format!(
-                "the shop's database `{}` cannot be used; set DATABASE_URL=sqlite:path to a file \
-                 in a directory that exists and can be written",
-                file.display()
-            );
-            Failure::from(error).context(what)
+        let unusable =
+            |error: Failure| error.context("DATABASE_URL names a database that cannot be used");
+        let opened = AnyPool::connect(url).await;
+        let db = opened.map_err(|error| unusable(error.into()))?;
+        let tables = match &db {
+            AnyPool::Sqlite(_) => include_str!("schema/sqlite.sql"),
+            AnyPool::Postgres(_) => include_str!("schema/postgres.sql"),
         };
-        let db = opened.map_err(unusable)?;
-        sqlx::raw_sql(SCHEMA).execute(&db).await.map_err(unusable)?;
+        let made = db.execute_script(tables).await;
+        made.map_err(|error| unusable(error.into()))?;
+        // Otherwise the first order would be undone for the want of it, and its number be lost.
+        let made = AnyTx::make_witness_table(&db).await;
+        made.map_err(|error| unusable(error.into()))?;
         Ok(Self {
             db,
             crash: CrashSwitch::default(),
@@ -71,20 +56,22 @@ impl Shop {
     }
 }
 
-/// The file that a URL names: `sqlite:path` or `sqlite://path`, taken as it stands.
-///
-/// # Errors
-/// If it is no URL of SQLite, or names no file: what is in memory alone does not survive a crash.
-pub fn database_file(url: &str) -> stepwell::Result<PathBuf> {
-    let Some(rest) = url.strip_prefix("sqlite:") else {
-        bail!("DATABASE_URL is `{url}`, which is no SQLite database; write `sqlite:shop.db`");
-    };
-    let path = rest.strip_prefix("//").unwrap_or(rest);
-    if path.is_empty() || path == ":memory:" || path.contains('?') {
-        bail!(
-            "DATABASE_URL is `{url}`, which names no file to survive a crash in; write \
-             `sqlite:shop.db`"
-        );
+/// An instant as the tables keep it. All have the same length, so they sort as text.
+pub(crate) fn stored(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_stored_in_one_length() {
+        for (at, expected) in [
+            ("2025-01-02T03:04:05Z", "2025-01-02T03:04:05.000Z"),
+            ("2025-01-02T03:04:05.0678Z", "2025-01-02T03:04:05.067Z"),
+        ] {
+            assert_eq!(stored(at.parse().unwrap()), expected);
+        }
     }
-    Ok(PathBuf::from(path))
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use stepwell::{Failure, Timestamp};
+use stepwell::{ExecutorId, Failure, Timestamp};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -95,6 +95,7 @@ struct End {
     was_ready: bool,
     was_told_to_stop: bool,
     last_word: Option<CrashMode>,
+    executor: Option<ExecutorId>,
 }
 
 impl Worker {
@@ -125,7 +126,8 @@ impl Worker {
         life: &mut Life,
         signals: &mut Signals,
     ) -> stepwell::Result<End> {
-        let (mut was_ready, mut was_told_to_stop, mut last_word) = (false, false, None);
+        let (mut was_ready, mut was_told_to_stop) = (false, false);
+        let (mut last_word, mut executor) = (None, None);
         loop {
             tokio::select! {
                 // Its last words come before the end of the pipe, which is the end of the process.
@@ -135,6 +137,7 @@ impl Worker {
                         was_ready = true;
                         life.crashes.clear();
                     }
+                    Some(Ok(Word::Executor(id))) => executor = Some(id),
                     Some(Ok(Word::Dying(mode))) => last_word = Some(mode),
                     Some(Ok(Word::Chaos(chaos))) => life.chaos = chaos,
                     Some(Err(_)) => {}
@@ -154,6 +157,7 @@ impl Worker {
             was_ready,
             was_told_to_stop,
             last_word,
+            executor,
         })
     }
 
@@ -208,6 +212,7 @@ impl End {
             at: self.at,
             pid: self.pid,
             mode: self.last_word.unwrap_or(otherwise),
+            executor: self.executor,
         }
     }
 }

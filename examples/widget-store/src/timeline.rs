@@ -1,10 +1,10 @@
 //! A workflow as the page shows it: its operations in words, its crashes, its children.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use stepwell::{
-    BoxFuture, Client, Error, Outcome, Place, Position, Record, RecordKind, Timestamp,
+    BoxFuture, Client, Error, ExecutorId, Outcome, Place, Position, Record, RecordKind, Timestamp,
     store::Workflow,
 };
 
@@ -18,6 +18,9 @@ const OUTPUT_CHARS_MAX: usize = 200;
 
 /// Why a workflow changes hands in an orderly end, which is no crash.
 const HANDED_BACK: &str = "handed back";
+
+/// When the process of each executor died, as far as somebody saw it.
+pub(crate) type Deaths = HashMap<ExecutorId, Timestamp>;
 
 /// A workflow, its history in words.
 #[derive(Debug, Serialize)]
@@ -56,12 +59,11 @@ struct Interruption {
 }
 
 impl WorkflowView {
-    /// Reads a workflow and its children. `crashes` are the instants at which the process died,
-    /// oldest first.
+    /// Reads a workflow and its children.
     pub(crate) fn of<'a>(
         client: &'a Client,
         workflow: Workflow,
-        crashes: &'a [Timestamp],
+        deaths: &'a Deaths,
     ) -> BoxFuture<'a, Result<Self, Error>> {
         Box::pin(async move {
             let id = workflow.id.to_string();
@@ -69,12 +71,12 @@ impl WorkflowView {
             let steps = steps(&history.operations, client.now());
             let mut children = Vec::new();
             for child in client.children(&id).await? {
-                children.push(Self::of(client, child, crashes).await?);
+                children.push(Self::of(client, child, deaths).await?);
             }
             let open = steps.iter().find(|step| step.ended_at.is_none());
             Ok(Self {
                 waiting_for: open.map(|step| step.name.clone()),
-                crashes: interruptions(client, &id, crashes).await?,
+                crashes: interruptions(client, &id, deaths).await?,
                 id,
                 name: workflow.name,
                 state: workflow.state.as_str(),
@@ -107,7 +109,7 @@ impl WorkflowView {
 async fn interruptions(
     client: &Client,
     id: &str,
-    crashes: &[Timestamp],
+    deaths: &Deaths,
 ) -> Result<Vec<Interruption>, Error> {
     let takeovers = client.takeovers(id).await?;
     let crashed = takeovers
@@ -115,12 +117,11 @@ async fn interruptions(
         .filter(|takeover| takeover.why != HANDED_BACK);
     Ok(crashed
         .map(|takeover| Interruption {
-            // The store knows when the death was noticed; the supervisor saw it happen.
-            at: crashes
-                .iter()
-                .rfind(|at| **at <= takeover.lost_at)
-                .copied()
-                .unwrap_or(takeover.lost_at),
+            // The store knows when the death was noticed; the supervisor saw it happen, if it lives.
+            // An executor that has only lost its lease dies later, or not at all.
+            at: deaths
+                .get(&takeover.from)
+                .map_or(takeover.lost_at, |at| takeover.lost_at.min(*at)),
             recovered_at: takeover.at,
             replayed: takeover.replayed,
         })

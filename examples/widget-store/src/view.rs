@@ -1,14 +1,13 @@
 //! The store as the page shows it: everything read from the database, at one moment.
 
 use serde::Serialize;
-use sqlx::{Sqlite, Transaction};
-use stepwell::Timestamp;
+use stepwell::{AnyTransaction, ExecutorId, Timestamp};
 
-use crate::server::Store;
+use crate::{server::Store, timeline::Deaths};
 
 /// How many orders the page lists, and how many `GET /orders` answers.
-const LISTED_MAX: u32 = 50;
-pub(crate) const ORDERS_MAX: u32 = 1_000;
+const LISTED_MAX: i64 = 50;
+pub(crate) const ORDERS_MAX: i64 = 1_000;
 
 /// The data of the event `store`, but for the time.
 #[derive(Debug, Serialize, PartialEq)]
@@ -65,7 +64,7 @@ pub(crate) struct Order {
 
 /// No widget is lost and none is sold twice: what is in stock and what is sold or reserved is what
 /// was delivered.
-#[derive(Debug, Serialize, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Serialize, PartialEq)]
 struct Invariant {
     stock: i64,
     sold: i64,
@@ -73,85 +72,108 @@ struct Invariant {
     holds: bool,
 }
 
+/// The casts are for Postgres, whose sums of integers are of a wider type, and the number at the end
+/// is for SQLite, which has no other truth.
 const INVARIANT: &str = "
-    select stock, sold, total, stock + sold = total as holds
+    select stock, sold, total, case when stock + sold = total then 1 else 0 end
     from (
-        select (select sum(inventory) from products) as stock,
-               (select coalesce(sum(widgets), 0) from orders) as sold,
-               (select sum(widgets) from deliveries) as total
-    )";
+        select cast((select sum(inventory) from products) as bigint) as stock,
+               cast((select coalesce(sum(widgets), 0) from orders) as bigint) as sold,
+               cast((select sum(widgets) from deliveries) as bigint) as total
+    ) as sums";
 
 const APPLIED_TWICE: &str = "
-    select coalesce(sum(times - 1), 0)
+    select cast(coalesce(sum(times - 1), 0) as bigint)
     from (
         select count(*) as times
         from applied
         group by workflow_id, operation
-        having times > 1
-    )";
+        having count(*) > 1
+    ) as doubled";
 
 const CRASH: &str = "
     select at, mode, restarted_ms, resumed_ms, workflow, phase
     from crashes
-    where crash_id = ?";
-
-type Read = Transaction<'static, Sqlite>;
+    where crash_id = $1";
 
 impl StoreView {
     /// Reads it in one transaction, so that the numbers belong together.
     pub(crate) async fn read(store: &Store) -> Result<Self, sqlx::Error> {
         let shop = store.shop();
-        let mut read: Read = shop.db.begin().await?;
+        let mut read = shop.db.begin_read().await?;
         let crashes = sqlx::query_scalar("select count(*) from crashes");
         let process = ProcessView {
             pid: std::process::id(),
             started_at: store.started_at,
-            crashes: crashes.fetch_one(&mut *read).await?,
+            crashes: crashes.fetch_one(&mut read).await?,
             chaos: shop.crash.is_chaos(),
             armed: shop.crash.is_armed(),
         };
         let crash = sqlx::query_as(CRASH).bind(store.log.crash_id());
         Ok(Self {
             process,
-            crash: crash.fetch_optional(&mut *read).await?,
+            crash: crash.fetch_optional(&mut read).await?,
             product: product(&mut read).await?,
             orders: orders(&mut read, LISTED_MAX).await?,
-            invariant: sqlx::query_as(INVARIANT).fetch_one(&mut *read).await?,
+            invariant: invariant(&mut read).await?,
             applied_twice: sqlx::query_scalar(APPLIED_TWICE)
-                .fetch_one(&mut *read)
+                .fetch_one(&mut read)
                 .await?,
         })
     }
 }
 
 /// The product.
-pub(crate) async fn product(read: &mut Read) -> Result<Product, sqlx::Error> {
+pub(crate) async fn product(read: &mut AnyTransaction) -> Result<Product, sqlx::Error> {
     sqlx::query_as("select * from products")
-        .fetch_one(&mut **read)
+        .fetch_one(&mut *read)
         .await
 }
 
 /// The newest orders, newest first.
-pub(crate) async fn orders(read: &mut Read, at_most: u32) -> Result<Vec<Order>, sqlx::Error> {
-    sqlx::query_as("select * from orders order by order_id desc limit ?")
+pub(crate) async fn orders(
+    read: &mut AnyTransaction,
+    at_most: i64,
+) -> Result<Vec<Order>, sqlx::Error> {
+    sqlx::query_as("select * from orders order by order_id desc limit $1")
         .bind(at_most)
-        .fetch_all(&mut **read)
+        .fetch_all(&mut *read)
         .await
 }
 
 /// One order.
-pub(crate) async fn order(read: &mut Read, order_id: i64) -> Result<Option<Order>, sqlx::Error> {
-    sqlx::query_as("select * from orders where order_id = ?")
+pub(crate) async fn order(
+    read: &mut AnyTransaction,
+    order_id: i64,
+) -> Result<Option<Order>, sqlx::Error> {
+    sqlx::query_as("select * from orders where order_id = $1")
         .bind(order_id)
-        .fetch_optional(&mut **read)
+        .fetch_optional(&mut *read)
         .await
 }
 
-/// When the process died, oldest first; the newest deaths are enough for what the page shows.
-pub(crate) async fn crashes(store: &Store) -> Result<Vec<Timestamp>, sqlx::Error> {
-    let recent = "select at from (select * from crashes order by crash_id desc limit 1000) order by crash_id";
-    let crashes: Vec<String> = sqlx::query_scalar(recent)
-        .fetch_all(&store.shop().db)
-        .await?;
-    Ok(crashes.iter().filter_map(|at| at.parse().ok()).collect())
+/// When each executor's process died. The newest deaths are enough for what the page shows.
+pub(crate) async fn deaths(store: &Store) -> Result<Deaths, sqlx::Error> {
+    let newest = "
+        select executor, at
+        from crashes
+        where executor is not null
+        order by crash_id desc
+        limit 1000";
+    let deaths: Vec<(String, String)> = sqlx::query_as(newest).fetch_all(&store.shop().db).await?;
+    let deaths = deaths.into_iter();
+    Ok(deaths
+        .filter_map(|(executor, at)| Some((ExecutorId::from_stored(executor), at.parse().ok()?)))
+        .collect())
+}
+
+async fn invariant(read: &mut AnyTransaction) -> Result<Invariant, sqlx::Error> {
+    let (stock, sold, total, holds): (i64, i64, i64, i64) =
+        sqlx::query_as(INVARIANT).fetch_one(read).await?;
+    Ok(Invariant {
+        stock,
+        sold,
+        total,
+        holds: holds != 0,
+    })
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::process::{Signal, getpid, kill_process};
-use stepwell::{App, Failure, Timestamp};
+use stepwell::{AnyPool, App, AppBuilder, Failure, Timestamp};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -22,6 +22,12 @@ use crate::{
 
 /// How often the worker looks whether its supervisor is still there.
 const LOOK_AFTER_SUPERVISOR: Duration = Duration::from_millis(500);
+
+/// How often the worker looks whether its lease was lost.
+const LOOK_AFTER_EXECUTOR: Duration = Duration::from_millis(500);
+
+/// How long a process on Postgres may be silent before others go on with its workflows.
+const LEASE: Duration = Duration::from_secs(2);
 
 /// What a shell calls the end by Ctrl-C.
 const INTERRUPTED: i32 = 130;
@@ -42,14 +48,10 @@ pub async fn work(config: &Config) -> stepwell::Result<ExitCode> {
 
     let mut shop = Shop::open(&config.shop_url).await?;
     shop.crash = CrashSwitch::with_chaos(life.chaos);
-    let app = App::builder("widget-store")
-        .database(&config.workflows_url)
-        .state(shop)
-        .build()
-        .await?;
+    let app = builder(config, &shop.db).state(shop).build().await?;
     let log = CrashLog::open(&app, &life.crashes).await?;
     app.launch().await?;
-
+    tokio::spawn(tell_executor(app.clone()));
     log.restarted(&app.state().db).await?;
     tokio::spawn(log.clone().watch_recovery(app.clone()));
     tokio::spawn(app.state().crash.clone().cause_chaos());
@@ -59,6 +61,33 @@ pub async fn work(config: &Config) -> stepwell::Result<ExitCode> {
     stepwell::axum::serve_until(listener, router, app.clone(), told_to_stop()).await?;
     app.state().db.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// On SQLite a process sees at once that another one is gone. Postgres may be far from both, so there
+/// a silent process is dead when its lease has ended; that is short here, for people who watch.
+fn builder(config: &Config, db: &AnyPool) -> AppBuilder<()> {
+    let builder = App::builder("widget-store").database(&config.workflows_url);
+    match db {
+        AnyPool::Sqlite(_) => builder,
+        AnyPool::Postgres(_) => builder.lease(LEASE),
+    }
+}
+
+/// Tells the supervisor who we are for Stepwell: now, and whenever a lost lease has changed it.
+async fn tell_executor(app: App<Shop>) {
+    let mut told = None;
+    loop {
+        let executor = app.executor();
+        if executor != told {
+            executor
+                .iter()
+                .cloned()
+                .map(Word::Executor)
+                .for_each(|word| tell(&word));
+            told = executor;
+        }
+        tokio::time::sleep(LOOK_AFTER_EXECUTOR).await;
+    }
 }
 
 fn life() -> stepwell::Result<Life> {

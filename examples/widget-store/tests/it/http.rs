@@ -2,11 +2,25 @@
 
 use serde_json::json;
 
-use crate::store::Store;
+use crate::{
+    place::{Place, on_both},
+    store::Store,
+};
 
-#[test]
-fn a_checkout_answers_its_payment_id_once_for_each_key() {
-    let store = Store::open();
+on_both!(
+    a_checkout_answers_its_payment_id_once_for_each_key,
+    a_key_that_cannot_be_one_is_refused,
+    the_webhook_answers_the_order_and_the_first_call_counts,
+    a_payment_that_belongs_to_nothing_is_not_found,
+    a_declined_payment_gives_the_widget_back,
+    without_stock_there_is_no_checkout_until_somebody_restocks,
+    an_order_that_is_not_there_is_not_found,
+    the_product_is_what_it_was,
+    another_site_cannot_press_a_button,
+);
+
+fn a_checkout_answers_its_payment_id_once_for_each_key(place: Place) {
+    let store = Store::open(place);
     let first = store.post("/checkout/key-1");
     assert_eq!((first.status, first.body.as_str()), (200, "key-1"));
     assert!(
@@ -24,9 +38,8 @@ fn a_checkout_answers_its_payment_id_once_for_each_key() {
     assert!(order["expires_at"].as_str().unwrap() > order["last_update_time"].as_str().unwrap());
 }
 
-#[test]
-fn a_key_that_cannot_be_one_is_refused() {
-    let store = Store::open();
+fn a_key_that_cannot_be_one_is_refused(place: Place) {
+    let store = Store::open(place);
     let long = format!("/checkout/{}", "k".repeat(256));
     let answer = store.post(&long);
     assert_eq!(answer.status, 400);
@@ -37,9 +50,8 @@ fn a_key_that_cannot_be_one_is_refused() {
     assert_eq!(store.get("/orders").json(), json!([]));
 }
 
-#[test]
-fn the_webhook_answers_the_order_and_the_first_call_counts() {
-    let store = Store::open();
+fn the_webhook_answers_the_order_and_the_first_call_counts(place: Place) {
+    let store = Store::open(place);
     store.post("/checkout/key");
     let webhook = |status: &str| store.post(&format!("/payment_webhook/key/{status}"));
     std::thread::scope(|scope| {
@@ -54,9 +66,8 @@ fn the_webhook_answers_the_order_and_the_first_call_counts() {
     store.nothing_is_lost(1);
 }
 
-#[test]
-fn a_payment_that_belongs_to_nothing_is_not_found() {
-    let store = Store::open();
+fn a_payment_that_belongs_to_nothing_is_not_found(place: Place) {
+    let store = Store::open(place);
     store.buy("key");
     let child = store.event("workflow", "")["children"][0]["id"]
         .as_str()
@@ -78,9 +89,8 @@ fn a_payment_that_belongs_to_nothing_is_not_found() {
     );
 }
 
-#[test]
-fn a_declined_payment_gives_the_widget_back() {
-    let store = Store::open();
+fn a_declined_payment_gives_the_widget_back(place: Place) {
+    let store = Store::open(place);
     store.post("/checkout/key");
     assert_eq!(store.inventory(), 99);
     assert_eq!(store.post("/payment_webhook/key/failed").body, "1");
@@ -93,9 +103,8 @@ fn a_declined_payment_gives_the_widget_back() {
     );
 }
 
-#[test]
-fn without_stock_there_is_no_checkout_until_somebody_restocks() {
-    let store = Store::open();
+fn without_stock_there_is_no_checkout_until_somebody_restocks(place: Place) {
+    let store = Store::open(place);
     std::thread::scope(|scope| {
         for buyer in 0..4 {
             let store = &store;
@@ -138,17 +147,15 @@ fn without_stock_there_is_no_checkout_until_somebody_restocks() {
     assert_eq!(store.get("/orders").json().as_array().unwrap().len(), 102);
 }
 
-#[test]
-fn an_order_that_is_not_there_is_not_found() {
-    let store = Store::open();
+fn an_order_that_is_not_there_is_not_found(place: Place) {
+    let store = Store::open(place);
     for id in ["1", "0", "-1", "abc", "99999999999999999999"] {
         assert_eq!(store.get(&format!("/order/{id}")).status, 404, "{id}");
     }
 }
 
-#[test]
-fn the_product_is_what_it_was() {
-    let product = Store::open().get("/product");
+fn the_product_is_what_it_was(place: Place) {
+    let product = Store::open(place).get("/product");
     assert_eq!(
         product.json(),
         json!({
@@ -161,9 +168,8 @@ fn the_product_is_what_it_was() {
     );
 }
 
-#[test]
-fn another_site_cannot_press_a_button() {
-    let store = Store::open();
+fn another_site_cannot_press_a_button(place: Place) {
+    let store = Store::open(place);
     let site = "Sec-Fetch-Site: cross-site\r\n";
     for path in ["/crash_application", "/restock", "/checkout/key"] {
         assert_eq!(

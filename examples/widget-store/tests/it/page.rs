@@ -1,10 +1,10 @@
 //! The page and its parts: from the binary, with the right headers.
 
-use crate::store::Store;
+use crate::{place::Place, store::Store};
 
 #[test]
 fn the_page_comes_with_a_policy_that_lets_nothing_else_in() {
-    let store = Store::open();
+    let store = Store::open(Place::sqlite());
     let page = store.get("/");
     assert_eq!(page.status, 200);
     assert_eq!(
@@ -19,7 +19,7 @@ fn the_page_comes_with_a_policy_that_lets_nothing_else_in() {
 
 #[test]
 fn every_part_that_the_page_names_is_there() {
-    let store = Store::open();
+    let store = Store::open(Place::sqlite());
     for (name, content_type) in [
         ("app.js", "text/javascript; charset=utf-8"),
         ("styles.css", "text/css; charset=utf-8"),
@@ -35,7 +35,7 @@ fn every_part_that_the_page_names_is_there() {
 
 #[test]
 fn a_browser_that_has_the_page_is_not_sent_it_again() {
-    let store = Store::open();
+    let store = Store::open(Place::sqlite());
     let etag = store.get("/").header("etag").unwrap().to_owned();
     let known = format!("If-None-Match: {etag}\r\n");
     let again = store.ask("GET", "/", "", &known).unwrap();
@@ -44,7 +44,7 @@ fn a_browser_that_has_the_page_is_not_sent_it_again() {
 
 #[test]
 fn the_source_of_the_checkout_is_the_one_that_runs() {
-    let source = Store::open().get("/source/checkout");
+    let source = Store::open(Place::sqlite()).get("/source/checkout");
     assert_eq!(
         source.header("content-type"),
         Some("text/plain; charset=utf-8")

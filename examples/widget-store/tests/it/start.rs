@@ -3,17 +3,27 @@
 use std::{
     net::{TcpListener, TcpStream},
     process::Stdio,
+    sync::Arc,
 };
 
+use crate::{
+    place::{Place, on_both},
+    store::{Store, signal, until},
+};
 use rustix::process::Signal;
-use tempfile::TempDir;
 
-use crate::store::{Store, program, signal, until};
+on_both!(
+    an_orderly_end_keeps_everything_and_is_no_crash,
+    a_worker_without_a_supervisor_gives_the_port_back,
+);
 
 /// Runs the program, which must give up; answers what it says.
 fn refused(variable: &str, value: &str) -> String {
-    let directory = TempDir::new().unwrap();
-    let output = program(&directory).env(variable, value).output().unwrap();
+    let output = Place::sqlite()
+        .program()
+        .env(variable, value)
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
     String::from_utf8(output.stderr).unwrap()
@@ -39,26 +49,40 @@ fn a_bad_port_is_named() {
 
 #[test]
 fn an_unusable_database_is_named() {
-    let said = refused("DATABASE_URL", "postgres://localhost/shop");
-    assert!(said.contains("postgres://localhost/shop"), "{said}");
+    let said = refused("DATABASE_URL", "mysql://shop:s3cr3t@localhost/shop");
+    assert!(said.contains("`mysql://…@localhost/shop`"), "{said}");
+    assert!(said.contains("neither SQLite nor Postgres"), "{said}");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let said = refused(
+        "DATABASE_URL",
+        &format!("postgres://shop:s3cr3t@{address}/shop"),
+    );
+    assert!(
+        said.contains(&format!("postgres://…@{address}/shop` cannot be reached")),
+        "{said}"
+    );
+    assert!(!said.contains("s3cr3t"), "{said}");
     let said = refused("DATABASE_URL", "sqlite:/nowhere/shop.db");
-    assert!(said.contains("`/nowhere/shop.db` cannot be used"), "{said}");
+    assert!(
+        said.contains("`/nowhere/shop.db` cannot be opened"),
+        "{said}"
+    );
     let said = refused("DATABASE_URL", "sqlite::memory:");
     assert!(said.contains("no file to survive a crash in"), "{said}");
 }
 
 #[test]
 fn a_wrong_command_line_is_answered_with_the_usage() {
-    let directory = TempDir::new().unwrap();
-    let output = program(&directory).arg("--wat").output().unwrap();
+    let output = Place::sqlite().program().arg("--wat").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("usage:"));
 }
 
 #[test]
 fn a_worker_is_not_started_by_hand() {
-    let directory = TempDir::new().unwrap();
-    let output = program(&directory).arg("worker").output().unwrap();
+    let output = Place::sqlite().program().arg("worker").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
         String::from_utf8(output.stderr)
@@ -70,8 +94,8 @@ fn a_worker_is_not_started_by_hand() {
 #[test]
 #[cfg(target_os = "linux")]
 fn workers_that_die_before_they_serve_are_given_up() {
-    let directory = TempDir::new().unwrap();
-    let mut command = program(&directory);
+    let place = Place::sqlite();
+    let mut command = place.program();
     let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut supervisor = piped.spawn().unwrap();
     let pid = supervisor.id();
@@ -90,16 +114,15 @@ fn workers_that_die_before_they_serve_are_given_up() {
     );
 }
 
-#[test]
-fn an_orderly_end_keeps_everything_and_is_no_crash() {
-    let mut store = Store::open();
+fn an_orderly_end_keeps_everything_and_is_no_crash(place: Place) {
+    let mut store = Store::open(place);
     let order = store.buy("key");
     let _page = TcpStream::connect(("127.0.0.1", store.port)).unwrap();
     assert_eq!(store.stop(), Some(0));
-    let directory = std::mem::replace(&mut store.directory, TempDir::new().unwrap());
+    let place = Arc::clone(&store.place);
     drop(store);
 
-    let store = Store::open_in(directory);
+    let store = Store::open_in(place);
     assert_eq!(store.view()["crash"], serde_json::Value::Null);
     assert_eq!(
         store.event("workflow", "")["crashes"],
@@ -109,9 +132,8 @@ fn an_orderly_end_keeps_everything_and_is_no_crash() {
     store.nothing_is_lost(1);
 }
 
-#[test]
-fn a_worker_without_a_supervisor_gives_the_port_back() {
-    let mut store = Store::open();
+fn a_worker_without_a_supervisor_gives_the_port_back(place: Place) {
+    let mut store = Store::open(place);
     signal(store.supervisor.id(), Signal::KILL);
     store.supervisor.wait().unwrap();
     until(|| TcpListener::bind(("127.0.0.1", store.port)).ok());

@@ -1,23 +1,24 @@
-//! A store in a directory of its own, and a small client for it.
+//! A running store, and a small client for it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::place::Place;
 
 /// Longer than anything takes; a test that waits so long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running store. It is stopped when this is dropped.
 pub(crate) struct Store {
-    pub(crate) directory: TempDir,
+    pub(crate) place: Arc<Place>,
     pub(crate) supervisor: Child,
     pub(crate) port: u16,
     /// What the supervisor has printed.
@@ -45,24 +46,16 @@ impl Answer {
     }
 }
 
-/// The program, told to use a directory of its own.
-pub(crate) fn program(directory: &TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_widget-store"));
-    command
-        .current_dir(directory)
-        .env("PORT", "0")
-        .env_remove("DATABASE_URL")
-        .stdin(Stdio::null());
-    command
-}
-
 impl Store {
-    pub(crate) fn open() -> Self {
-        Self::open_in(TempDir::new().unwrap())
+    /// A store in a place of its own.
+    pub(crate) fn open(place: Place) -> Self {
+        Self::open_in(Arc::new(place))
     }
 
-    pub(crate) fn open_in(directory: TempDir) -> Self {
-        let mut supervisor = program(&directory).stdout(Stdio::piped()).spawn().unwrap();
+    /// A store, perhaps beside others.
+    pub(crate) fn open_in(place: Arc<Place>) -> Self {
+        let mut program = place.program();
+        let mut supervisor = program.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(supervisor.stdout.take().unwrap()).lines();
         let ready = lines.next().unwrap().unwrap();
         let port = ready.rsplit_once(':').unwrap().1.parse().unwrap();
@@ -74,7 +67,7 @@ impl Store {
                 .for_each(|line| kept.lock().unwrap().push(line));
         });
         Self {
-            directory,
+            place,
             supervisor,
             port,
             printed,
@@ -155,13 +148,14 @@ impl Store {
 
     /// The first event with a name on the stream.
     pub(crate) fn event(&self, name: &str, query: &str) -> Value {
-        until(|| {
-            self.events(query)
-                .ok()?
-                .into_iter()
-                .find(|(n, _)| n == name)
-        })
-        .1
+        until(|| self.first_event(name, query))
+    }
+
+    /// As [`event`](Self::event), if it is there and the process lives.
+    pub(crate) fn first_event(&self, name: &str, query: &str) -> Option<Value> {
+        let events = self.events(query).ok()?;
+        let found = events.into_iter().find(|(found, _)| found == name);
+        found.map(|(_, data)| data)
     }
 
     /// The first two events of the stream.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use stepwell::{
-    Attempt, Ctx, Event, Retry, SqliteTx, Stream, Topic, recv, select, sleep, step, transaction,
+    AnyTx, Attempt, Ctx, Event, Retry, Stream, Topic, recv, select, sleep, step, transaction,
     workflow,
 };
 use widget_store::shop::Shop;
@@ -67,8 +67,8 @@ async fn poison(#[attempt] attempt: &Attempt) -> stepwell::Result<()> {
 
 /// A transaction that leaves a row each time it is applied.
 #[transaction]
-async fn apply(tx: &mut SqliteTx, workflow_id: &str, what: &str) -> stepwell::Result<u64> {
-    sqlx::query("insert into applied (workflow_id, operation) values (?, ?)")
+async fn apply(tx: &mut AnyTx, workflow_id: &str, what: &str) -> stepwell::Result<u64> {
+    sqlx::query("insert into applied (workflow_id, operation) values ($1, $2)")
         .bind(workflow_id)
         .bind(what)
         .execute(&mut *tx)

@@ -1,17 +1,18 @@
--- The shop's tables. Every statement can run again: each start of the process runs them all.
+-- The shop's tables in SQLite; `postgres.sql` has the same ones. Instants are texts of UTC with
+-- milliseconds, because that is what both databases can hand to one program. Every statement can run again: each start of the process runs them all.
 
 create table if not exists products (
     product_id integer primary key,
     product text not null,
     description text not null,
     inventory integer not null check (inventory >= 0),
-    price real not null
+    price double precision not null
 );
 
 create table if not exists orders (
     order_id integer primary key autoincrement,
     order_status integer not null,
-    last_update_time text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    last_update_time text not null,
     progress_remaining integer not null default 10,
     -- The checkout that the order belongs to.
     workflow_id text not null,
@@ -42,12 +43,14 @@ create table if not exists applied (
 
 create index if not exists applied_by_operation on applied (workflow_id, operation);
 
--- What the supervisor and the next process saw of each crash.
+-- What the supervisor and the next process saw of each crash. `executor` is who the dead process
+-- was for Stepwell, which notes the same in its log of takeovers.
 create table if not exists crashes (
     crash_id integer primary key,
     at text not null,
     mode text not null,
     pid integer not null,
+    executor text,
     restarted_ms integer,
     resumed_ms integer,
     workflow text,
@@ -56,8 +59,10 @@ create table if not exists crashes (
     unique (at, pid)
 );
 
-insert or ignore into products (product_id, product, description, inventory, price)
-values (1, 'Premium Quality Widget', 'Enhance your productivity with our top-rated widget.', 100, 99.99);
+insert into products (product_id, product, description, inventory, price)
+values (1, 'Premium Quality Widget', 'Enhance your productivity with our top-rated widget.', 100, 99.99)
+on conflict do nothing;
 
-insert or ignore into deliveries (delivery_id, widgets)
-values (1, 100);
+insert into deliveries (delivery_id, widgets)
+values (1, 100)
+on conflict do nothing;
