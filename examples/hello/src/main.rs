@@ -26,7 +26,9 @@ async fn breakfast(ctx: &mut Ctx, cups: u32) -> stepwell::Result<Vec<String>> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let app = App::builder("breakfast").launch().await?;
+    // `postgres://user:password@host/database` does as well.
+    let url = std::env::var("DATABASE_URL").unwrap_or_else(|_| "sqlite:breakfast.db".to_owned());
+    let app = App::builder("breakfast").database(url).launch().await?;
     println!("served: {:?}", app.run(breakfast(5).id("monday")).await?);
     Ok(())
 }
