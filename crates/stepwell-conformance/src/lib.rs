@@ -13,11 +13,13 @@
 //! - [`Backend`]: how a store is had, and where it may differ.
 //! - [`conformance!`]: a `#[tokio::test]` for each case; the list of cases is in `cases.rs`.
 //! - A module for each concern; [`starts`] is a good one to begin with.
+//! - [`Losing`]: for tests of a [`Tx`](stepwell_core::Tx), which is no store.
 //! - `fixture.rs`: what the cases are built on.
 
 mod backend;
 mod cases;
 mod fixture;
+mod losing;
 mod run;
 
 pub mod attributes;
@@ -55,5 +57,6 @@ pub mod takeovers;
 pub mod unique;
 
 pub use backend::Backend;
+pub use losing::{Losing, LosingHome, LosingSource};
 #[doc(hidden)]
 pub use run::run;

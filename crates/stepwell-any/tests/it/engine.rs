@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use stepwell::{
-    AnyPool, AnyTx, BoxFuture, Committed, Ctx, Operation, Payload, Topic, Tx, TxError, Witness,
-    WorkflowError, testing::Harness, transaction, workflow,
+    AnyPool, AnyTx, Ctx, Topic, WorkflowError, testing::Harness, transaction, workflow,
 };
-use stepwell_any::AnyHome;
+use stepwell_conformance::{Losing, LosingSource};
 
 use crate::{database::Database, on_both};
 
@@ -24,7 +23,7 @@ struct Books {
     #[provide]
     db: AnyPool,
     #[provide]
-    losing: LosingPool,
+    losing: LosingSource<AnyTx>,
     runs: AtomicU32,
 }
 
@@ -32,10 +31,7 @@ impl Books {
     fn new(db: &Database) -> Self {
         Self {
             db: db.pool.clone(),
-            losing: LosingPool {
-                pool: db.pool.clone(),
-                answers_to_lose: AtomicU32::new(1),
-            },
+            losing: LosingSource::new(db.pool.clone(), 1),
             runs: AtomicU32::new(0),
         }
     }
@@ -111,7 +107,7 @@ async fn meets_trouble(ctx: &mut Ctx<Books>) -> stepwell::Result<()> {
 
 #[workflow]
 async fn loses_an_answer(ctx: &mut Ctx<Books>) -> stepwell::Result<i64> {
-    ctx.tx("enter", async |mut tx: LosingTx| {
+    ctx.tx("enter", async |mut tx: Losing<AnyTx>| {
         enter::plain(&mut tx.0, "once").await
     })
     .await
@@ -129,7 +125,7 @@ async fn a_lost_answer_is_not_a_second_order(db: &Database) {
     let test = Harness::new(Books::new(db)).await;
     assert_eq!(test.app.run(loses_an_answer()).await.unwrap(), 1);
     let books = test.app.state();
-    assert_eq!(books.losing.answers_to_lose.load(SeqCst), 0, "it was lost");
+    assert_eq!(books.losing.left(), 0, "it was lost");
     assert_eq!(db.orders().await, 1);
 }
 
@@ -169,64 +165,4 @@ async fn code_that_commits_by_hand_is_told_so_and_leaves_nothing(db: &Database) 
     };
     assert!(reason.contains("must not commit or roll back"), "{reason}");
     assert_eq!(db.orders().await, 0);
-}
-
-/// A transaction whose commits happen, and whose answers are lost for a while.
-struct LosingTx(AnyTx);
-
-struct LosingPool {
-    pool: AnyPool,
-    answers_to_lose: AtomicU32,
-}
-
-struct LosingHome {
-    home: AnyHome,
-    loses: bool,
-}
-
-impl Tx for LosingTx {
-    type Source = LosingPool;
-    type Home = LosingHome;
-
-    fn begin(source: &LosingPool) -> BoxFuture<'_, Result<(Self, LosingHome), TxError>> {
-        Box::pin(async {
-            let (tx, home) = AnyTx::begin(&source.pool).await?;
-            let left = |left: u32| left.checked_sub(1);
-            let loses = source.answers_to_lose.fetch_update(SeqCst, SeqCst, left);
-            let loses = loses.is_ok();
-            Ok((Self(tx), LosingHome { home, loses }))
-        })
-    }
-
-    fn witnessed<'a>(
-        source: &'a LosingPool,
-        operation: &'a Operation,
-    ) -> BoxFuture<'a, Result<Option<Payload>, TxError>> {
-        AnyTx::witnessed(&source.pool, operation)
-    }
-
-    fn commit(
-        home: LosingHome,
-        witness: Witness,
-    ) -> BoxFuture<'static, Result<Committed, TxError>> {
-        Box::pin(async move {
-            let committed = AnyTx::commit(home.home, witness).await?;
-            if home.loses {
-                return Err(TxError::new("the connection was lost"));
-            }
-            Ok(committed)
-        })
-    }
-
-    fn commit_plain(home: LosingHome) -> BoxFuture<'static, Result<(), TxError>> {
-        AnyTx::commit_plain(home.home)
-    }
-
-    fn rollback(home: LosingHome) -> BoxFuture<'static, ()> {
-        AnyTx::rollback(home.home)
-    }
-
-    fn conflict(home: &LosingHome) -> bool {
-        AnyTx::conflict(&home.home)
-    }
 }
