@@ -22,8 +22,8 @@ async fn main() -> stepwell::Result<()> {
         .state(Shop { db })
         .launch()
         .await?;
-    let sold = app.run(sell("widget".to_owned()).id("the first")).await;
-    println!("{sold:?}");
+    let sold = app.run(sell("widget".to_owned()).id("the first")).await?;
+    println!("orders: {sold}");
     app.shutdown().await;
     Ok(())
 }

@@ -113,7 +113,7 @@ impl Tx for OrmTx {
                 Ok(Committed::Now) => finish(transaction).await.map(|()| Committed::Now),
                 undone => {
                     abandon(transaction).await;
-                    undone.or_else(|error| Err(home.unless_conflict(error)))
+                    undone.map_err(|error| home.unless_conflict(error))
                 }
             }
         })
