@@ -50,7 +50,7 @@
 //! - `sqlite` (default): workflows kept in SQLite, transactions in SQLite through sqlx.
 //! - `postgres`: workflows kept in Postgres by any number of processes (`database("postgres://…")`),
 //!   transactions in Postgres through sqlx.
-//! - `any`: both, and [`AnyTx`], a transaction in the one or the other as a URL says.
+//! - `any`: both, and `AnyTx`, a transaction in the one or the other as a URL says.
 //! - `axum`: workflows as routes, idempotency keys, live progress, ordered shutdown.
 
 #[cfg(feature = "any")]
