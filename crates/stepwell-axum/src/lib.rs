@@ -113,4 +113,4 @@ pub use problem::{AsProblem, Problem, problem_of};
 pub use route::{WorkflowFn, WorkflowRoute, run, start};
 pub use serve::{serve, serve_until};
 pub use status::{StatusRoute, status};
-pub use transaction::{TransactionRoute, TxHandler, transact, transaction};
+pub use transaction::{TransactionRoute, TxHandler, transact, transact_with, transaction};

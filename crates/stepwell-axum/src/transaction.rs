@@ -1,6 +1,6 @@
 //! [`transaction`] and [`transact`]: requests that are one transaction, without a workflow.
 
-use stepwell_core::{Failure, Provide, Tx, TxError};
+use stepwell_core::{Failure, Provide, Tx, TxError, TxOptions};
 
 use crate::problem::{AsProblem, Problem};
 
@@ -41,10 +41,32 @@ where
     F: FnMut(X) -> Fut,
     Fut: Future<Output = Result<T, Failure>>,
 {
-    until_committed(state.provide(), body).await
+    transact_with(state, TxOptions::default(), body).await
 }
 
-async fn until_committed<X, T, E, F, Fut>(source: &X::Source, mut body: F) -> Result<T, Problem>
+/// As [`transact`], in a transaction that is begun as `options` say.
+///
+/// # Errors
+/// As [`transact`]; 500 also when the options say `read_only` and the body has written.
+pub async fn transact_with<S, X, T, F, Fut>(
+    state: &S,
+    options: TxOptions,
+    body: F,
+) -> Result<T, Problem>
+where
+    S: Provide<X::Source>,
+    X: Tx,
+    F: FnMut(X) -> Fut,
+    Fut: Future<Output = Result<T, Failure>>,
+{
+    until_committed(state.provide(), options, body).await
+}
+
+async fn until_committed<X, T, E, F, Fut>(
+    source: &X::Source,
+    options: TxOptions,
+    mut body: F,
+) -> Result<T, Problem>
 where
     X: Tx,
     E: AsProblem,
@@ -52,14 +74,14 @@ where
     Fut: Future<Output = Result<T, E>>,
 {
     for _ in 0..CONFLICTS_MAX {
-        let begun = X::begin(source).await;
+        let begun = X::begin(source, options).await;
         let (tx, home) = begun.map_err(|error| unusable(&error))?;
         match body(tx).await {
-            Ok(value) => {
-                let committed = X::commit_plain(home).await;
-                committed.map_err(|error| unusable(&error))?;
-                return Ok(value);
-            }
+            Ok(value) => match X::commit_plain(home).await {
+                Ok(()) => return Ok(value),
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(unusable(&error)),
+            },
             Err(error) => {
                 let conflict = X::conflict(&home);
                 X::rollback(home).await;

@@ -28,7 +28,7 @@ use crate::{
     },
     position::Position,
     run::{Abandoned, Run},
-    tx::Tx,
+    tx::{Isolation, Tx},
     workflow::RecordKind,
 };
 
@@ -162,7 +162,8 @@ impl<S: Send + Sync + 'static> Ctx<S> {
         ))
     }
 
-    /// Runs a transaction that is written as a closure, exactly once.
+    /// Runs a transaction that is written as a closure, exactly once. See
+    /// [`isolation`](Bound::isolation) and [`read_only`](Bound::read_only).
     pub fn tx<'c, X, T, F, Fut>(
         &'c mut self,
         name: &'static str,
@@ -366,6 +367,26 @@ impl<'c, S, O> Bound<'c, S, O> {
         Bound {
             ctx: self.ctx,
             op: self.op.retry(retry),
+        }
+    }
+}
+
+impl<'c, S, X: Tx, T> Bound<'c, S, AdHocTx<'c, S, X, T>> {
+    /// Isolates the transaction at least so much from others that run at the same time. What
+    /// conflicts with another one is undone and runs again.
+    pub fn isolation(self, isolation: Isolation) -> Self {
+        Self {
+            ctx: self.ctx,
+            op: self.op.isolation(isolation),
+        }
+    }
+
+    /// Lets the transaction read only. It keeps no witness: like a step, it may run again after a
+    /// crash, and never once it is recorded.
+    pub fn read_only(self) -> Self {
+        Self {
+            ctx: self.ctx,
+            op: self.op.read_only(),
         }
     }
 }

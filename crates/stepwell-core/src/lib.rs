@@ -70,7 +70,7 @@ pub use op::{
 pub use payload::Payload;
 pub use position::Position;
 pub use schedule::{Missed, Schedule};
-pub use tx::{Committed, Operation, Tx, TxError, Witness};
+pub use tx::{Committed, Isolation, Operation, Tx, TxError, TxOptions, Witness};
 pub use unique::{Unique, UniqueRule, UniqueScope};
 pub use workflow::{End, Outcome, Place, Record, RecordKind, State, Takeover};
 

@@ -1,8 +1,12 @@
 //! Transactions in the user's own database. The driver is open: implement [`Tx`] for a connection.
 
+mod options;
+
 use std::{error::Error as StdError, fmt};
 
 use crate::{BoxFuture, id::WorkflowId, payload::Payload, position::Position};
+
+pub use options::{Isolation, TxOptions};
 
 /// One driver's transaction.
 ///
@@ -17,8 +21,14 @@ pub trait Tx: Sized + Send + 'static {
     /// Where the transaction comes to rest when the user's code is done with it.
     type Home: Send + 'static;
 
-    /// Begins a transaction.
-    fn begin(source: &Self::Source) -> BoxFuture<'_, Result<(Self, Self::Home), TxError>>;
+    /// Begins a transaction that is isolated at least as `options` say.
+    ///
+    /// When they say `read_only`, the driver sees to it that nothing that the code writes is kept,
+    /// and [`commit_plain`](Tx::commit_plain) ends the transaction.
+    fn begin(
+        source: &Self::Source,
+        options: TxOptions,
+    ) -> BoxFuture<'_, Result<(Self, Self::Home), TxError>>;
 
     /// The output that an earlier, committed run of the operation left. Makes the witness table
     /// when it is missing.
@@ -32,7 +42,7 @@ pub trait Tx: Sized + Send + 'static {
     fn commit(home: Self::Home, witness: Witness)
     -> BoxFuture<'static, Result<Committed, TxError>>;
 
-    /// Commits without a witness: for a transaction that is no part of a workflow.
+    /// Commits without a witness: for a transaction that only reads, or is no part of a workflow.
     fn commit_plain(home: Self::Home) -> BoxFuture<'static, Result<(), TxError>>;
 
     /// Undoes what the user's code did.
@@ -72,12 +82,20 @@ pub enum Committed {
     Before(Payload),
 }
 
+/// Whose the trouble is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Database,
+    Conflict,
+    Misuse,
+}
+
 /// Trouble with the user's database: never shown to the user's code, and tried again, unless the
 /// user's code is the cause.
 #[derive(Debug)]
 pub struct TxError {
     message: String,
-    misuse: bool,
+    kind: Kind,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -87,7 +105,7 @@ impl TxError {
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
-            misuse: false,
+            kind: Kind::Database,
             source: None,
         }
     }
@@ -104,7 +122,17 @@ impl TxError {
     #[must_use]
     pub fn misuse(message: impl Into<String>) -> Self {
         Self {
-            misuse: true,
+            kind: Kind::Misuse,
+            ..Self::new(message)
+        }
+    }
+
+    /// Another transaction was in the way of the commit. Nothing was committed, and the user's code
+    /// may do better when it runs again.
+    #[must_use]
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Conflict,
             ..Self::new(message)
         }
     }
@@ -112,7 +140,13 @@ impl TxError {
     /// Whether the user's code is the cause.
     #[must_use]
     pub fn is_misuse(&self) -> bool {
-        self.misuse
+        self.kind == Kind::Misuse
+    }
+
+    /// Whether another transaction was in the way, and nothing was committed.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.kind == Kind::Conflict
     }
 }
 

@@ -33,7 +33,8 @@ impl Kind {
             Self::Workflow => {
                 "`name = \"…\"`, `schedule = \"…\"`, `timezone = \"…\"` and `allow_nondeterminism`"
             }
-            Self::Step | Self::Transaction => "`name = \"…\"`",
+            Self::Step => "`name = \"…\"`",
+            Self::Transaction => "`name = \"…\"`, `isolation = \"…\"` and `read_only`",
         }
     }
 

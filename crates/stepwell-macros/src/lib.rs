@@ -31,6 +31,7 @@ use syn::{DeriveInput, Error, ItemFn, parse_macro_input};
 mod attributes;
 mod cron;
 mod determinism;
+mod isolation;
 mod kind;
 mod options;
 mod parameters;
@@ -172,6 +173,10 @@ pub fn step(options: TokenStream, function: TokenStream) -> TokenStream {
 /// # Options
 ///
 /// - `name = "…"`: the name under which it is recorded.
+/// - `isolation = "…"`: `read_committed`, `repeatable_read` or `serializable`; as the database does
+///   by default if nothing is said. What conflicts with another transaction is undone and runs again.
+/// - `read_only`: nothing in it may write. It keeps no witness in the user's database: like a step,
+///   it may run again after a crash, and never once it is recorded.
 ///
 /// # What it expands to
 ///
@@ -184,7 +189,7 @@ pub fn step(options: TokenStream, function: TokenStream) -> TokenStream {
 /// where
 ///     S: Send + Sync + 'static + Provide<<PgTx as Tx>::Source>,
 /// {
-///     TxCall::new(move |state: Arc<S>, mut tx: PgTx| {
+///     TxCall::new(TxOptions::default(), move |state: Arc<S>, mut tx: PgTx| {
 ///         let product = product.clone();
 ///         Box::pin(async move { reserve::plain(&mut tx, product).await })
 ///     })
@@ -194,7 +199,7 @@ pub fn step(options: TokenStream, function: TokenStream) -> TokenStream {
 /// # Errors
 ///
 /// It refuses what a [`macro@step`] refuses, a first parameter that is not `&mut` a transaction,
-/// and `#[attempt]`.
+/// `#[attempt]`, and an isolation level that there is not.
 #[proc_macro_attribute]
 pub fn transaction(options: TokenStream, function: TokenStream) -> TokenStream {
     let function = parse_macro_input!(function as ItemFn);

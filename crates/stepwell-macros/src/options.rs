@@ -7,7 +7,7 @@ use syn::{
     parse::Parser, punctuated::Punctuated,
 };
 
-use crate::{cron, kind::Kind};
+use crate::{cron, isolation, kind::Kind};
 
 /// The most bytes that a name may have: the store's bound for names.
 const NAME_BYTES: usize = 255;
@@ -20,6 +20,8 @@ pub(crate) struct Options {
     timezone: Option<LitStr>,
     missed: Option<LitStr>,
     allow_nondeterminism: bool,
+    isolation: Option<LitStr>,
+    read_only: bool,
 }
 
 impl Options {
@@ -87,27 +89,40 @@ impl Options {
         }
     }
 
+    /// The `TxOptions` of a transaction.
+    pub(crate) fn tx_options(&self) -> TokenStream {
+        let isolation = match &self.isolation {
+            None => quote!(::core::option::Option::None),
+            Some(level) => {
+                let variant = isolation::variant(level);
+                quote!(::core::option::Option::Some(::stepwell::Isolation::#variant))
+            }
+        };
+        let read_only = self.read_only;
+        quote!(::stepwell::TxOptions { isolation: #isolation, read_only: #read_only })
+    }
+
     fn set(&mut self, kind: Kind, meta: &Meta) -> syn::Result<()> {
         let option = match meta.path().get_ident() {
             Some(ident) => ident.to_string(),
             None => String::new(),
         };
         let of_workflow = kind == Kind::Workflow;
+        let of_transaction = kind == Kind::Transaction;
         match option.as_str() {
             "name" => once(&mut self.name, meta, checked_name(meta)?),
             "schedule" if of_workflow => once(&mut self.schedule, meta, checked_schedule(meta)?),
             "timezone" if of_workflow => once(&mut self.timezone, meta, checked_timezone(meta)?),
             "missed" if of_workflow => once(&mut self.missed, meta, checked_missed(meta)?),
-            "allow_nondeterminism" if of_workflow => match meta {
-                Meta::Path(_) => {
-                    self.allow_nondeterminism = true;
-                    Ok(())
-                }
-                _ => Err(Error::new_spanned(
-                    meta,
-                    "`allow_nondeterminism` takes no value",
-                )),
-            },
+            "allow_nondeterminism" if of_workflow => {
+                flag(&mut self.allow_nondeterminism, meta, &option)
+            }
+            "isolation" if of_transaction => once(
+                &mut self.isolation,
+                meta,
+                isolation::checked(&string(meta)?)?,
+            ),
+            "read_only" if of_transaction => flag(&mut self.read_only, meta, &option),
             _ => Err(unknown(kind, meta, &option)),
         }
     }
@@ -122,6 +137,15 @@ fn once(slot: &mut Option<LitStr>, meta: &Meta, value: LitStr) -> syn::Result<()
     if slot.replace(value).is_some() {
         return Err(Error::new_spanned(meta, "this option is given twice"));
     }
+    Ok(())
+}
+
+fn flag(slot: &mut bool, meta: &Meta, option: &str) -> syn::Result<()> {
+    let Meta::Path(_) = meta else {
+        let message = format!("`{option}` takes no value");
+        return Err(Error::new_spanned(meta, message));
+    };
+    *slot = true;
     Ok(())
 }
 
@@ -141,6 +165,7 @@ fn unknown(kind: Kind, meta: &Meta, option: &str) -> Error {
         "retry" | "retries" | "attempts" | "timeout" if kind != Kind::Workflow => {
             "\nhelp: this is said where it is run: `ctx.run(charge(…).retry(Retry::times(5)))`"
         }
+        "isolation" | "read_only" => "\nhelp: this is an option of `#[transaction]`",
         "queue" | "id" | "deadline" | "delay" if kind == Kind::Workflow => {
             "\nhelp: this is said where it is started: `app.start(checkout().queue(&ORDERS))`"
         }
@@ -236,88 +261,4 @@ fn missed_variant(literal: &LitStr) -> Ident {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn refused(kind: Kind, attribute: TokenStream, expected: &str) {
-        let (_, error) = Options::parse(kind, attribute);
-        let text = error.expect("the options are wrong").to_string();
-        assert!(text.contains(expected), "{text}");
-    }
-
-    #[test]
-    fn right_options_are_kept() {
-        let (options, error) = Options::parse(
-            Kind::Workflow,
-            quote!(
-                name = "pay",
-                schedule = "0 9 * * MON",
-                timezone = "Europe/Berlin",
-                allow_nondeterminism
-            ),
-        );
-        assert!(error.is_none());
-        assert!(options.allows_nondeterminism());
-        let function = Ident::new("other", proc_macro2::Span::call_site());
-        assert_eq!(options.name(&function).value(), "pay");
-        let schedule = options.schedule_value().to_string();
-        assert!(schedule.contains("cron (\"0 9 * * MON\") . timezone (\"Europe/Berlin\")"));
-    }
-
-    #[test]
-    fn a_raw_name_loses_its_prefix() {
-        let name = Options::default().name(&Ident::new_raw("type", proc_macro2::Span::call_site()));
-        assert_eq!(name.value(), "type");
-    }
-
-    #[test]
-    fn an_option_that_does_not_apply_names_those_that_do() {
-        let takes = "`schedule` is not an option of `#[step]`, which takes `name = \"…\"`";
-        refused(Kind::Step, quote!(schedule = "* * * * *"), takes);
-        refused(Kind::Step, quote!(retries = 3), "where it is run");
-        refused(Kind::Workflow, quote!(queue = "q"), "where it is started");
-        refused(
-            Kind::Transaction,
-            quote!(a::b),
-            "`a::b` is not an option of `#[transaction]`",
-        );
-        refused(
-            Kind::Workflow,
-            quote!("pay"),
-            "`#[workflow]` takes the options",
-        );
-    }
-
-    #[test]
-    fn values_are_checked() {
-        refused(Kind::Step, quote!(name), "takes a string literal");
-        refused(Kind::Step, quote!(name = 1), "takes a string literal");
-        refused(Kind::Step, quote!(name = ""), "at least one byte");
-        refused(
-            Kind::Step,
-            quote!(name = "a\nb"),
-            "has no control characters",
-        );
-        let long = "x".repeat(256);
-        refused(Kind::Step, quote!(name = #long), "and this one has 256");
-        refused(Kind::Step, quote!(name = "a", name = "b"), "is given twice");
-        refused(Kind::Workflow, quote!(timezone = "UTC"), "there is none");
-        refused(Kind::Workflow, quote!(missed = "all"), "there is none");
-        refused(
-            Kind::Workflow,
-            quote!(schedule = "* * * * *", missed = "sometimes"),
-            "`sometimes` says nothing about missed ticks",
-        );
-        refused(
-            Kind::Workflow,
-            quote!(schedule = "* * * * *", timezone = "my zone"),
-            "`my zone` is not the name of a time zone",
-        );
-        refused(
-            Kind::Workflow,
-            quote!(allow_nondeterminism = true),
-            "takes no value",
-        );
-    }
-}
+mod tests;

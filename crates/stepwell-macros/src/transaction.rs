@@ -40,7 +40,7 @@ fn items(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
     let call = call(
         &attributes,
         function,
-        connection,
+        (connection, &options.tx_options()),
         &parameters,
         &variables.state,
     );
@@ -68,7 +68,7 @@ fn connection_type(signature: &Signature) -> syn::Result<&Type> {
 fn call(
     attributes: &Attributes,
     function: &ItemFn,
-    connection: &Type,
+    (connection, options): (&Type, &TokenStream),
     parameters: &Parameters,
     state: &Ident,
 ) -> TokenStream {
@@ -101,6 +101,7 @@ fn call(
                 #(+ ::stepwell::Provide<#provided>)*,
         {
             ::stepwell::TxCall::new(
+                #options,
                 move |#state: ::std::sync::Arc<S>, mut #tx: #connection| {
                     #copies
                     #run

@@ -57,4 +57,4 @@ mod url;
 mod workflows;
 
 pub use store::PostgresStore;
-pub use tx::{Isolation, PostgresHome, PostgresTx, PostgresTxConnection, TxOptions};
+pub use tx::{PostgresHome, PostgresTx, PostgresTxConnection};

@@ -14,12 +14,11 @@ use std::{
 };
 
 use sqlx::PgPool;
-use stepwell_core::{BoxFuture, Committed, Operation, Payload, Tx, TxError, Witness};
+use stepwell_core::{BoxFuture, Committed, Operation, Payload, Tx, TxError, TxOptions, Witness};
 
 use connection::Noted;
 pub use connection::PostgresTxConnection;
 use error::failed;
-pub use options::{Isolation, TxOptions};
 
 /// A transaction in the user's Postgres database, through sqlx.
 ///
@@ -57,14 +56,7 @@ pub struct PostgresHome {
 }
 
 impl PostgresTx {
-    /// Begins a transaction that is isolated as `options` say.
-    ///
-    /// # Errors
-    /// When the database does not answer, or takes no writes just now and `options` want to write.
-    pub async fn begin_with(
-        source: &PgPool,
-        options: TxOptions,
-    ) -> Result<(Self, PostgresHome), TxError> {
+    async fn open(source: &PgPool, options: TxOptions) -> Result<(Self, PostgresHome), TxError> {
         let noted = Arc::default();
         let begun = PostgresTxConnection::open(source, options, Arc::clone(&noted)).await;
         let connection = begun.map_err(|error| failed("begin a transaction", error))?;
@@ -121,8 +113,11 @@ impl Tx for PostgresTx {
     type Source = PgPool;
     type Home = PostgresHome;
 
-    fn begin(source: &PgPool) -> BoxFuture<'_, Result<(Self, PostgresHome), TxError>> {
-        Box::pin(Self::begin_with(source, TxOptions::default()))
+    fn begin(
+        source: &PgPool,
+        options: TxOptions,
+    ) -> BoxFuture<'_, Result<(Self, PostgresHome), TxError>> {
+        Box::pin(Self::open(source, options))
     }
 
     fn witnessed<'a>(

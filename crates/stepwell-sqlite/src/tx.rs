@@ -14,7 +14,7 @@ use std::{
 };
 
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
-use stepwell_core::{BoxFuture, Committed, Operation, Payload, Tx, TxError, Witness};
+use stepwell_core::{BoxFuture, Committed, Operation, Payload, Tx, TxError, TxOptions, Witness};
 
 /// A transaction in the user's SQLite database, through sqlx.
 ///
@@ -24,6 +24,11 @@ use stepwell_core::{BoxFuture, Committed, Operation, Payload, Tx, TxError, Witne
 /// end it itself: a `commit` inside fails and undoes everything, because committing without the
 /// witness would do the same changes again after a crash. For that, the transaction uses the
 /// connection's commit and rollback hooks.
+///
+/// Every transaction is serializable, whatever isolation was asked for. One that is `read_only`
+/// takes no lock that keeps writers waiting (`begin deferred`, and a journal in WAL mode). A
+/// statement that writes in it does run, but nothing of it is kept: the commit finds it out, undoes
+/// it and says so.
 pub struct SqliteTx {
     // Always there, until it goes home.
     transaction: Option<Transaction<'static, Sqlite>>,
@@ -44,6 +49,8 @@ struct Shared {
     ending: AtomicBool,
     /// The user's code has ended the transaction, or tried to.
     ended_by_hand: AtomicBool,
+    /// The hooks let nothing be committed that has written.
+    read_only: bool,
 }
 
 impl SqliteHome {
@@ -96,22 +103,37 @@ fn code(error: &sqlx::Error) -> Option<u32> {
     error.as_database_error()?.code()?.parse().ok()
 }
 
+impl SqliteTx {
+    async fn open(source: &SqlitePool, options: TxOptions) -> Result<(Self, SqliteHome), TxError> {
+        let begin = if options.read_only {
+            "begin deferred"
+        } else {
+            "begin immediate"
+        };
+        let begun = source.begin_with(begin).await;
+        let mut transaction = begun.map_err(|error| failed("begin a transaction", error))?;
+        let home = SqliteHome(Arc::new(Shared {
+            read_only: options.read_only,
+            ..Shared::default()
+        }));
+        hooks::set(&mut transaction, &home.0).await?;
+        let tx = Self {
+            transaction: Some(transaction),
+            home: home.clone(),
+        };
+        Ok((tx, home))
+    }
+}
+
 impl Tx for SqliteTx {
     type Source = SqlitePool;
     type Home = SqliteHome;
 
-    fn begin(source: &SqlitePool) -> BoxFuture<'_, Result<(Self, SqliteHome), TxError>> {
-        Box::pin(async move {
-            let begun = source.begin_with("begin immediate").await;
-            let mut transaction = begun.map_err(|error| failed("begin a transaction", error))?;
-            let home = SqliteHome(Arc::default());
-            hooks::set(&mut transaction, &home.0).await?;
-            let tx = Self {
-                transaction: Some(transaction),
-                home: home.clone(),
-            };
-            Ok((tx, home))
-        })
+    fn begin(
+        source: &SqlitePool,
+        options: TxOptions,
+    ) -> BoxFuture<'_, Result<(Self, SqliteHome), TxError>> {
+        Box::pin(Self::open(source, options))
     }
 
     fn witnessed<'a>(
@@ -127,6 +149,12 @@ impl Tx for SqliteTx {
     ) -> BoxFuture<'static, Result<Committed, TxError>> {
         Box::pin(async move {
             let transaction = home.come_home()?;
+            if home.0.read_only {
+                hooks::rollback(&home, transaction).await;
+                return Err(TxError::misuse(
+                    "a read-only transaction keeps no witness: it is committed without one",
+                ));
+            }
             witness::commit(transaction, &home, &witness).await
         })
     }
@@ -134,7 +162,13 @@ impl Tx for SqliteTx {
     fn commit_plain(home: SqliteHome) -> BoxFuture<'static, Result<(), TxError>> {
         Box::pin(async move {
             let transaction = home.come_home()?;
-            hooks::refuse_if_ended_by_hand(&home)?;
+            if home.0.read_only {
+                return hooks::end_reading(&home, transaction).await;
+            }
+            if let Err(misuse) = hooks::refuse_if_ended_by_hand(&home) {
+                hooks::rollback(&home, transaction).await;
+                return Err(misuse);
+            }
             let committed = hooks::commit(&home, transaction).await;
             committed.map_err(|error| failed("commit a transaction", error))
         })

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::future::BoxFuture;
-use stepwell_core::{App, Provide, Tx};
+use stepwell_core::{App, Isolation, Provide, Tx, TxOptions};
 
 use super::until_committed;
 use crate::{
@@ -48,6 +48,7 @@ use crate::{
 pub fn transaction<F, X, T>(handler: F) -> TransactionRoute<F, X, T> {
     TransactionRoute {
         handler,
+        options: TxOptions::default(),
         arguments: PhantomData,
     }
 }
@@ -55,12 +56,34 @@ pub fn transaction<F, X, T>(handler: F) -> TransactionRoute<F, X, T> {
 /// Made by [`transaction`].
 pub struct TransactionRoute<F, X, T> {
     handler: F,
+    options: TxOptions,
     arguments: PhantomData<fn(X, T)>,
+}
+
+impl<F, X, T> TransactionRoute<F, X, T> {
+    /// Isolates the transaction at least so much from others that run at the same time. What
+    /// conflicts with another one is undone and runs again.
+    #[must_use]
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.options.isolation = Some(isolation);
+        self
+    }
+
+    /// Lets the transaction read only: nothing that its code writes is kept.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.options.read_only = true;
+        self
+    }
 }
 
 impl<F: Clone, X, T> Clone for TransactionRoute<F, X, T> {
     fn clone(&self) -> Self {
-        transaction(self.handler.clone())
+        Self {
+            handler: self.handler.clone(),
+            options: self.options,
+            arguments: PhantomData,
+        }
     }
 }
 
@@ -161,7 +184,7 @@ where
     fn call(self, request: Request, state: R) -> Self::Future {
         let app = App::<S>::from_ref(&state);
         Box::pin(async move {
-            let answer = run(self.handler, &app, request, &state).await;
+            let answer = run((self.handler, self.options), &app, request, &state).await;
             answer.unwrap_or_else(|response| response)
         })
     }
@@ -169,7 +192,7 @@ where
 
 /// Reads the request, then runs the transaction; the request is read anew for each further run.
 async fn run<F, X, T, S, R>(
-    handler: F,
+    (handler, options): (F, TxOptions),
     app: &App<S>,
     request: Request,
     state: &R,
@@ -185,7 +208,7 @@ where
     let body = body.map_err(IntoResponse::into_response)?;
     let again = || Request::from_parts(parts.clone(), body.clone().into());
     let mut first = Some(handler.clone().prepare(again(), state).await?);
-    let committed = until_committed(app.state().provide(), |tx: X| {
+    let committed = until_committed(app.state().provide(), options, |tx: X| {
         let prepared = first.take();
         let (handler, request) = (handler.clone(), again());
         async move {

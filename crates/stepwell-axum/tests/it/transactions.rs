@@ -66,7 +66,8 @@ async fn books() -> TestApp<Books> {
     TestApp::new(Books { pool }, |app: App<Books>| {
         Router::new()
             .route("/books", post(transaction(add)).get(transaction(count)))
-            .route("/books/{id}", get(transaction(find)))
+            .route("/books/{id}", get(transaction(find).read_only()))
+            .route("/drafts", post(transaction(add).read_only()))
             .layer(layer(&app))
             .with_state(app)
     })
@@ -139,4 +140,13 @@ async fn a_database_that_is_away_is_a_503() {
     let (status, text) = send(&books, "GET", "/books", "").await;
     assert_eq!(status, 503);
     assert!(!text.contains("pool"), "{text}");
+}
+
+#[tokio::test]
+async fn a_handler_that_only_reads_keeps_nothing_that_it_writes() {
+    let books = books().await;
+    let (status, text) = send(&books, "POST", "/drafts", r#""Emma""#).await;
+    assert_eq!(status, 500);
+    assert!(!text.contains("read-only"), "{text}");
+    assert_eq!(counted(&books).await, "0");
 }

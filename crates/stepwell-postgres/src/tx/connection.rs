@@ -13,11 +13,11 @@ use std::{
 };
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
-use stepwell_core::TxError;
+use stepwell_core::{TxError, TxOptions};
 
 use super::{
-    TxOptions,
-    error::{failed, is_conflict, is_passing},
+    error::{conflict, failed, is_conflict, is_passing, is_undone},
+    options,
 };
 
 /// The connection of a [`PostgresTx`](super::PostgresTx), or of a savepoint in it.
@@ -66,7 +66,7 @@ impl PostgresTxConnection<'static> {
         noted: Arc<Noted>,
     ) -> Result<Self, sqlx::Error> {
         // Made of words of ours alone.
-        let begin = AssertSqlSafe(options.begin());
+        let begin = AssertSqlSafe(options::begin(options));
         let transaction = source.begin_with(begin).await?;
         Ok(Self { transaction, noted })
     }
@@ -80,6 +80,7 @@ impl PostgresTxConnection<'static> {
             return Ok(());
         };
         match error.as_database_error() {
+            Some(_) if is_undone(&error) => Err(conflict(error)),
             // What was deferred to the commit and fails would fail again.
             Some(refused) if !is_passing(&error) => Err(TxError::misuse(format!(
                 "the database refused to commit the transaction, and nothing of it is kept: \

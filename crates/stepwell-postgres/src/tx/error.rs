@@ -31,6 +31,11 @@ fn is_conflict_code(code: &str) -> bool {
         || code.starts_with("53")
 }
 
+/// Whether the server has undone the transaction because another one was in the way.
+pub(super) fn is_undone(error: &sqlx::Error) -> bool {
+    is(error, "40001") || is(error, "40P01")
+}
+
 /// Whether one of our own statements may do better next time. Nobody else's timeout is the user's
 /// mistake.
 pub(super) fn is_passing(error: &sqlx::Error) -> bool {
@@ -44,6 +49,12 @@ pub(super) fn is(error: &sqlx::Error, wanted: &str) -> bool {
 
 fn code(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
     error.as_database_error()?.code()
+}
+
+/// Another transaction was in the way of the commit.
+pub(super) fn conflict(error: sqlx::Error) -> TxError {
+    TxError::conflict("another transaction was in the way in the user's Postgres database")
+        .with_source(error)
 }
 
 /// Trouble that is tried again.

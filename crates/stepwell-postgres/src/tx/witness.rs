@@ -5,7 +5,7 @@ use stepwell_core::{Committed, Operation, Payload, TxError, Witness};
 
 use super::{
     PostgresTxConnection,
-    error::{FAILED_BEFORE, NO_TABLE, failed, is},
+    error::{FAILED_BEFORE, NO_TABLE, conflict, failed, is, is_undone},
     table,
 };
 
@@ -168,7 +168,7 @@ fn refuse_if_ended(connection: &PostgresTxConnection<'static>) -> Result<(), TxE
     }
     // What a conflict has made the code do is no mistake of the code.
     if connection.noted.conflict() {
-        return Err(TxError::new("another transaction was in the way"));
+        return Err(TxError::conflict("another transaction was in the way"));
     }
     Err(ended_by_hand())
 }
@@ -193,6 +193,9 @@ fn refused(
             "a statement of the transaction failed and its code went on, but Postgres had undone \
              everything; return the error, or run what may fail in a savepoint (`tx.begin()`)",
         );
+    }
+    if is_undone(&error) {
+        return conflict(error);
     }
     failed(operation, error)
 }

@@ -7,8 +7,10 @@ mod proxy;
 mod shop;
 mod trouble;
 
-use stepwell_core::{Committed, Operation, Payload, Position, Tx, Witness, WorkflowId};
-use stepwell_postgres::{Isolation, PostgresTx, TxOptions};
+use stepwell_core::{
+    Committed, Isolation, Operation, Payload, Position, Tx, TxOptions, Witness, WorkflowId,
+};
+use stepwell_postgres::PostgresTx;
 
 use shop::{Shop, connect};
 

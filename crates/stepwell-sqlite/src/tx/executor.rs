@@ -9,7 +9,7 @@ use sqlx::{
 use super::{SqliteHome, SqliteTx, code};
 
 /// `SQLITE_CONSTRAINT_COMMITHOOK`: our hook said no. SQLite only says `constraint failed`.
-const COMMIT_REFUSED: u32 = 531;
+pub(super) const COMMIT_REFUSED: u32 = 531;
 
 impl<'c> Executor<'c> for &'c mut SqliteTx {
     type Database = Sqlite;

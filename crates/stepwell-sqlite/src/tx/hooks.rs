@@ -8,7 +8,7 @@ use std::sync::{
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use stepwell_core::TxError;
 
-use super::{Shared, SqliteHome, failed};
+use super::{Shared, SqliteHome, code, executor::COMMIT_REFUSED, failed, is_conflict};
 
 /// Watches how the transaction of a connection ends.
 ///
@@ -44,15 +44,43 @@ pub(super) async fn commit(
     transaction.commit().await
 }
 
+/// Ends a transaction that was to read only. The hook is asked if it has written, and says no.
+///
+/// sqlx is not asked to commit: it would take a transaction that the hook has undone for one that
+/// is open still, and its connection would be of no use to its pool any more.
+pub(super) async fn end_reading(
+    home: &SqliteHome,
+    mut transaction: Transaction<'static, Sqlite>,
+) -> Result<(), TxError> {
+    let by_hand = home.ended_by_hand();
+    let ended = sqlx::query("commit").execute(&mut *transaction).await;
+    home.0.ended_by_hand.store(true, Release);
+    rollback(home, transaction).await;
+    match ended {
+        Ok(_) if !by_hand => Ok(()),
+        Err(error) if !by_hand && code(&error) == Some(COMMIT_REFUSED) => Err(TxError::misuse(
+            "the transaction is read-only, and its code has written: nothing of it is kept; take \
+             `read_only` away if it is to write",
+        )),
+        Err(error) if !by_hand && is_conflict(&error) => Err(failed("commit a transaction", error)),
+        // There was nothing to commit: the code has done that.
+        _ => Err(ended_by_hand()),
+    }
+}
+
 /// Nothing of a transaction that the user's code has ended is kept.
 pub(super) fn refuse_if_ended_by_hand(home: &SqliteHome) -> Result<(), TxError> {
     if !home.ended_by_hand() {
         return Ok(());
     }
-    Err(TxError::misuse(
+    Err(ended_by_hand())
+}
+
+fn ended_by_hand() -> TxError {
+    TxError::misuse(
         "the transaction was over before Stepwell could commit it: its code must not commit or \
          roll back, nor go on after an error that made SQLite roll back; nothing of it is kept",
-    ))
+    )
 }
 
 /// Undoes by our own hand.

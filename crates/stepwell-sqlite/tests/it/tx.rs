@@ -6,7 +6,9 @@ use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
-use stepwell_core::{Committed, Operation, Payload, Position, Tx, Witness, WorkflowId};
+use stepwell_core::{
+    Committed, Isolation, Operation, Payload, Position, Tx, TxOptions, Witness, WorkflowId,
+};
 use stepwell_sqlite::{SqliteHome, SqliteTx};
 
 struct Shop {
@@ -31,7 +33,9 @@ impl Shop {
     }
 
     async fn begin(&self) -> (SqliteTx, SqliteHome) {
-        SqliteTx::begin(&self.pool).await.unwrap()
+        SqliteTx::begin(&self.pool, TxOptions::default())
+            .await
+            .unwrap()
     }
 
     async fn orders(&self) -> i64 {
@@ -183,12 +187,14 @@ async fn two_transactions_at_once_follow_each_other() {
     let shop = Shop::open().await;
     let other = shop.other().await;
     let (first, first_home) = shop.begin().await;
-    let error = SqliteTx::begin(&other).await.unwrap_err();
+    let error = SqliteTx::begin(&other, TxOptions::default())
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("begin a transaction"), "{error}");
     order(first).await.unwrap();
     SqliteTx::commit(first_home, witness("1")).await.unwrap();
 
-    let (second, second_home) = SqliteTx::begin(&other).await.unwrap();
+    let (second, second_home) = SqliteTx::begin(&other, TxOptions::default()).await.unwrap();
     order(second).await.unwrap();
     let committed = SqliteTx::commit(second_home, witness("2")).await.unwrap();
     assert_eq!(
@@ -338,4 +344,91 @@ async fn a_transaction_that_is_still_in_use_is_not_committed() {
     let error = SqliteTx::commit(home, witness("1")).await.unwrap_err();
     assert!(error.to_string().contains("still in use"), "{error}");
     drop(tx);
+}
+
+async fn begin_reading(pool: &SqlitePool) -> (SqliteTx, SqliteHome) {
+    let options = TxOptions {
+        isolation: Some(Isolation::ReadCommitted),
+        read_only: true,
+    };
+    SqliteTx::begin(pool, options).await.unwrap()
+}
+
+async fn counted(tx: &mut SqliteTx) -> i64 {
+    sqlx::query_scalar("select count(*) from orders")
+        .fetch_one(tx)
+        .await
+        .unwrap()
+}
+
+/// It sees one moment, whatever it has asked for, and is in nobody's way.
+#[tokio::test]
+async fn what_only_reads_sees_one_moment_and_lets_others_write() {
+    let shop = Shop::open().await;
+    sqlx::query("pragma journal_mode = wal")
+        .execute(&shop.pool)
+        .await
+        .unwrap();
+    let (mut reading, home) = begin_reading(&shop.pool).await;
+    assert_eq!(counted(&mut reading).await, 0);
+    let other = shop.other().await;
+    let (tx, writing) = SqliteTx::begin(&other, TxOptions::default()).await.unwrap();
+    order(tx).await.unwrap();
+    SqliteTx::commit(writing, witness("1")).await.unwrap();
+    assert_eq!(counted(&mut reading).await, 0);
+    drop(reading);
+    SqliteTx::commit_plain(home).await.unwrap();
+    assert_eq!(shop.orders().await, 1);
+}
+
+#[tokio::test]
+async fn what_only_reads_keeps_nothing_that_it_writes() {
+    let shop = Shop::open().await;
+    for _ in 0..6 {
+        let (tx, home) = begin_reading(&shop.pool).await;
+        order(tx).await.unwrap();
+        let error = SqliteTx::commit_plain(home).await.unwrap_err();
+        assert!(error.is_misuse());
+        assert!(error.to_string().contains("read-only"), "{error}");
+        assert_eq!(shop.orders().await, 0);
+    }
+    // The same connections serve again.
+    let (tx, home) = shop.begin().await;
+    order(tx).await.unwrap();
+    SqliteTx::commit_plain(home).await.unwrap();
+    assert_eq!(shop.orders().await, 1);
+}
+
+#[tokio::test]
+async fn what_only_reads_cannot_be_ended_by_hand_either() {
+    let shop = Shop::open().await;
+    for end in ["commit", "rollback"] {
+        for write in [false, true] {
+            let (mut tx, home) = begin_reading(&shop.pool).await;
+            assert_eq!(counted(&mut tx).await, 0);
+            sqlx::query(end).execute(&mut tx).await.unwrap();
+            if write {
+                let wrote = sqlx::query("insert into orders (item) values ('widget')");
+                assert!(wrote.execute(&mut tx).await.is_err());
+            }
+            drop(tx);
+            let error = SqliteTx::commit_plain(home).await.unwrap_err();
+            assert!(error.is_misuse(), "{error}");
+            assert_eq!(shop.orders().await, 0);
+        }
+    }
+    let (mut tx, home) = begin_reading(&shop.pool).await;
+    assert_eq!(counted(&mut tx).await, 0);
+    drop(tx);
+    SqliteTx::commit_plain(home).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_only_reads_keeps_no_witness() {
+    let shop = Shop::open().await;
+    let (tx, home) = begin_reading(&shop.pool).await;
+    drop(tx);
+    let error = SqliteTx::commit(home, witness("1")).await.unwrap_err();
+    assert!(error.to_string().contains("keeps no witness"), "{error}");
+    assert_eq!(shop.witnessed().await, None);
 }

@@ -11,8 +11,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use stepwell::{
-    BoxFuture, Committed, Event, Operation, Payload, Queue, Topic, Tx, TxError, Witness, step,
-    transaction,
+    BoxFuture, Committed, Event, Operation, Payload, Queue, Topic, Tx, TxError, TxOptions, Witness,
+    step, transaction,
 };
 
 #[derive(stepwell::State, Default)]
@@ -66,6 +66,12 @@ pub(crate) async fn credit(
     Ok(total)
 }
 
+/// Looks, and changes nothing.
+#[transaction(isolation = "repeatable_read", read_only)]
+pub(crate) async fn balance(tx: &mut AccountsTx, account: &str) -> Result<u64, PayError> {
+    Ok(tx.rows.get(account).copied().unwrap_or(0))
+}
+
 /// Accounts and, beside them, the witnesses of the transactions that changed them.
 #[derive(Clone, Default)]
 pub(crate) struct Accounts(Arc<Mutex<Database>>);
@@ -76,6 +82,8 @@ struct Database {
     witnesses: HashMap<String, Payload>,
     /// How many commits are to fail after they have happened.
     answers_to_lose: u32,
+    /// How the transactions were begun.
+    begun: Vec<TxOptions>,
 }
 
 impl Accounts {
@@ -87,6 +95,16 @@ impl Accounts {
             .get(account)
             .copied()
             .unwrap_or(0)
+    }
+
+    /// How many operations have left a witness.
+    pub(crate) fn witnesses(&self) -> usize {
+        self.0.lock().unwrap().witnesses.len()
+    }
+
+    /// How the transactions were begun.
+    pub(crate) fn begun(&self) -> Vec<TxOptions> {
+        self.0.lock().unwrap().begun.clone()
     }
 
     /// The next commit happens, but its answer does not arrive.
@@ -104,6 +122,7 @@ pub(crate) struct AccountsTx {
 pub(crate) struct Home {
     accounts: Accounts,
     changed: Arc<Mutex<HashMap<String, u64>>>,
+    options: TxOptions,
 }
 
 impl Drop for AccountsTx {
@@ -120,11 +139,16 @@ impl Tx for AccountsTx {
     type Source = Accounts;
     type Home = Home;
 
-    fn begin(source: &Accounts) -> BoxFuture<'_, Result<(Self, Home), TxError>> {
+    fn begin(
+        source: &Accounts,
+        options: TxOptions,
+    ) -> BoxFuture<'_, Result<(Self, Home), TxError>> {
         let home = Home {
             accounts: source.clone(),
             changed: Arc::default(),
+            options,
         };
+        source.0.lock().unwrap().begun.push(options);
         let rows = source.0.lock().unwrap().rows.clone();
         Box::pin(async move {
             Ok((
@@ -171,6 +195,9 @@ impl Tx for AccountsTx {
 
     fn commit_plain(home: Home) -> BoxFuture<'static, Result<(), TxError>> {
         Box::pin(async move {
+            if home.options.read_only {
+                return Ok(());
+            }
             let rows = home.changed.lock().unwrap().clone();
             home.accounts.0.lock().unwrap().rows = rows;
             Ok(())

@@ -1,8 +1,8 @@
 //! Transactions happen exactly once, whatever is lost on the way.
 
-use stepwell::{Ctx, testing::Harness, workflow};
+use stepwell::{Ctx, Isolation, TxOptions, testing::Harness, workflow};
 
-use crate::bank::{AccountsTx, Bank, GO, PayError, credit};
+use crate::bank::{AccountsTx, Bank, GO, PayError, balance, credit};
 
 #[workflow]
 async fn deposit(ctx: &mut Ctx<Bank>, amount: u64) -> Result<u64, PayError> {
@@ -68,6 +68,54 @@ async fn an_error_undoes_the_transaction_and_is_the_result() {
     assert_eq!(test.app.state().accounts.balance("bob"), 0);
 }
 
+#[workflow]
+async fn looks(ctx: &mut Ctx<Bank>) -> stepwell::Result<u64> {
+    let first = ctx.run(balance("ann")).await?;
+    let looked = ctx.tx("look", async |tx: AccountsTx| Ok(tx.rows.len()));
+    looked
+        .read_only()
+        .isolation(Isolation::Serializable)
+        .await?;
+    ctx.recv(GO).await;
+    Ok(first)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_reads_is_begun_as_it_says_and_leaves_no_witness() {
+    let test = Harness::new(Bank::default()).await;
+    let handle = test.app.start(looks()).await.unwrap();
+    handle.send(GO, 0).await.unwrap();
+    assert_eq!(handle.result().await.unwrap(), 0);
+    let accounts = &test.app.state().accounts;
+    let read_only = |isolation| TxOptions {
+        isolation: Some(isolation),
+        read_only: true,
+    };
+    let expected = [Isolation::RepeatableRead, Isolation::Serializable].map(read_only);
+    assert_eq!(accounts.begun(), expected);
+    assert_eq!(accounts.witnesses(), 0);
+}
+
+/// Nothing but its record tells what it has read: it is on disk before anything else happens.
+#[tokio::test(start_paused = true)]
+async fn what_was_read_and_recorded_is_not_read_again() {
+    let test = Harness::new(Bank::default()).await;
+    let handle = test.app.start(looks().id("l")).await.unwrap();
+    // The second transaction begins when the record of the first is on disk.
+    while test.app.state().accounts.begun().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    test.app.run(deposit_at_once(9)).await.unwrap();
+    test.crash().await;
+    handle.send(GO, 0).await.unwrap();
+    assert_eq!(handle.result().await.unwrap(), 0);
+}
+
+#[workflow]
+async fn deposit_at_once(ctx: &mut Ctx<Bank>, amount: u64) -> Result<u64, PayError> {
+    ctx.run(credit("ann", amount)).await
+}
+
 mod in_sqlite {
     //! The same promises on the user's own SQLite database.
 
@@ -119,6 +167,31 @@ mod in_sqlite {
         Ok(())
     }
 
+    #[transaction(read_only)]
+    async fn count(tx: &mut SqliteTx) -> stepwell::Result<i64> {
+        Ok(sqlx::query_scalar("select count(*) from entries")
+            .fetch_one(tx)
+            .await?)
+    }
+
+    #[transaction(read_only)]
+    async fn writes_all_the_same(tx: &mut SqliteTx) -> stepwell::Result<()> {
+        sqlx::query("insert into entries values ('x')")
+            .execute(tx)
+            .await?;
+        Ok(())
+    }
+
+    #[workflow]
+    async fn counting(ctx: &mut Ctx<Books>) -> stepwell::Result<i64> {
+        ctx.run(count()).await
+    }
+
+    #[workflow]
+    async fn two_faced(ctx: &mut Ctx<Books>) -> stepwell::Result<()> {
+        ctx.run(writes_all_the_same()).await
+    }
+
     #[workflow]
     async fn bookkeeping(ctx: &mut Ctx<Books>) -> stepwell::Result<i64> {
         ctx.run(enter("first")).await?;
@@ -148,6 +221,29 @@ mod in_sqlite {
             panic!("the workflow is not stuck");
         };
         assert!(reason.contains("must not commit or roll back"), "{reason}");
+        assert_eq!(test.app.state().entries().await, 0);
+    }
+
+    #[tokio::test]
+    async fn what_only_reads_leaves_nothing_in_the_database() {
+        let directory = tempfile::tempdir().unwrap();
+        let test = Harness::new(Books::open(directory.path()).await).await;
+        assert_eq!(test.app.run(counting()).await.unwrap(), 0);
+        let tables: Vec<String> = sqlx::query_scalar("select name from sqlite_schema")
+            .fetch_all(&test.app.state().db)
+            .await
+            .unwrap();
+        assert_eq!(tables, ["entries"]);
+    }
+
+    #[tokio::test]
+    async fn code_that_writes_where_it_only_reads_is_told_so_and_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let test = Harness::new(Books::open(directory.path()).await).await;
+        let Err(WorkflowError::Stuck(reason)) = test.app.run(two_faced()).await else {
+            panic!("the workflow is not stuck");
+        };
+        assert!(reason.contains("read-only"), "{reason}");
         assert_eq!(test.app.state().entries().await, 0);
     }
 }

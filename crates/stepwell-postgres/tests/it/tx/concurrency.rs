@@ -2,8 +2,8 @@
 
 use futures_util::future::join_all;
 use sqlx::{Executor, PgPool};
-use stepwell_core::{Committed, Payload, Tx};
-use stepwell_postgres::{Isolation, PostgresTx, TxOptions};
+use stepwell_core::{Committed, Isolation, Payload, Tx, TxOptions};
+use stepwell_postgres::PostgresTx;
 
 use super::{Shop, connect, operation, order, payload, witness};
 
@@ -12,7 +12,9 @@ use super::{Shop, connect, operation, order, payload, witness};
 async fn of_two_runs_of_one_operation_one_counts() {
     let shop = Shop::open_with_table().await;
     let (first, first_home) = shop.begin().await;
-    let (second, second_home) = PostgresTx::begin(&shop.other().await).await.unwrap();
+    let (second, second_home) = PostgresTx::begin(&shop.other().await, TxOptions::default())
+        .await
+        .unwrap();
     order(first).await.unwrap();
     order(second).await.unwrap();
     let committed = PostgresTx::commit(first_home, witness("1")).await.unwrap();
@@ -29,7 +31,7 @@ async fn run(pool: &PgPool, isolation: Isolation, output: &str) -> Payload {
         ..TxOptions::default()
     };
     loop {
-        let (tx, home) = PostgresTx::begin_with(pool, options).await.unwrap();
+        let (tx, home) = PostgresTx::begin(pool, options).await.unwrap();
         if order(tx).await.is_err() {
             assert!(PostgresTx::conflict(&home));
             PostgresTx::rollback(home).await;

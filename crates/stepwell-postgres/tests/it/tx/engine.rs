@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use sqlx::{Executor, PgPool};
-use stepwell::{App, Ctx, Topic, WorkflowError, testing::Harness, transaction, workflow};
+use stepwell::{
+    App, Ctx, Isolation, Topic, WorkflowError, testing::Harness, transaction, workflow,
+};
 use stepwell_postgres::PostgresTx;
 use tokio::sync::Barrier;
 
@@ -68,11 +70,37 @@ async fn sloppy(ctx: &mut Ctx<Books>) -> stepwell::Result<()> {
     ctx.run(commits_by_hand()).await
 }
 
+#[transaction(read_only)]
+async fn look(tx: &mut PostgresTx) -> stepwell::Result<i64> {
+    Ok(sqlx::query_scalar("select count(*) from orders")
+        .fetch_one(tx)
+        .await?)
+}
+
+#[transaction(read_only, isolation = "serializable")]
+async fn writes_all_the_same(tx: &mut PostgresTx, swallow: bool) -> stepwell::Result<()> {
+    let wrote = tx.execute("insert into orders (item) values ('x')").await;
+    if !swallow {
+        wrote?;
+    }
+    Ok(())
+}
+
+#[workflow]
+async fn looking(ctx: &mut Ctx<Books>) -> stepwell::Result<i64> {
+    ctx.run(look()).await
+}
+
+#[workflow]
+async fn two_faced(ctx: &mut Ctx<Books>, swallow: bool) -> stepwell::Result<()> {
+    ctx.run(writes_all_the_same(swallow)).await
+}
+
 /// Counts and writes what it has counted.
 #[workflow]
 async fn count(ctx: &mut Ctx<Books>) -> stepwell::Result<()> {
     let books = ctx.state();
-    ctx.tx("count", async |mut tx: PostgresTx| {
+    let counting = ctx.tx("count", async |mut tx: PostgresTx| {
         let orders: i64 = sqlx::query_scalar("select count(*) from orders")
             .fetch_one(&mut tx)
             .await?;
@@ -82,8 +110,8 @@ async fn count(ctx: &mut Ctx<Books>) -> stepwell::Result<()> {
             .execute(&mut *tx)
             .await?;
         Ok(())
-    })
-    .await
+    });
+    counting.isolation(Isolation::Serializable).await
 }
 
 /// Takes two rows, each workflow in another order.
@@ -165,21 +193,36 @@ async fn code_that_commits_by_hand_is_told_so_and_leaves_nothing() {
 #[tokio::test]
 async fn serialisation_failures_are_run_again() {
     let shop = Shop::open_with_table().await;
-    let database: String = sqlx::query_scalar("select quote_ident(current_database())")
-        .fetch_one(&shop.pool)
-        .await
-        .unwrap();
-    let serializable =
-        format!("alter database {database} set default_transaction_isolation = 'serializable'");
-    shop.pool
-        .execute(sqlx::AssertSqlSafe(serializable))
-        .await
-        .unwrap();
     let test = Harness::new(Books::new(shop.other().await)).await;
     let (one, two) = tokio::join!(test.app.run(count()), test.app.run(count()));
     one.and(two).unwrap();
     assert_eq!(items(&shop).await, ["0", "1"]);
     assert!(test.app.state().runs() > 2);
+}
+
+#[tokio::test]
+async fn what_only_reads_leaves_nothing_in_the_database() {
+    let shop = Shop::open().await;
+    let test = Harness::new(Books::new(shop.other().await)).await;
+    assert_eq!(test.app.run(looking()).await.unwrap(), 0);
+    let missing: bool = sqlx::query_scalar("select to_regclass('stepwell.witness') is null")
+        .fetch_one(&shop.pool)
+        .await
+        .unwrap();
+    assert!(missing, "there is a table of witnesses");
+}
+
+#[tokio::test]
+async fn what_only_reads_is_refused_what_writes() {
+    let shop = Shop::open().await;
+    let test = Harness::new(Books::new(shop.other().await)).await;
+    let error = test.app.run(two_faced(false)).await.unwrap_err();
+    assert!(error.to_string().contains("read-only"), "{error}");
+    let Err(WorkflowError::Stuck(reason)) = test.app.run(two_faced(true)).await else {
+        panic!("the workflow is not stuck");
+    };
+    assert!(reason.contains("failed and its code went on"), "{reason}");
+    assert_eq!(shop.orders().await, 0);
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! A user's database, for one test.
 
 use sqlx::{PgPool, postgres::PgPoolOptions};
-use stepwell_core::{Payload, Tx};
-use stepwell_postgres::{PostgresHome, PostgresTx, TxOptions};
+use stepwell_core::{Payload, Tx, TxOptions};
+use stepwell_postgres::{PostgresHome, PostgresTx};
 
 use super::operation;
 use crate::server;
@@ -30,11 +30,13 @@ impl Shop {
     }
 
     pub(super) async fn begin(&self) -> (PostgresTx, PostgresHome) {
-        PostgresTx::begin(&self.pool).await.unwrap()
+        PostgresTx::begin(&self.pool, TxOptions::default())
+            .await
+            .unwrap()
     }
 
     pub(super) async fn begin_with(&self, options: TxOptions) -> (PostgresTx, PostgresHome) {
-        PostgresTx::begin_with(&self.pool, options).await.unwrap()
+        PostgresTx::begin(&self.pool, options).await.unwrap()
     }
 
     pub(super) async fn orders(&self) -> i64 {

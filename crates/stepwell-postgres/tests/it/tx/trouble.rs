@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
-use stepwell_core::{Committed, Tx};
+use stepwell_core::{Committed, Tx, TxOptions};
 use stepwell_postgres::PostgresTx;
 
 use super::{Shop, connect, operation, order, payload, proxy::Proxy, witness};
@@ -56,7 +56,9 @@ async fn a_commit_whose_answer_is_lost_has_left_its_witness() {
     let shop = Shop::open_with_table().await;
     let proxy = Proxy::before(&shop.url).await;
     let pool = connect(&proxy.url).await;
-    let (tx, home) = PostgresTx::begin(&pool).await.unwrap();
+    let (tx, home) = PostgresTx::begin(&pool, TxOptions::default())
+        .await
+        .unwrap();
     order(tx).await.unwrap();
     proxy.lose_the_next_answer();
     let error = PostgresTx::commit(home, witness("1")).await.unwrap_err();
@@ -72,7 +74,9 @@ async fn a_commit_whose_answer_is_lost_has_left_its_witness() {
 async fn a_commit_that_comes_late_still_counts() {
     let shop = Shop::open_with_table().await;
     let proxy = Proxy::before(&shop.url).await;
-    let (tx, home) = PostgresTx::begin(&connect(&proxy.url).await).await.unwrap();
+    let (tx, home) = PostgresTx::begin(&connect(&proxy.url).await, TxOptions::default())
+        .await
+        .unwrap();
     order(tx).await.unwrap();
     proxy.delay_the_next_commit();
     assert!(PostgresTx::commit(home, witness("1")).await.is_err());
@@ -126,7 +130,7 @@ async fn clerk(shop: &Shop) -> (PgPool, String) {
 async fn orders_once(shop: &Shop, pool: &PgPool) {
     let found = PostgresTx::witnessed(pool, &operation()).await.unwrap();
     assert_eq!(found, None);
-    let (tx, home) = PostgresTx::begin(pool).await.unwrap();
+    let (tx, home) = PostgresTx::begin(pool, TxOptions::default()).await.unwrap();
     order(tx).await.unwrap();
     let committed = PostgresTx::commit(home, witness("1")).await.unwrap();
     assert_eq!(committed, Committed::Now);
