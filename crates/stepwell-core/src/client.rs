@@ -20,7 +20,7 @@ use crate::{
     hub::{Hub, Watch},
     id::{WorkflowId, WorkflowKey},
     journal::Journal,
-    limits::{NAME_BYTES_MAX, check_duration, check_name, check_queue, check_unique},
+    limits::{InvalidInput, NAME_BYTES_MAX, check_duration, check_name, check_queue, check_unique},
     payload::Payload,
     position::Position,
     run::Interrupt,
@@ -222,24 +222,16 @@ impl Client {
         message: Payload,
         key: Option<String>,
     ) -> Result<(), Error> {
-        if let Some(key) = &key {
-            check_name("key of the message", key, NAME_BYTES_MAX)?;
-        }
-        let to = WorkflowId::new(id)?;
-        let message = NewMessage {
-            to,
+        let message = check_send(NewMessage {
+            to: WorkflowId::new(id)?,
             topic: topic.to_owned(),
             payload: message,
-            key: Some(key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())),
-        };
-        match self
+            key,
+        })?;
+        let applied = self
             .request(&format!("send to `{id}`"), Change::Send(message))
-            .await?
-        {
-            Applied::Send(Sent::New { .. } | Sent::Duplicate { .. }) => Ok(()),
-            Applied::Send(Sent::NoSuchWorkflow) => Err(Error::no_such_workflow(id)),
-            _ => Err(unexpected("a send")),
-        }
+            .await?;
+        sent(&applied, id)
     }
 
     /// Cancels a workflow and its attached children. Cancelling one that is cancelled is no error.
@@ -393,7 +385,25 @@ impl Client {
     }
 }
 
-fn check_start(new: &NewWorkflow) -> Result<(), Error> {
+/// A message that may be handed in. Without a key of the caller's it has one of its own.
+pub(crate) fn check_send(mut message: NewMessage) -> Result<NewMessage, InvalidInput> {
+    match &message.key {
+        Some(key) => check_name("key of the message", key, NAME_BYTES_MAX)?,
+        None => message.key = Some(uuid::Uuid::new_v4().to_string()),
+    }
+    Ok(message)
+}
+
+/// What a send came to; a receiver that there is not is an error.
+pub(crate) fn sent(applied: &Applied, id: &str) -> Result<(), Error> {
+    match applied {
+        Applied::Send(Sent::New { .. } | Sent::Duplicate { .. }) => Ok(()),
+        Applied::Send(Sent::NoSuchWorkflow) => Err(Error::no_such_workflow(id)),
+        _ => Err(unexpected("a send")),
+    }
+}
+
+pub(crate) fn check_start(new: &NewWorkflow) -> Result<(), Error> {
     for (what, duration) in [("delay", new.delay), ("deadline", new.deadline)] {
         check_duration(what, duration.unwrap_or(Duration::ZERO))?;
     }
@@ -415,7 +425,7 @@ fn check_start(new: &NewWorkflow) -> Result<(), Error> {
 }
 
 /// What a start came to; a conflict is an error.
-fn started(applied: Applied, id: &WorkflowId, name: &str) -> Result<Started, Error> {
+pub(crate) fn started(applied: Applied, id: &WorkflowId, name: &str) -> Result<Started, Error> {
     match applied {
         Applied::Start(Started::Conflict { name: other }) => Err(start_conflict(id, name, &other)),
         Applied::Start(Started::Full { waiting_max }) => Err(Error::new(

@@ -54,6 +54,10 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// A database that keeps workflows.
 ///
 /// Free to change between minor versions: implement it only together with the conformance suite.
+/// It is [`Any`], so that a driver's transactions know their own store (see [`Enlist`]).
+///
+/// [`Any`]: std::any::Any
+/// [`Enlist`]: crate::Enlist
 pub trait Store:
     WorkflowStore
     + MessageStore
@@ -61,6 +65,7 @@ pub trait Store:
     + ScheduleStore
     + ExecutorStore
     + std::fmt::Debug
+    + std::any::Any
     + Send
     + Sync
     + 'static

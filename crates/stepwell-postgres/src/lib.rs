@@ -17,6 +17,18 @@
 //! to date then. Afterwards `usage` on the schema, `select, insert, update, delete` on its tables
 //! and `usage, select` on its sequences are enough.
 //!
+//! Starts and sends in a transaction of the user's own ([`Enlist`]) run with the rights of that
+//! transaction's role. It needs `usage` on the schema, `select` on `identity`, `workflows`,
+//! `records`, `queues` and `messages`, `insert` on all of these but `identity` and on `attributes`,
+//! and `usage` on the sequences `changes`, `workflows_workflow_key_seq` and
+//! `messages_message_number_seq`. The functions `start_workflow` and `send_message` are everybody's,
+//! and give nobody a right that they do not have.
+//!
+//! The schema must be in the database of the transaction: `database("postgres://…")` names the
+//! database that the pool is connected to. The notification that such a transaction leaves makes its
+//! commit wait for other commits that notify; behind a pooler that loses notifications, what it left
+//! may be noticed a few seconds late.
+//!
 //! # Layout
 //! - `store`: [`PostgresStore`], and how a call comes to a connection
 //! - `url`, `tls`, `open`, `schema`: from an address to a migrated database
@@ -28,7 +40,9 @@
 //! - `executors`, `claim`, `take_over`: how work comes to executors and back
 //! - `rows`, `error`: between Postgres's values and ours
 //! - `tx`: [`PostgresTx`], a transaction in the user's database
+//! - `enlist`: starts and sends in it
 //!
+//! [`Enlist`]: stepwell_core::Enlist
 //! [`Store::commit`]: stepwell_core::store::Store::commit
 
 mod bell;
@@ -36,6 +50,7 @@ mod change;
 mod claim;
 mod clock;
 mod connection;
+mod enlist;
 mod error;
 mod executors;
 mod messages;

@@ -8,14 +8,18 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use stepwell_core::store::{
-    Applied, Batch, Migrations, News, Store, StoreDriver, StoreError, StoreFuture, StoreUrl,
+use stepwell_core::{
+    Error,
+    store::{
+        Applied, Batch, Migrations, News, Store, StoreDriver, StoreError, StoreFuture, StoreUrl,
+    },
 };
 
 use crate::{
     bell::{Bell, Tidings},
     change, clock,
     connection::Connection,
+    enlist,
     error::{Failure, Remedy, corrupt},
     executors::Quiet,
     open,
@@ -82,6 +86,8 @@ pub struct PostgresStore {
     pub(crate) bell: Bell,
     pub(crate) quiet: Quiet,
     shown: String,
+    /// Which schema it is; asked when somebody wants to know.
+    identity: tokio::sync::OnceCell<String>,
 }
 
 impl PostgresStore {
@@ -105,6 +111,7 @@ impl PostgresStore {
             bell: opened.bell,
             quiet: Quiet::default(),
             shown,
+            identity: tokio::sync::OnceCell::new(),
         })
     }
 
@@ -117,6 +124,20 @@ impl PostgresStore {
         let shown = address.describe();
         let read = open::migrations(address).await;
         read.map_err(|failure| failure.explain("look at the schema", &shown))
+    }
+
+    /// Which schema this is, among all of all databases. `what` completes the sentence "could
+    /// not …".
+    pub(crate) async fn identity(&self, what: &str) -> Result<&str, Error> {
+        let ask = || {
+            self.side("ask which schema it is", (), |db, ()| {
+                Box::pin(enlist::ask_identity(db))
+            })
+        };
+        let identity = self.identity.get_or_try_init(ask).await;
+        identity
+            .map(String::as_str)
+            .map_err(|error| Error::of_store(what, error))
     }
 
     /// Moves the schema's clock by a while, for everybody who uses the schema. For tests.

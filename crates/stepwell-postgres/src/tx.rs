@@ -19,6 +19,7 @@ use stepwell_core::{BoxFuture, Committed, Operation, Payload, Tx, TxError, TxOpt
 use connection::Noted;
 pub use connection::PostgresTxConnection;
 use error::failed;
+pub(crate) use error::is_conflict;
 
 /// A transaction in the user's Postgres database, through sqlx.
 ///

@@ -112,5 +112,9 @@ fn values_are_checked() {
         quote!(read_only = "yes"),
         "`read_only` takes no value",
     );
-    refused(Kind::Step, quote!(read_only), "this is an option of `#[transaction]`");
+    refused(
+        Kind::Step,
+        quote!(read_only),
+        "this is an option of `#[transaction]`",
+    );
 }

@@ -15,6 +15,12 @@ create function {schema}.clock() returns timestamptz
 create sequence {schema}.changes;
 select setval('{schema}.changes', 1);
 
+-- Which schema this is. Whoever calls one of the functions at the end says which one is meant.
+create table {schema}.identity (
+    identity text not null default gen_random_uuid()::text
+);
+insert into {schema}.identity default values;
+
 -- One small row for each workflow. `queue_name` is empty for none, so that the index finds those
 -- that wait in no queue like those of any other; `queue_key` is empty for nobody in particular.
 -- `queue_rank` says who is first in line: the microsecond since 1970 at which a workflow may run,
@@ -243,3 +249,156 @@ create table {schema}.stuck_cursors (
     version text collate "C" not null,
     primary key (queue_name, name, version)
 );
+
+-- The functions that transactions of the users' own call: what they write is there when that
+-- transaction commits. They run with the caller's rights, on the caller's connection, whatever it has
+-- set: so they say where everything is, and how it is looked for.
+--
+-- They write what a batch writes (`change/hot/sql.rs`, `change/send.rs`), and notify with it: the
+-- notification goes out at the commit. A batch does not, because a transaction that notifies holds a
+-- lock of the whole server while it is written to disk; here there is nobody who could ring later.
+
+-- Starts a workflow that any executor may run. `outcome` is
+--   new        it was made
+--   existing   the id was there; its name, state and input are in the answer
+--   bounded    its queue has `waiting_max`, which would have to stay locked: nothing was written
+--   moved      the id was there, and is gone: nothing was written
+--   elsewhere  this is not the schema that is meant: nothing was written
+create function {schema}.start_workflow(
+    of_identity text,
+    of_id text,
+    of_name text,
+    of_input text,
+    of_queue text,
+    of_queue_key text,
+    -- concurrency, executor_concurrency, key_concurrency, rate_starts, rate_period_ms, waiting_max
+    of_limits bigint[],
+    of_advance_us bigint,
+    of_delay_us bigint,
+    of_deadline_us bigint,
+    of_origin text,
+    of_attributes text[],
+    of_values text[],
+    out outcome text,
+    out found_key bigint,
+    out found_name text,
+    out found_state text,
+    out found_input text
+)
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+as $function$
+declare
+    began timestamptz := {schema}.clock();
+    bound bigint;
+begin
+    if not exists (select from {schema}.identity as i where i.identity = of_identity) then
+        outcome := 'elsewhere';
+        return;
+    end if;
+
+    if of_queue <> '' then
+        select q.waiting_max into bound from {schema}.queues as q where q.queue_name = of_queue;
+        if not found then
+            bound := of_limits[6];
+        end if;
+    end if;
+
+    if bound is null then
+        insert into {schema}.workflows
+            (workflow_id, name, state, queue_name, queue_key, queue_rank, origin, created_at,
+             deadline_at, wake_at)
+        values (
+            of_id, of_name, case when of_delay_us is null then 'enqueued' else 'delayed' end,
+            of_queue, of_queue_key,
+            (extract(epoch from began) * 1000000)::bigint + coalesce(of_delay_us, 0) - of_advance_us,
+            of_origin, began,
+            began + of_deadline_us * interval '1 microsecond',
+            began + of_delay_us * interval '1 microsecond')
+        on conflict (workflow_id) do nothing
+        returning workflow_key into found_key;
+    end if;
+
+    if found_key is null then
+        select w.workflow_key, w.name, w.state, r.payload
+        into found_key, found_name, found_state, found_input
+        from {schema}.workflows as w
+        join {schema}.records as r
+          on r.workflow_key = w.workflow_key
+         and r.place = ''
+        where w.workflow_id = of_id;
+        outcome := case
+            when found_key is not null then 'existing'
+            when bound is not null then 'bounded'
+            else 'moved'
+        end;
+        return;
+    end if;
+
+    insert into {schema}.records
+        (workflow_key, place, kind, name, failed, payload, attempts, started_at, recorded_at)
+    values (found_key, '', 'input', '', false, of_input, 1, began, began);
+
+    -- Of a name that comes twice, the last value counts.
+    insert into {schema}.attributes (workflow_key, name, value)
+    select distinct on (a.name) found_key, a.name, a.value
+    from unnest(of_attributes, of_values) with ordinality as a (name, value, number)
+    order by a.name, a.number desc;
+
+    if of_queue <> '' then
+        insert into {schema}.queues
+            (queue_name, concurrency, executor_concurrency, key_concurrency, rate_starts,
+             rate_period_ms, waiting_max, created_at)
+        values (of_queue, of_limits[1], of_limits[2], of_limits[3], of_limits[4], of_limits[5],
+            of_limits[6], began)
+        on conflict do nothing;
+    end if;
+
+    perform nextval('{schema}.changes'), pg_notify(btrim('{schema}', '"'), '');
+    outcome := 'new';
+end
+$function$;
+
+-- Puts a message into an inbox, unless its key was used there. `outcome` is
+--   new        it is in the inbox
+--   duplicate  its key was used: nothing was written
+--   missing    there is no such workflow: nothing was written
+--   elsewhere  this is not the schema that is meant: nothing was written
+create function {schema}.send_message(
+    of_identity text,
+    to_id text,
+    of_topic text,
+    of_key text,
+    of_payload text,
+    out outcome text,
+    out found_key bigint
+)
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+as $function$
+begin
+    if not exists (select from {schema}.identity as i where i.identity = of_identity) then
+        outcome := 'elsewhere';
+        return;
+    end if;
+
+    select w.workflow_key into found_key from {schema}.workflows as w where w.workflow_id = to_id;
+    if found_key is null then
+        outcome := 'missing';
+        return;
+    end if;
+
+    insert into {schema}.messages (workflow_key, topic, message_key, payload, sent_at)
+    values (found_key, of_topic, of_key, of_payload, {schema}.clock())
+    on conflict do nothing;
+    if not found then
+        outcome := 'duplicate';
+        return;
+    end if;
+
+    perform nextval('{schema}.changes'), pg_notify(btrim('{schema}', '"'), '');
+    outcome := 'new';
+end
+$function$;

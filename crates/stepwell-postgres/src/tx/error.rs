@@ -12,7 +12,7 @@ pub(super) const FORBIDDEN: &str = "42501";
 const CANCELED: &str = "57014";
 
 /// Whether a statement failed for a reason that is not the user's code.
-pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
+pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
     use sqlx::Error::{Io, PoolClosed, PoolTimedOut, WorkerCrashed};
     matches!(error, Io(_) | PoolClosed | PoolTimedOut | WorkerCrashed)
         || code(error).is_some_and(|code| is_conflict_code(&code))

@@ -3,6 +3,7 @@
 mod by_hand;
 mod concurrency;
 mod engine;
+mod enlist;
 mod proxy;
 mod shop;
 mod trouble;
