@@ -6,12 +6,12 @@ mod finish;
 mod fork;
 mod progress;
 mod queue;
-mod record;
+pub(crate) mod record;
 mod resume;
-mod room;
+pub(crate) mod room;
 mod schedule;
-mod send;
-mod start;
+pub(crate) mod send;
+pub(crate) mod start;
 mod unique;
 
 use std::collections::HashSet;

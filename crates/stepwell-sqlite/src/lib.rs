@@ -3,6 +3,14 @@
 //!
 //! Linking the crate is enough for `database("sqlite:shop.db")`: it registers the scheme `sqlite`.
 //!
+//! # One file for both
+//! The user's tables may be in the same file. Then starts and sends can take part in a transaction of
+//! the user's own ([`Enlist`]): the connection's main database must be the very file that the store
+//! has opened, which is looked at each time. In memory, and in a database that is attached, they are
+//! refused. Stepwell must have made the file: it takes none that holds tables of others already.
+//!
+//! [`Enlist`]: stepwell_core::Enlist
+//!
 //! # Layout
 //! - `store`: [`SqliteStore`], and how a call comes to a connection
 //! - `url`, `open`, `connection`, `schema`: from an address to a migrated database
@@ -12,12 +20,14 @@
 //! - `executors`, `claim`, `take_over`, `locks`: how work comes to executors and back
 //! - `rows`, `error`: between SQLite's values and ours
 //! - `tx`: [`SqliteTx`], a transaction in the user's database
+//! - `enlist`: starts and sends in it, where it is the file of the workflows
 //!
 //! [`Store::commit`]: stepwell_core::store::Store::commit
 
 mod change;
 mod claim;
 mod connection;
+mod enlist;
 mod error;
 mod executors;
 mod locks;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -56,6 +57,8 @@ pub struct SqliteStore {
     // Before the locks: a lock is free only after the last batch.
     worker: Worker,
     locks: Option<Arc<Locks>>,
+    /// The file, without links; none in memory.
+    file: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     shown: String,
     data_version: AtomicI64,
@@ -81,16 +84,17 @@ impl SqliteStore {
     pub async fn open_with_clock(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let address = Address::parse(url)?;
         let shown = address.describe();
-        let (worker, locks) = match address {
+        let (worker, file) = match address {
             Address::Memory => (open::memory()?, None),
             Address::File(path) => {
                 let (worker, real) = on_thread(&shown, move || open::file(&path)).await?;
-                (worker, Some(Arc::new(Locks::beside(&real))))
+                (worker, Some(real))
             }
         };
         let store = Self {
             worker,
-            locks,
+            locks: file.as_deref().map(|file| Arc::new(Locks::beside(file))),
+            file,
             clock,
             shown,
             data_version: AtomicI64::new(0),
@@ -145,6 +149,11 @@ impl SqliteStore {
         Arc::clone(&self.turns)
     }
 
+    /// The file, without links; none in memory.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// The locks beside the file; none in memory.
     pub(crate) fn locks(&self) -> Option<Arc<Locks>> {
         self.locks.clone()
@@ -192,8 +201,8 @@ impl Store for SqliteStore {
             if matches!(self.worker, Worker::Inline(_)) {
                 return Ok(News::default());
             }
-            // On the writer's connection the number counts what other connections have committed,
-            // and in this process no other connection does.
+            // On the writer's connection the number counts what other connections have committed:
+            // in this process only those of the user, who may have started something.
             let now = self
                 .write("look for changes", |db| read_data_version(db))
                 .await?;

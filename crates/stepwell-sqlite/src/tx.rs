@@ -92,18 +92,28 @@ impl SqliteHome {
 /// lock (`SQLITE_BUSY` 5, `SQLITE_LOCKED` 6), the disk is full or fails (`SQLITE_FULL` 13,
 /// `SQLITE_IOERR` 10, `SQLITE_CANTOPEN` 14), or the connection is gone. The number is the last byte of
 /// the extended code.
-fn is_conflict(error: &sqlx::Error) -> bool {
+pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
     use sqlx::Error::{Io, PoolClosed, PoolTimedOut, WorkerCrashed};
     matches!(error, Io(_) | PoolClosed | PoolTimedOut | WorkerCrashed)
         || code(error).is_some_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
 }
 
 /// SQLite's extended code of an error.
-fn code(error: &sqlx::Error) -> Option<u32> {
+pub(crate) fn code(error: &sqlx::Error) -> Option<u32> {
     error.as_database_error()?.code()?.parse().ok()
 }
 
 impl SqliteTx {
+    /// Whether nothing that it writes is kept.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.home.0.read_only
+    }
+
+    /// Remembers what an error says about the transaction.
+    pub(crate) fn note(&self, error: &sqlx::Error) {
+        self.home.note(error);
+    }
+
     async fn open(source: &SqlitePool, options: TxOptions) -> Result<(Self, SqliteHome), TxError> {
         let begin = if options.read_only {
             "begin deferred"

@@ -6,7 +6,7 @@ use stepwell_core::store::{Bound, NewWorkflow, Room};
 use super::Scope;
 use crate::error::Failure;
 
-pub(super) const WAITING_MAX: &str = "
+pub(crate) const WAITING_MAX: &str = "
     select waiting_max
     from queues
     where queue_name = ?1";

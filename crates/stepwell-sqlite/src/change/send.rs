@@ -9,7 +9,7 @@ use stepwell_core::{
 use super::Scope;
 use crate::error::Failure;
 
-pub(super) const KEY_OF_ID: &str = "
+pub(crate) const KEY_OF_ID: &str = "
     select workflow_key
     from workflows
     where workflow_id = ?1";
@@ -20,7 +20,7 @@ pub(super) const ID_OF_KEY: &str = "
     where workflow_key = ?1";
 
 /// Puts a message into an inbox, unless its key was used there.
-pub(super) const INSERT: &str = "
+pub(crate) const INSERT: &str = "
     insert into messages (workflow_key, topic, message_key, payload, sent_at)
     values (?1, ?2, ?3, ?4, ?5)
     on conflict do nothing";

@@ -17,27 +17,27 @@ use crate::{
 };
 
 /// Makes the row, unless the id is taken. What runs at once counts as claimed with its input.
-pub(super) const INSERT: &str = "
+pub(crate) const INSERT: &str = "
     insert into workflows
         (workflow_id, name, state, executor_id, queue_name, queue_key, queue_rank, parent_key,
          detached, origin, records_at_claim, created_at, started_at, deadline_at, wake_at)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
     on conflict (workflow_id) do nothing";
 
-pub(super) const ADD_QUEUE: &str = "
+pub(crate) const ADD_QUEUE: &str = "
     insert into queues
         (queue_name, concurrency, executor_concurrency, key_concurrency, rate_starts,
          rate_period_ms, waiting_max, created_at)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     on conflict do nothing";
 
-pub(super) const SET_ATTRIBUTE: &str = "
+pub(crate) const SET_ATTRIBUTE: &str = "
     insert into attributes (workflow_key, name, value)
     values (?1, ?2, ?3)
     on conflict (workflow_key, name) do update set value = excluded.value";
 
 /// The row that has the id already, with its input.
-pub(super) const EXISTING: &str = "
+pub(crate) const EXISTING: &str = "
     select w.workflow_key, w.name, w.state, w.executor_id, r.payload
     from workflows as w
     left join records as r
@@ -155,7 +155,7 @@ fn insert(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Option<WorkflowKey
 }
 
 /// Who is first in line: whoever may run the longest, each point of priority counted as waiting.
-fn queue_rank(due_at: i64, queue: Option<&QueueUse>) -> i64 {
+pub(crate) fn queue_rank(due_at: i64, queue: Option<&QueueUse>) -> i64 {
     let step = i64::try_from(PRIORITY_STEP.as_micros()).unwrap_or(i64::MAX);
     let priority = queue.map_or(0, |queue| i64::from(queue.priority));
     due_at.saturating_sub(priority.saturating_mul(step))

@@ -8,6 +8,7 @@ mod cancellation;
 mod children;
 mod concurrency;
 mod crashes;
+mod enlist;
 mod faults;
 mod messages;
 mod queues;
