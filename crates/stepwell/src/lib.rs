@@ -42,6 +42,7 @@
 //!   children.
 //! - [`App`]: start workflows, send to them, read their events; [`Call`] for ids, queues, deadlines.
 //! - [`SqliteTx`] and [`Tx`]: transactions in your own database, exactly once.
+//! - [`App::start_in`]: starts that commit together with your own rows.
 //! - [`testing`]: typed mocks, skipped time, crashes.
 //! - [`Client`]: workflows by id, without types: list, cancel, resume, fork.
 //!

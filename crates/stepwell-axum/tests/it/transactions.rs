@@ -1,5 +1,7 @@
 //! Handlers that are one transaction.
 
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
 use axum::{
     Json, Router,
     body::Body,
@@ -11,8 +13,9 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sqlx::{Row, SqlitePool, sqlite::SqlitePoolOptions};
 use stepwell::{
-    App, Failure, SqliteTx,
-    axum::{HttpError, Problem, layer, testing::TestApp, transact, transaction},
+    App, BoxFuture, Committed, Failure, Isolation, Operation, Payload, SqliteTx, Tx, TxError,
+    TxOptions, Witness,
+    axum::{HttpError, Problem, layer, testing::TestApp, transact, transact_with, transaction},
 };
 
 #[derive(stepwell::State)]
@@ -131,6 +134,68 @@ async fn a_part_of_a_handler_is_a_transaction_too() {
     });
     assert_eq!(added.await.unwrap(), 1);
     assert_eq!(counted(&books).await, "1");
+}
+
+/// A transaction whose commit others are in the way of, as often as its source says.
+struct Contended;
+
+impl Tx for Contended {
+    type Source = AtomicU32;
+    type Home = bool;
+
+    fn begin(
+        source: &AtomicU32,
+        options: TxOptions,
+    ) -> BoxFuture<'_, Result<(Self, bool), TxError>> {
+        assert_eq!(options.isolation, Some(Isolation::Serializable));
+        let is_free = source.fetch_sub(1, SeqCst) == 0;
+        Box::pin(async move { Ok((Self, is_free)) })
+    }
+
+    fn witnessed<'a>(
+        _: &'a AtomicU32,
+        _: &'a Operation,
+    ) -> BoxFuture<'a, Result<Option<Payload>, TxError>> {
+        Box::pin(async { unreachable!("there is no workflow") })
+    }
+
+    fn commit(_: bool, _: Witness) -> BoxFuture<'static, Result<Committed, TxError>> {
+        Box::pin(async { unreachable!("there is no workflow") })
+    }
+
+    fn commit_plain(is_free: bool) -> BoxFuture<'static, Result<(), TxError>> {
+        let conflict = || TxError::conflict("another transaction was in the way");
+        Box::pin(async move { is_free.then_some(()).ok_or_else(conflict) })
+    }
+
+    fn rollback(_: bool) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    fn conflict(_: &bool) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_others_are_in_the_way_of_is_run_again() {
+    let options = TxOptions {
+        isolation: Some(Isolation::Serializable),
+        ..TxOptions::default()
+    };
+    for (conflicts, runs_expected) in [(0, Some(1)), (3, Some(4)), (1_000, None)] {
+        let mut runs = 0;
+        let source = AtomicU32::new(conflicts);
+        let ran = transact_with(&source, options, |_: Contended| {
+            runs += 1;
+            std::future::ready(Ok(()))
+        });
+        let ran = ran.await;
+        match runs_expected {
+            Some(expected) => assert_eq!((ran.is_ok(), runs), (true, expected)),
+            None => assert_eq!(ran.unwrap_err().status(), StatusCode::SERVICE_UNAVAILABLE),
+        }
+    }
 }
 
 #[tokio::test]

@@ -105,15 +105,10 @@ async fn what_was_read_and_recorded_is_not_read_again() {
     while test.app.state().accounts.begun().len() < 2 {
         tokio::task::yield_now().await;
     }
-    test.app.run(deposit_at_once(9)).await.unwrap();
+    test.app.state().accounts.set_by_hand("ann", 9);
     test.crash().await;
     handle.send(GO, 0).await.unwrap();
     assert_eq!(handle.result().await.unwrap(), 0);
-}
-
-#[workflow]
-async fn deposit_at_once(ctx: &mut Ctx<Bank>, amount: u64) -> Result<u64, PayError> {
-    ctx.run(credit("ann", amount)).await
 }
 
 mod in_sqlite {

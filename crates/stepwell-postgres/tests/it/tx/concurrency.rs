@@ -128,7 +128,7 @@ async fn a_serialisation_failure_at_the_end_is_tried_again() {
     drop((one, two));
     PostgresTx::commit_plain(first).await.unwrap();
     let error = PostgresTx::commit(second, witness("2")).await.unwrap_err();
-    assert!(!error.is_misuse(), "{error}");
+    assert!(error.is_conflict(), "{error}");
     assert_eq!(shop.orders().await, 1);
 }
 
@@ -144,6 +144,6 @@ async fn a_conflict_at_the_very_commit_is_tried_again() {
     let (tx, home) = shop.begin().await;
     order(tx).await.unwrap();
     let error = PostgresTx::commit(home, witness("1")).await.unwrap_err();
-    assert!(!error.is_misuse(), "{error}");
+    assert!(error.is_conflict(), "{error}");
     assert_eq!((shop.orders().await, shop.witnessed().await), (0, None));
 }

@@ -296,16 +296,19 @@ async fn the_notification_goes_out_with_the_commit() {
         app.start_in(&mut tx, ship("widget".to_owned()).id("s"))
             .await
             .unwrap();
-        app.send_in(&mut tx, "s", PARCEL, "parcel".to_owned())
-            .await
-            .unwrap();
         match commits {
             true => tx.commit().await.unwrap(),
             false => tx.rollback().await.unwrap(),
         }
     }
+    shop.pool.execute("notify stepwell, 'sent'").await.unwrap();
+    let mut tx = shop.pool.begin().await.unwrap();
+    app.send_in(&mut tx, "s", PARCEL, "parcel".to_owned())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
     shop.pool.execute("notify stepwell, 'end'").await.unwrap();
-    assert_eq!((&mut heard).await.unwrap(), [""]);
+    assert_eq!((&mut heard).await.unwrap(), ["", "sent", ""]);
 }
 
 #[tokio::test]
