@@ -3,7 +3,10 @@
 //! It is the transaction of the one or the other crate, whole: the witness, the search for conflicts
 //! and for commits by hand are there. Here is only the choice.
 
-use stepwell_core::{BoxFuture, Committed, Operation, Payload, Tx, TxError, Witness};
+use stepwell_core::{
+    BoxFuture, Committed, Enlist, Error, Operation, Payload, Tx, TxError, TxOptions, Witness,
+    store::{Applied, Change, Store},
+};
 use stepwell_postgres::{PostgresHome, PostgresTx};
 use stepwell_sqlite::{SqliteHome, SqliteTx};
 
@@ -63,15 +66,18 @@ impl Tx for AnyTx {
     type Source = AnyPool;
     type Home = AnyHome;
 
-    fn begin(source: &AnyPool) -> BoxFuture<'_, Result<(Self, AnyHome), TxError>> {
+    fn begin(
+        source: &AnyPool,
+        options: TxOptions,
+    ) -> BoxFuture<'_, Result<(Self, AnyHome), TxError>> {
         Box::pin(async move {
             Ok(match source {
                 AnyPool::Sqlite(pool) => {
-                    let (tx, home) = SqliteTx::begin(pool).await?;
+                    let (tx, home) = SqliteTx::begin(pool, options).await?;
                     (Self::Sqlite(tx), AnyHome::Sqlite(home))
                 }
                 AnyPool::Postgres(pool) => {
-                    let (tx, home) = PostgresTx::begin(pool).await?;
+                    let (tx, home) = PostgresTx::begin(pool, options).await?;
                     (Self::Postgres(tx), AnyHome::Postgres(home))
                 }
             })
@@ -113,6 +119,20 @@ impl Tx for AnyTx {
         match home {
             AnyHome::Sqlite(home) => SqliteTx::conflict(home),
             AnyHome::Postgres(home) => PostgresTx::conflict(home),
+        }
+    }
+}
+
+/// Starts and sends on either database: `app.start_in(&mut tx, call)`.
+impl Enlist<AnyTx> for AnyTx {
+    fn apply<'a>(
+        &'a mut self,
+        store: &'a dyn Store,
+        change: &'a Change,
+    ) -> BoxFuture<'a, Result<Applied, Error>> {
+        match self {
+            Self::Sqlite(tx) => tx.apply(store, change),
+            Self::Postgres(tx) => tx.apply(store, change),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::SeqCst},
 };
 
-use stepwell_core::{BoxFuture, Committed, Operation, Payload, Tx, TxError, Witness};
+use stepwell_core::{BoxFuture, Committed, Operation, Payload, Tx, TxError, TxOptions, Witness};
 
 /// A transaction whose commit happens, and whose answer may be lost.
 #[derive(Debug)]
@@ -58,9 +58,12 @@ impl<X: Tx> Tx for Losing<X> {
     type Source = LosingSource<X>;
     type Home = LosingHome<X>;
 
-    fn begin(source: &Self::Source) -> BoxFuture<'_, Result<(Self, Self::Home), TxError>> {
-        Box::pin(async {
-            let (tx, home) = X::begin(&source.source).await?;
+    fn begin(
+        source: &Self::Source,
+        options: TxOptions,
+    ) -> BoxFuture<'_, Result<(Self, Self::Home), TxError>> {
+        Box::pin(async move {
+            let (tx, home) = X::begin(&source.source, options).await?;
             let one_less = |left: u32| left.checked_sub(1);
             let loses = source
                 .answers_to_lose

@@ -17,7 +17,9 @@ use diesel_async::{
     AnsiTransactionManager, AsyncConnection, AsyncPgConnection, TransactionManager,
     pooled_connection::{AsyncDieselConnectionManager, deadpool},
 };
-use stepwell::{BoxFuture, Committed, Operation, Payload, Tx, TxError, Witness};
+use stepwell::{
+    BoxFuture, Committed, Isolation, Operation, Payload, Tx, TxError, TxOptions, Witness,
+};
 
 use crate::witness;
 
@@ -28,7 +30,16 @@ type Connection = deadpool::Object<AsyncPgConnection>;
 
 /// Begins the transaction and marks it as ours. The mark is local to it, so it is gone when the code
 /// has committed by hand; the witness is written only where it is.
-const BEGIN: &str = "begin; set local stepwell.transaction = 'open'";
+fn begin(options: TxOptions) -> String {
+    let isolation = match options.isolation {
+        None => "",
+        Some(Isolation::ReadCommitted) => " isolation level read committed,",
+        Some(Isolation::RepeatableRead) => " isolation level repeatable read,",
+        Some(Isolation::Serializable) => " isolation level serializable,",
+    };
+    let access = if options.read_only { "only" } else { "write" };
+    format!("begin{isolation} read {access}; set local stepwell.transaction = 'open'")
+}
 
 /// Opens the database at a URL.
 ///
@@ -120,11 +131,15 @@ impl Tx for DieselTx {
     type Source = Pool;
     type Home = DieselHome;
 
-    fn begin(source: &Pool) -> BoxFuture<'_, Result<(Self, DieselHome), TxError>> {
+    fn begin(
+        source: &Pool,
+        options: TxOptions,
+    ) -> BoxFuture<'_, Result<(Self, DieselHome), TxError>> {
         Box::pin(async move {
             let mut connection = connect(source).await?;
+            let begin = begin(options);
             let begun =
-                AnsiTransactionManager::begin_transaction_sql(&mut *connection, BEGIN).await;
+                AnsiTransactionManager::begin_transaction_sql(&mut *connection, &begin).await;
             begun.map_err(|error| failed("begin a transaction", error))?;
             let home = DieselHome::default();
             let noted = Arc::clone(&home.noted);

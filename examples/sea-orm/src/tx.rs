@@ -5,8 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::SeqCst},
 };
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
-use stepwell::{BoxFuture, Committed, Operation, Payload, Tx, TxError, Witness};
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel,
+    TransactionTrait,
+};
+use stepwell::{
+    BoxFuture, Committed, Isolation, Operation, Payload, Tx, TxError, TxOptions, Witness,
+};
 
 use crate::{
     connection::{code, is_conflict},
@@ -77,10 +82,19 @@ impl Tx for OrmTx {
     type Source = DatabaseConnection;
     type Home = OrmHome;
 
-    fn begin(source: &DatabaseConnection) -> BoxFuture<'_, Result<(Self, OrmHome), TxError>> {
+    fn begin(
+        source: &DatabaseConnection,
+        options: TxOptions,
+    ) -> BoxFuture<'_, Result<(Self, OrmHome), TxError>> {
         Box::pin(async move {
             let begun = async {
-                let transaction = source.begin().await?;
+                let isolation = options.isolation.map(|level| match level {
+                    Isolation::ReadCommitted => IsolationLevel::ReadCommitted,
+                    Isolation::RepeatableRead => IsolationLevel::RepeatableRead,
+                    Isolation::Serializable => IsolationLevel::Serializable,
+                });
+                let access = options.read_only.then_some(AccessMode::ReadOnly);
+                let transaction = source.begin_with_config(isolation, access).await?;
                 transaction.execute_unprepared(MARK).await?;
                 Ok(transaction)
             };

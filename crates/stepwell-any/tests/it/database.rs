@@ -6,7 +6,7 @@ use std::{
 };
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use stepwell::{AnyPool, AnyTx, Tx};
+use stepwell::{AnyPool, AnyTx, Tx, TxOptions};
 use stepwell_any::AnyHome;
 use stepwell_core::{Operation, Payload, Position, Witness, WorkflowId};
 
@@ -75,7 +75,9 @@ impl Database {
     }
 
     pub(crate) async fn begin(&self) -> (AnyTx, AnyHome) {
-        AnyTx::begin(&self.pool).await.unwrap()
+        AnyTx::begin(&self.pool, TxOptions::default())
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn orders(&self) -> i64 {

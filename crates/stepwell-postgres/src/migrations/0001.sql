@@ -257,6 +257,7 @@ create table {schema}.stuck_cursors (
 -- They write what a batch writes (`change/hot/sql.rs`, `change/send.rs`), and notify with it: the
 -- notification goes out at the commit. A batch does not, because a transaction that notifies holds a
 -- lock of the whole server while it is written to disk; here there is nobody who could ring later.
+-- What notifications say is in `bell/news.rs`.
 
 -- Starts a workflow that any executor may run. `outcome` is
 --   new        it was made
@@ -355,7 +356,7 @@ begin
         on conflict do nothing;
     end if;
 
-    perform nextval('{schema}.changes'), pg_notify(btrim('{schema}', '"'), '');
+    perform nextval('{schema}.changes'), pg_notify(btrim('{schema}', '"'), '- w ');
     outcome := 'new';
 end
 $function$;
@@ -398,7 +399,7 @@ begin
         return;
     end if;
 
-    perform nextval('{schema}.changes'), pg_notify(btrim('{schema}', '"'), '');
+    perform nextval('{schema}.changes'), pg_notify(btrim('{schema}', '"'), '-  ' || found_key);
     outcome := 'new';
 end
 $function$;
