@@ -1,14 +1,14 @@
 //! A step asks for something that the state does not provide.
 
-use sqlx::SqlitePool;
 use stepwell::{Ctx, step, workflow};
 
+struct Gateway;
 struct Mailer;
 
 #[derive(stepwell::State)]
 struct Shop {
     #[provide]
-    db: SqlitePool,
+    gateway: Gateway,
 }
 
 #[step]
