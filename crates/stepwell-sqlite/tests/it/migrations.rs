@@ -104,15 +104,16 @@ async fn what_is_missing_can_be_applied_by_hand() {
     assert!(!path.exists(), "looking makes no file");
     assert_eq!(before.applied, 0);
     let numbers: Vec<u32> = before.missing.iter().map(|it| it.number).collect();
-    assert_eq!(numbers, [1, 2]);
+    assert!(numbers.iter().copied().eq(1..=3), "{numbers:?}");
 
     let db = rusqlite::Connection::open(&path).unwrap();
-    db.execute_batch(&before.missing[0].sql).unwrap();
-    let half = SqliteStore::migrations(&url).await.unwrap();
-    assert_eq!((half.applied, half.missing.len()), (1, 1));
-    db.execute_batch(&half.missing[0].sql).unwrap();
-    let after = SqliteStore::migrations(&url).await.unwrap();
-    assert_eq!((after.applied, after.missing.len()), (2, 0));
+    let mut left = before;
+    while let Some(next) = left.missing.first() {
+        db.execute_batch(&next.sql).unwrap();
+        let number = next.number;
+        left = SqliteStore::migrations(&url).await.unwrap();
+        assert_eq!(left.applied, number);
+    }
 
     let version: i64 = pragma(&path, "schema_version");
     let store = open(&path).await;
