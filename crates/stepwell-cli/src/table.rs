@@ -61,7 +61,7 @@ impl Cell {
             State::Succeeded => Tone::Good,
             State::Failed | State::Stuck | State::Dead => Tone::Bad,
             State::Running => Tone::Busy,
-            State::Delayed | State::Enqueued | State::Cancelled => Tone::Faint,
+            State::Delayed | State::Enqueued | State::Parked | State::Cancelled => Tone::Faint,
         };
         Self::new(state.as_str()).toned(tone)
     }

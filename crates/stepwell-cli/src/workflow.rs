@@ -43,6 +43,7 @@ const CANCEL: Deed = Deed {
         State::Delayed,
         State::Enqueued,
         State::Running,
+        State::Parked,
         State::Stuck,
         State::Dead,
     ],

@@ -184,14 +184,14 @@ pub async fn an_executor_may_commit_requests_of_clients(backend: &dyn Backend) {
         changes: vec![Change::Cancel(cancel)],
     };
 
-    let applied = case
+    let written = case
         .store
         .commit(batch)
         .await
         .expect("the executor is live");
     assert!(
-        matches!(applied[0], Applied::Cancel(Cancelled::Now(_))),
-        "{applied:?}"
+        matches!(written.applied[0], Applied::Cancel(Cancelled::Now(_))),
+        "{written:?}"
     );
     assert_eq!(other.interrupts().await.len(), 1);
 }

@@ -311,6 +311,31 @@ macro_rules! every_case {
                 news_name_the_workflow_that_has_changed news_say_that_there_is_work
                 news_say_that_something_was_cancelled own_writes_are_no_news a_database_has_a_name_for_people the_clock_can_be_moved
             }
+            parking {
+                a_parked_workflow_says_what_it_waits_for
+                a_parked_workflow_is_claimed_at_its_time
+                a_parked_workflow_may_wait_for_ever
+                a_message_wakes_a_parked_workflow
+                a_message_of_a_workflow_wakes_a_parked_one
+                a_message_that_is_sent_again_wakes_nobody
+                a_message_that_is_there_keeps_a_workflow_running
+                an_event_wakes_a_parked_workflow
+                an_end_wakes_a_parked_workflow
+                a_workflow_that_is_stuck_wakes_nobody
+                the_first_of_several_wakes_a_parked_workflow
+                a_workflow_that_is_parked_again_is_parked
+                a_parked_workflow_takes_nothing_of_its_run
+                only_its_executor_parks_a_workflow
+                a_workflow_in_a_queue_is_not_parked
+                a_parked_workflow_is_cancelled_at_its_deadline
+                a_parked_workflow_can_be_cancelled
+                a_parked_workflow_is_not_resumed
+                a_parked_workflow_outlives_its_executor
+                a_start_joins_a_parked_workflow
+                many_are_parked_at_once
+                a_message_that_crosses_the_parking_is_not_slept_through
+                what_crosses_the_parking_is_not_slept_through
+            }
             bounds {
                 a_payload_of_a_megabyte_is_kept a_payload_with_nul_is_kept
                 a_payload_of_any_characters_is_kept a_payload_keeps_its_text

@@ -79,10 +79,8 @@ impl<'a> Case<'a> {
             executor: None,
             changes,
         };
-        self.store
-            .commit(batch)
-            .await
-            .expect("a client's batch is applied")
+        let written = self.store.commit(batch).await;
+        written.expect("a client's batch is applied").applied
     }
 
     async fn apply(&self, change: Change) -> Applied {

@@ -38,6 +38,7 @@ pub mod interrupts;
 pub mod leases;
 pub mod lists;
 pub mod messages;
+pub mod parking;
 pub mod priorities;
 pub mod processes;
 pub mod progress;

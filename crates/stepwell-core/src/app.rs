@@ -173,6 +173,18 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
         self
     }
 
+    /// How long a workflow waits in memory (for a sleep, a message, an event, another workflow or the
+    /// next attempt of a step) before it is parked; a minute by default.
+    ///
+    /// A parked workflow costs a row and no memory: its future is dropped, and whichever executor
+    /// takes it when what it waits for comes goes on from its history. Workflows in a queue are not
+    /// parked: they keep their places.
+    #[must_use]
+    pub fn park_after(mut self, wait: Duration) -> Self {
+        self.config.park_after = Some(wait);
+        self
+    }
+
     /// How long a step may go on after its workflow was cancelled or the application told to stop;
     /// 5 s by default.
     #[must_use]

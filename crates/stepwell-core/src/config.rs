@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::limits::PAYLOAD_BYTES_MAX_DEFAULT;
 
+/// How long a workflow waits in memory unless it is said otherwise.
+const PARK_AFTER: Duration = Duration::from_secs(60);
+
 /// The settings of an executor.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -24,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) recoveries_max: u32,
     /// How many workflows this executor runs at once. The others wait for a place.
     pub(crate) workflows_max: u32,
+    /// How long a workflow waits in memory before it is parked; for ever, if none.
+    pub(crate) park_after: Option<Duration>,
     /// How long a step may go on after its workflow was cancelled, or the application told to stop.
     pub(crate) grace: Duration,
     pub(crate) payload_bytes_max: usize,
@@ -42,6 +47,7 @@ impl Config {
             schedules: Duration::from_secs(10),
             recoveries_max: 100,
             workflows_max: 10_000,
+            park_after: Some(PARK_AFTER),
             grace: Duration::from_secs(5),
             payload_bytes_max: PAYLOAD_BYTES_MAX_DEFAULT,
         }
@@ -56,6 +62,8 @@ impl Config {
         self.watch = NEVER;
         self.dispatch = NEVER;
         self.schedules = NEVER;
+        // Somebody who says when wants to see it.
+        self.park_after = self.park_after.filter(|after| *after != PARK_AFTER);
         self
     }
 

@@ -6,6 +6,7 @@
 mod dispatch;
 mod driver;
 mod lease;
+mod parking;
 mod schedules;
 
 pub(crate) use driver::panic_message;
@@ -121,6 +122,7 @@ impl Engine {
         self.tasks.spawn(lease::keep(Arc::clone(self)));
         self.tasks.spawn(dispatch::run(Arc::clone(self)));
         self.tasks.spawn(schedules::run(Arc::clone(self)));
+        self.tasks.spawn(parking::run(Arc::clone(self)));
         *begun = true;
         Ok(())
     }

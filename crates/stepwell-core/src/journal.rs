@@ -33,7 +33,9 @@ use crate::{
     hub::{Hub, Watch},
     id::ExecutorId,
     run::Run,
-    store::{Applied, Batch, Change, NewWorkflow, Started, Store, StoreError, StoreErrorKind},
+    store::{
+        Applied, Batch, Change, NewWorkflow, Started, Store, StoreError, StoreErrorKind, Written,
+    },
 };
 
 /// How long a client's request is tried again while the database is away.
@@ -308,17 +310,17 @@ impl Journal {
         let mut pause = RETRY_PAUSE.0;
         while !flight.entries.is_empty() {
             match self.commit(&flight.entries, &flight.stand).await {
-                Ok(applied) => self.answer_all(&mut flight.entries, applied, &flight.stand),
+                Ok(written) => self.answer_all(&mut flight.entries, written, &flight.stand),
                 Err(error) => self.after_error(&mut flight, error, &mut pause).await,
             }
         }
         flight.landed()
     }
 
-    async fn commit(&self, batch: &[Entry], stand: &Stand) -> Result<Vec<Applied>, StoreError> {
+    async fn commit(&self, batch: &[Entry], stand: &Stand) -> Result<Written, StoreError> {
         crate::failpoint::failpoint!("journal::before_commit");
         let changes = batch.iter().map(|entry| entry.change.clone()).collect();
-        let applied = self
+        let written = self
             .store
             .commit(Batch {
                 executor: stand.executor.clone(),
@@ -326,19 +328,19 @@ impl Journal {
             })
             .await?;
         crate::failpoint::failpoint!("journal::after_commit");
-        if applied.len() == batch.len() {
-            return Ok(applied);
+        let answers = written.applied.len();
+        if answers == batch.len() {
+            return Ok(written);
         }
-        let message = format!(
-            "the store answered {} of {} changes",
-            applied.len(),
-            batch.len()
-        );
+        let message = format!("the store answered {answers} of {} changes", batch.len());
         Err(StoreError::corrupt(message))
     }
 
-    fn answer_all(&self, batch: &mut Vec<Entry>, applied: Vec<Applied>, stand: &Stand) {
-        for (entry, applied) in batch.drain(..).zip(applied) {
+    fn answer_all(&self, batch: &mut Vec<Entry>, written: Written, stand: &Stand) {
+        if written.woken {
+            self.hub.work_arrived();
+        }
+        for (entry, applied) in batch.drain(..).zip(written.applied) {
             batch::wake(&self.hub, &entry.change, &applied);
             entry.answer(Ok(applied), stand);
         }
@@ -386,7 +388,7 @@ impl Journal {
         for entry in std::mem::take(&mut flight.entries) {
             let mut single = vec![entry];
             match self.commit(&single, &flight.stand).await {
-                Ok(applied) => self.answer_all(&mut single, applied, &flight.stand),
+                Ok(written) => self.answer_all(&mut single, written, &flight.stand),
                 Err(error) if retries(error.kind()) => flight.entries.append(&mut single),
                 Err(error) => batch::give_up(&mut single, &error, |_| true),
             }

@@ -4,6 +4,7 @@
 mod abandoned;
 mod control;
 mod history;
+mod waiting;
 
 use std::{
     collections::HashSet,
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use abandoned::Abandoned;
 pub(crate) use control::{Control, Interrupt};
 pub(crate) use history::{History, Lookup};
+pub(crate) use waiting::{Awaited, Busy, Waiting};
 
 use crate::{
     engine::Engine,
@@ -56,6 +58,8 @@ pub(crate) struct Run {
     durable: watch::Sender<u64>,
     /// Messages that an operation of this run has in its hands.
     messages: Mutex<HashSet<i64>>,
+    /// What its operations are at.
+    waiting: Mutex<Waiting>,
     /// Steps that are running, and what tells them that they are cancelled.
     pub(crate) steps: AtomicU32,
     pub(crate) step_ended: tokio::sync::Notify,
@@ -92,6 +96,7 @@ impl Run {
             must_settle: AtomicU64::new(0),
             durable: watch::Sender::new(0),
             messages: Mutex::default(),
+            waiting: Mutex::default(),
             steps: AtomicU32::new(0),
             step_ended: tokio::sync::Notify::new(),
             step_cancel: CancellationToken::new(),
@@ -234,6 +239,7 @@ impl Run {
             Ok(Applied::Progress(progressed)) => self.progressed(change, progressed),
             Ok(Applied::Finish(Finished::Now)) => {}
             Ok(Applied::Finish(Finished::Already(state))) => self.left_running(state),
+            Ok(Applied::Park(parked)) => self.parked(parked),
             Ok(_) => self.control.interrupt(Interrupt::Lost),
             Err(error) => self.refused(&error),
         }

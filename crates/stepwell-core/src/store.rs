@@ -10,6 +10,7 @@ mod error;
 mod executors;
 mod messages;
 mod news;
+mod park;
 mod queues;
 mod room;
 mod schedules;
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 pub use change::{
     Applied, Batch, Cancel, CancelCause, Cancelled, Change, Effect, EffectOutcome, Finish,
     Finished, Fork, Forked, NewMessage, NewRecord, Progress, Progressed, Refusal, Resumed, Sent,
+    Written,
 };
 pub use driver::{
     Migration, Migrations, OpenStore, ReadMigrations, StoreDriver, StoreUrl, open_store,
@@ -33,6 +35,7 @@ pub use executors::{
 };
 pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry};
 pub use news::{Changed, News};
+pub use park::{Park, Parked, Wait};
 pub use queues::{
     COUNTED_MAX, PRIORITY_STEP, QueueChange, QueueChanged, QueueInfo, QueueLimits, QueueStore,
     QueueUsed, Rate,
@@ -78,7 +81,7 @@ pub trait Store:
     /// # Errors
     /// [`StoreErrorKind::Fenced`] if the executor has lost its lease. After any other error it is
     /// unknown whether the batch was applied; handing it in again is safe.
-    fn commit(&self, batch: Batch) -> StoreFuture<'_, Vec<Applied>>;
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, Written>;
 
     /// How many batches it takes at once. They never hold changes of the same run. One that is
     /// taken while another is written need not wait for the answers of that one.

@@ -19,6 +19,8 @@ pub enum State {
     Enqueued,
     /// Belongs to an executor, which runs it or waits with it.
     Running,
+    /// Waits, and nobody keeps it in memory: what it waits for makes it wait for an executor.
+    Parked,
     /// Ended with an output.
     Succeeded,
     /// Ended with an error of its own, or with a panic.
@@ -33,10 +35,11 @@ pub enum State {
 
 impl State {
     /// Every state, in the order of a life.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Delayed,
         Self::Enqueued,
         Self::Running,
+        Self::Parked,
         Self::Succeeded,
         Self::Failed,
         Self::Cancelled,
@@ -51,6 +54,7 @@ impl State {
             Self::Delayed => "delayed",
             Self::Enqueued => "enqueued",
             Self::Running => "running",
+            Self::Parked => "parked",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -95,7 +99,7 @@ pub struct Workflow {
     pub name: String,
     /// Where it is in its life.
     pub state: State,
-    /// Why it is cancelled, stuck or dead, in a sentence.
+    /// Why it is cancelled, stuck or dead, or what it waits for if it is parked, in a sentence.
     pub reason: Option<String>,
     /// Who runs it, or ran it last.
     pub executor: Option<ExecutorId>,
@@ -115,7 +119,7 @@ pub struct Workflow {
     pub ended_at: Option<Timestamp>,
     /// When it is cancelled if it has not ended.
     pub deadline_at: Option<Timestamp>,
-    /// When a delayed one may run.
+    /// When a delayed one may run, and a parked one goes on at the latest.
     pub wake_at: Option<Timestamp>,
     /// Attributes for search.
     pub attributes: Vec<(String, String)>,

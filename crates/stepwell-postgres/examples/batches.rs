@@ -75,7 +75,7 @@ async fn workflows(
             executor: Some(executor.clone()),
             changes,
         };
-        let applied = store.commit(batch).await.unwrap();
+        let applied = store.commit(batch).await.unwrap().applied;
         times.push(began.elapsed());
         applied
     };

@@ -250,6 +250,16 @@ impl Ringer {
 }
 
 impl Ring {
+    /// The same, and that something can be claimed.
+    pub(crate) fn and_work(&self) -> Self {
+        let mut tidings = self.tidings.clone();
+        tidings.add(News::of_work().into());
+        Self {
+            ringer: Arc::clone(&self.ringer),
+            tidings,
+        }
+    }
+
     /// Rings after `work`, whose statement was sent just before on the same connection. What
     /// becomes of the ring is nobody's trouble: others look anyway.
     pub(crate) async fn after<T>(

@@ -27,6 +27,7 @@ mod fence;
 mod finish;
 mod fork;
 pub(crate) mod hot;
+pub(crate) mod park;
 mod plan;
 mod progress;
 mod queue;
@@ -41,7 +42,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use stepwell_core::{
     ExecutorId,
-    store::{Applied, Batch, Change, Room},
+    store::{Applied, Batch, Change, Room, Written},
 };
 
 use self::{
@@ -64,7 +65,7 @@ const AT_ONCE_TRIES: u32 = 3;
 
 /// The statements of cold changes that come often.
 #[cfg(test)]
-pub(crate) const BY_KEY: [&str; 13] = [
+pub(crate) const BY_KEY: [&str; 20] = [
     start::EXISTING,
     progress::ADD,
     effect::PUBLISH,
@@ -78,6 +79,13 @@ pub(crate) const BY_KEY: [&str; 13] = [
     finish::END,
     cancel::OWNERS,
     cancel::DESCENDANTS,
+    park::LOCK,
+    park::PARK,
+    park::STATES,
+    park::WATCH,
+    park::ADD_WAITERS,
+    park::WAKE,
+    park::WAKE_WAITERS,
 ];
 
 /// How one of a kind is found.
@@ -89,30 +97,34 @@ pub(crate) async fn commit(
     db: &Connection,
     batch: &Batch,
     ring: Option<&Ring>,
-) -> Result<Vec<Applied>, Failure> {
+) -> Result<Written, Failure> {
     let mut rounds = plan::rounds(&batch.changes);
     let mut answers = vec![None; batch.changes.len()];
+    let parks = batch.changes.iter().any(|it| matches!(it, Change::Park(_)));
     if let [round] = rounds.as_slice()
         && round.cold.is_empty()
+        && !parks
         && let Some(left) = at_once(db, batch, &round.hot, (ring, &mut answers)).await?
     {
         // What became of these is found by the statements that look before they write. Most of
         // them write nothing: it was there already, or is refused.
         rounds = match left.as_slice() {
-            [] => return all(answers),
+            [] => return written(answers, false),
             _ => vec![Round {
                 hot: Vec::new(),
                 cold: left,
             }],
         };
     }
-    in_transaction(db, batch, &rounds, (ring, &mut answers)).await?;
-    all(answers)
+    let woken = in_transaction(db, batch, &rounds, (ring, &mut answers)).await?;
+    written(answers, woken)
 }
 
-fn all(answers: Vec<Option<Applied>>) -> Result<Vec<Applied>, Failure> {
-    let answers: Option<Vec<_>> = answers.into_iter().collect();
-    answers.ok_or_else(|| corrupt("complete answer", "a change without an outcome"))
+fn written(answers: Vec<Option<Applied>>, woken: bool) -> Result<Written, Failure> {
+    let applied: Option<Vec<_>> = answers.into_iter().collect();
+    let applied =
+        applied.ok_or_else(|| corrupt("complete answer", "a change without an outcome"))?;
+    Ok(Written { applied, woken })
 }
 
 /// Applies a batch in one statement, which is a transaction by itself. The changes that did not go
@@ -144,13 +156,14 @@ async fn at_once(
     Ok(None)
 }
 
-/// Applies a batch in a transaction, round by round.
+/// Applies a batch in a transaction, round by round. Whether workflows that were parked wait for an
+/// executor now.
 async fn in_transaction(
     db: &Connection,
     batch: &Batch,
     rounds: &[Round],
     (ring, answers): (Option<&Ring>, &mut [Option<Applied>]),
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let executor = batch.executor.as_ref();
     let losing = cancel::losing(db, &batch.changes).await?;
     let mut scope = Scope {
@@ -159,7 +172,9 @@ async fn in_transaction(
         now: fence::enter(db, executor, losing.as_ref()).await?,
         locked: losing.unwrap_or_default(),
         room: Room::default(),
+        woken: false,
     };
+    park::apply_all(&mut scope, &batch.changes, answers).await?;
     for round in rounds {
         let left = if round.hot.is_empty() {
             Vec::new()
@@ -178,7 +193,9 @@ async fn in_transaction(
             answers[*place] = Some(applied);
         }
     }
-    Ring::after(ring, db, db.commit()).await
+    let with_work = ring.filter(|_| scope.woken).map(Ring::and_work);
+    Ring::after(with_work.as_ref().or(ring), db, db.commit()).await?;
+    Ok(scope.woken)
 }
 
 /// One transaction on its way. It holds the fence.
@@ -191,6 +208,8 @@ struct Scope<'c> {
     locked: HashSet<String>,
     /// How full the bounded queues are that it has met. Their rows are locked.
     room: Room,
+    /// Whether a workflow that was parked waits for an executor now.
+    woken: bool,
 }
 
 impl Scope<'_> {
@@ -199,6 +218,8 @@ impl Scope<'_> {
             Change::Start(new) => Applied::Start(start::ask(self, new).await?),
             Change::Progress(it) => Applied::Progress(progress::apply(self, it).await?),
             Change::Finish(finish) => Applied::Finish(finish::apply(self, finish).await?),
+            // They were parked together, before anything else.
+            Change::Park(_) => return Err(corrupt("plan of a batch", "a park on its own")),
             Change::Send(message) => Applied::Send(send::apply(self, message, None).await?),
             Change::Cancel(cancel) => Applied::Cancel(cancel::apply(self, cancel).await?),
             Change::Resume(id) => Applied::Resume(resume::apply(self, id).await?),

@@ -30,7 +30,9 @@ const ROUNDS_MAX: u32 = 8;
 /// that is not live.
 pub(crate) const ANYTHING: &str = "
     select exists (
-            select from {schema}.workflows where state = 'delayed' and wake_at <= {schema}.clock()
+            select from {schema}.workflows
+            where state in ('delayed', 'parked')
+              and wake_at <= {schema}.clock()
         ) or exists (
             select from {schema}.workflows where state = 'enqueued'
         ) or exists (

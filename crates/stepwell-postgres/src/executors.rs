@@ -68,7 +68,7 @@ pub(crate) const NEXT_WAKE: &str = "
         (
             select wake_at as at
             from {schema}.workflows
-            where state = 'delayed'
+            where state in ('delayed', 'parked')
             order by wake_at
             limit 1
         )

@@ -20,8 +20,9 @@
 //! Starts and sends in a transaction of the user's own ([`Enlist`]) run with the rights of that
 //! transaction's role. It needs `usage` on the schema, `select` on `identity`, `workflows`,
 //! `records`, `queues` and `messages`, `insert` on all of these but `identity` and on `attributes`,
-//! and `usage` on the sequences `changes`, `workflows_workflow_key_seq` and
-//! `messages_message_number_seq`. The functions `start_workflow` and `send_message` are everybody's,
+//! to send also `update` on the columns `state`, `reason` and `wake_at` of `workflows`, because a
+//! message wakes a parked workflow, and `usage` on the sequences `changes`,
+//! `workflows_workflow_key_seq` and `messages_message_number_seq`. The functions `start_workflow` and `send_message` are everybody's,
 //! and give nobody a right that they do not have.
 //!
 //! The schema must be in the database of the transaction: `database("postgres://…")` names the

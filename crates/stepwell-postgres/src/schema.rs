@@ -8,7 +8,10 @@ use crate::{connection::Connection, error::Failure, params::params, rows::get};
 const MAJOR: i32 = 1;
 
 /// The migrations of this major version: the first is number 1. Append only.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 
 /// The schema, if there is one: whether the user may use it, and whether it is ours.
 ///
@@ -175,9 +178,10 @@ mod tests {
 
     #[test]
     fn a_schema_of_a_newer_binary_of_the_same_major_version_is_used() {
-        assert!(is_newest(Found::Migrated(1)));
-        assert!(is_newest(Found::Migrated(9)));
-        assert!(!is_newest(Found::Migrated(0)));
+        let newest = i32::try_from(MIGRATIONS.len()).unwrap();
+        assert!(is_newest(Found::Migrated(newest)));
+        assert!(is_newest(Found::Migrated(newest + 8)));
+        assert!(!is_newest(Found::Migrated(newest - 1)));
         assert!(!is_newest(Found::Schema));
         assert!(!is_newest(Found::Nothing));
     }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use stepwell_core::{
     Error,
     store::{
-        Applied, Batch, Migrations, News, Store, StoreDriver, StoreError, StoreFuture, StoreUrl,
+        Batch, Migrations, News, Store, StoreDriver, StoreError, StoreFuture, StoreUrl, Written,
     },
 };
 
@@ -244,7 +244,7 @@ pub(crate) async fn learn_time(db: &Connection) -> Result<(), Failure> {
 }
 
 impl Store for PostgresStore {
-    fn commit(&self, batch: Batch) -> StoreFuture<'_, Vec<Applied>> {
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, Written> {
         let ring = self.bell.wanted(Tidings::of(&batch.changes));
         self.write("commit a batch", (batch, ring), |db, (batch, ring)| {
             Box::pin(change::commit(db, batch, ring.as_ref()))

@@ -139,13 +139,9 @@ impl Runner {
     async fn commit(&self, changes: Vec<Change>) -> Vec<Applied> {
         let executor = Some(self.executor.clone());
         let began = Instant::now();
-        let applied = self
-            .store
-            .commit(Batch { executor, changes })
-            .await
-            .unwrap();
+        let written = self.store.commit(Batch { executor, changes }).await;
         self.batches.lock().unwrap().push(began.elapsed());
-        applied
+        written.unwrap().applied
     }
 
     async fn start(&self, size: u32, round: u32) -> Vec<WorkflowKey> {

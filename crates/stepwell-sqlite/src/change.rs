@@ -4,6 +4,7 @@ mod cancel;
 mod effect;
 mod finish;
 mod fork;
+pub(crate) mod park;
 mod progress;
 mod queue;
 pub(crate) mod record;
@@ -20,7 +21,7 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use stepwell_core::{
     ExecutorId, WorkflowKey,
-    store::{Applied, Batch, Change, Refusal, Room},
+    store::{Applied, Batch, Change, Refusal, Room, Written},
 };
 
 use crate::{
@@ -31,20 +32,17 @@ use crate::{
 pub(crate) use cancel::{descendants, end};
 
 /// Applies every change of a batch.
-pub(crate) fn apply(
-    db: &Connection,
-    batch: Batch,
-    now: Timestamp,
-) -> Result<Vec<Applied>, Failure> {
+pub(crate) fn apply(db: &Connection, batch: Batch, now: Timestamp) -> Result<Written, Failure> {
     if let Some(executor) = &batch.executor {
         fence(db, executor)?;
     }
     let mut scope = Scope::new(db, batch.executor.as_ref(), now)?;
-    batch
-        .changes
-        .into_iter()
-        .map(|change| scope.apply(change))
-        .collect()
+    let applied = batch.changes.into_iter().map(|it| scope.apply(it));
+    let applied = applied.collect::<Result<_, _>>()?;
+    Ok(Written {
+        applied,
+        woken: scope.woken,
+    })
 }
 
 /// Refuses to go on unless the executor is live.
@@ -75,7 +73,7 @@ const OWNER: &str = "
 
 /// Every statement that a batch can run.
 #[cfg(test)]
-pub(crate) const HOT: [&str; 32] = [
+pub(crate) const HOT: [&str; 40] = [
     OWNER,
     record::ADD,
     start::INSERT,
@@ -106,6 +104,14 @@ pub(crate) const HOT: [&str; 32] = [
     fork::COPY_RECORDS,
     fork::COPY_EVENTS,
     fork::COPY_STREAMS,
+    park::PARK,
+    park::HAS_MESSAGE,
+    park::HAS_EVENT,
+    park::HAS_ENDED,
+    park::ADD_WAITER,
+    park::WAKE,
+    park::HAS_WAITERS,
+    park::TAKE_WAITERS,
     queue::FIND,
     schedule::FIND,
 ];
@@ -120,6 +126,10 @@ struct Scope<'c> {
     mine: HashSet<WorkflowKey>,
     /// How full the queues are that are bounded.
     room: Room,
+    /// Whether anybody waits for another workflow; none if that was not asked.
+    has_waiters: Option<bool>,
+    /// Whether a workflow that was parked waits for an executor now.
+    woken: bool,
     /// The two statements of every record: the cache would look their text up each time.
     owner: CachedStatement<'c>,
     add_record: CachedStatement<'c>,
@@ -137,6 +147,8 @@ impl<'c> Scope<'c> {
             now,
             mine: HashSet::new(),
             room: Room::default(),
+            has_waiters: None,
+            woken: false,
             owner: db.prepare_cached(OWNER)?,
             add_record: db.prepare_cached(record::ADD)?,
         })
@@ -147,6 +159,7 @@ impl<'c> Scope<'c> {
             Change::Start(new) => Applied::Start(start::ask(self, &new)?),
             Change::Progress(progress) => Applied::Progress(progress::apply(self, &progress)?),
             Change::Finish(finish) => Applied::Finish(finish::apply(self, &finish)?),
+            Change::Park(park) => Applied::Park(park::apply(self, &park)?),
             Change::Send(message) => Applied::Send(send::apply(self, &message, None)?),
             Change::Cancel(cancel) => Applied::Cancel(cancel::apply(self, &cancel)?),
             Change::Resume(id) => Applied::Resume(resume::apply(self, &id)?),

@@ -60,7 +60,7 @@ pub(crate) const NEXT_WAKE: &str = "
     from (
         select min(wake_at) as at
         from workflows
-        where state = 'delayed'
+        where state in ('delayed', 'parked')
         union all
         -- When a rate counts one less, if somebody waits for that.
         select (

@@ -14,8 +14,8 @@ use rusqlite::Connection;
 use stepwell_core::{
     clock::{Clock, SystemClock},
     store::{
-        Applied, Batch, Migrations, News, Store, StoreDriver, StoreError, StoreErrorKind,
-        StoreFuture, StoreUrl, Turns,
+        Batch, Migrations, News, Store, StoreDriver, StoreError, StoreErrorKind, StoreFuture,
+        StoreUrl, Turns, Written,
     },
 };
 
@@ -176,7 +176,7 @@ async fn on_thread<T: Send + 'static>(
 }
 
 impl Store for SqliteStore {
-    fn commit(&self, batch: Batch) -> StoreFuture<'_, Vec<Applied>> {
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, Written> {
         // Sampled here, not in the thread: a job has one instant, and it is the caller's.
         let now = self.now();
         self.write("commit a batch", move |db| {

@@ -84,7 +84,7 @@ async fn load(run: &Arc<Run>) -> Result<(), Interrupt> {
             Err(error) => warn!(workflow = %run.id, %error, "could not read the history"),
         }
         tokio::select! {
-            interrupt = run.control.interruption() => return Err(interrupt),
+            interrupt = run.control.interruption(|| {}) => return Err(interrupt),
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(std::time::Duration::from_secs(5)),
         }
     }
@@ -112,13 +112,15 @@ async fn poll(run: &Arc<Run>, body: BoxFuture<'static, BodyEnd>) -> Result<End, 
 
 /// An interrupt, or the deadline, which becomes one.
 async fn interruption(run: &Arc<Run>) -> Interrupt {
+    // Here no poll of the body is on its way.
+    let park = || run.park_if_idle();
     let Some(deadline) = run.deadline_at else {
-        return run.control.interruption().await;
+        return run.control.interruption(park).await;
     };
     tokio::select! {
-        interrupt = run.control.interruption() => interrupt,
+        interrupt = run.control.interruption(park) => interrupt,
         // Boxed: every run would have room for it, and few have a deadline.
-        () = Box::pin(cancel_at(run, deadline)) => run.control.interruption().await,
+        () = Box::pin(cancel_at(run, deadline)) => run.control.interruption(park).await,
     }
 }
 

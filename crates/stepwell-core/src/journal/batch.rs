@@ -4,8 +4,8 @@ use super::Entry;
 use crate::{
     hub::Hub,
     store::{
-        Applied, Cancelled, Change, Effect, EffectOutcome, Finished, Forked, Progressed,
-        QueueChanged, Resumed, ScheduleChange, Scheduled, Sent, Started, StoreError,
+        Applied, Cancelled, Change, Effect, EffectOutcome, Finished, Forked, Parked, Progressed,
+        QueueChanged, Resumed, ScheduleChange, Scheduled, Sent, Started, StoreError, Wait,
     },
     workflow::{End, Outcome},
 };
@@ -70,6 +70,14 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
         (_, Applied::Start(Started::Existing { key, .. })) => {
             hub.changed(*key);
             hub.work_arrived();
+        }
+        // When the next one is due may be another instant now.
+        (_, Applied::Park(Parked::Now)) => hub.work_arrived(),
+        // It looks again: what it waits for is there, though nobody may have told it.
+        (Change::Park(park), Applied::Park(Parked::NotYet)) => {
+            hub.changed(park.key);
+            let others = park.waits.iter().filter_map(Wait::of);
+            others.for_each(|other| hub.changed(other));
         }
         (Change::Schedule(ScheduleChange::Tick(_)), Applied::Schedule(Scheduled::Done)) => {
             hub.work_arrived();

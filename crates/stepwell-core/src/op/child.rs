@@ -13,8 +13,8 @@ use crate::{
     id::WorkflowId,
     limits::NAME_BYTES_MAX,
     payload::Payload,
-    run::Run,
-    store::{CancelCause, Effect, NewWorkflow},
+    run::{Awaited, Busy, Run},
+    store::{CancelCause, Effect, NewWorkflow, Wait},
     workflow::{Outcome, RecordKind, State},
 };
 
@@ -109,6 +109,7 @@ async fn await_result<W: Workflow>(
     if let Some(result) = here.recorded_value(RecordKind::Await, W::NAME).await {
         return Ready::recorded(result);
     }
+    let busy = here.run.busy();
     // The child exists on disk before it is looked for.
     here.run.settle().await;
     let mut racing = Racing {
@@ -116,7 +117,7 @@ async fn await_result<W: Workflow>(
         child: owned.then(|| id.to_owned()),
     };
     // Stuck and dead are no ends: somebody, or another version, may let the child go on.
-    let ended = ended(here, id).await;
+    let ended = ended(here, id, busy).await;
     racing.child = None;
     let result = result_of::<W>(id, &ended);
     let payload = here
@@ -126,16 +127,22 @@ async fn await_result<W: Workflow>(
     Ready::new(result, record, Vec::new())
 }
 
-async fn ended(here: &Here, id: &str) -> crate::client::Ended {
+async fn ended(here: &Here, id: &str, busy: Busy<'_>) -> crate::client::Ended {
     let client: &Client = &here.run.engine.client;
+    let away = |error| async move { here.run.database_away("await a workflow", &error).await };
+    let key = loop {
+        match client.existing(id).await {
+            Ok(child) => break child.key,
+            Err(error) => away(error).await,
+        }
+    };
+    let end = Wait::End { of: key };
+    let _waits = here.run.waits_for(Awaited::Change(end));
+    drop(busy);
     loop {
-        let waited = async {
-            let key = client.existing(id).await?.key;
-            client.wait_until(key, id, State::has_ended).await
-        };
-        match waited.await {
+        match client.wait_until(key, id, State::has_ended).await {
             Ok(ended) => return ended,
-            Err(error) => here.run.database_away("await a workflow", &error).await,
+            Err(error) => away(error).await,
         }
     }
 }

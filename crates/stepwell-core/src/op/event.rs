@@ -8,6 +8,8 @@ use crate::{
     durable::Durable,
     names::Event,
     payload::Payload,
+    run::Awaited,
+    store::Wait,
     workflow::{Outcome, RecordKind},
 };
 
@@ -53,6 +55,8 @@ impl<S: Send + Sync + 'static, T: Durable> Op<S> for GetEvent<T> {
 
 async fn published(here: &Here, id: &str, name: &str) -> Payload {
     let client = &here.run.engine.client;
+    // No store wakes anybody for a workflow that does not exist yet.
+    let busy = here.run.busy();
     let key = loop {
         match client.get(id).await {
             Ok(Some(workflow)) => break workflow.key,
@@ -63,6 +67,11 @@ async fn published(here: &Here, id: &str, name: &str) -> Payload {
             Err(error) => here.run.database_away("look up a workflow", &error).await,
         }
     };
+    let _waits = here.run.waits_for(Awaited::Change(Wait::Event {
+        of: key,
+        name: name.to_owned(),
+    }));
+    drop(busy);
     let watch = client.0.hub.watch(key);
     loop {
         let changed = watch.next();

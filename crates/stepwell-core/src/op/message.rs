@@ -6,8 +6,8 @@ use crate::{
     durable::Durable,
     names::Topic,
     payload::Payload,
-    run::ReservedMessage,
-    store::{Effect, Message},
+    run::{Awaited, ReservedMessage},
+    store::{Effect, Message, Wait},
     workflow::{Outcome, RecordKind},
 };
 
@@ -112,6 +112,9 @@ struct Taken {
 async fn next(here: &Here, topic: &str, at_most: u32) -> Taken {
     let client = &here.run.engine.client.0;
     let watch = client.hub.watch(here.run.key);
+    let _waits = here.run.waits_for(Awaited::Change(Wait::Message {
+        topic: topic.to_owned(),
+    }));
     let look_at = at_most.saturating_add(IN_HAND);
     // What was received before stays in the inbox until that is on disk.
     let mut is_settled = at_most > 1;

@@ -45,7 +45,7 @@ async fn wait(here: &Here, duration: Duration) {
         Some(until) => until,
         None => begin(here, duration).await,
     };
-    here.run.engine.wait_until(until).await;
+    here.run.wait_until(until).await;
 }
 
 async fn begin(here: &Here, duration: Duration) -> Timestamp {

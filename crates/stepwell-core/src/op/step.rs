@@ -292,10 +292,13 @@ async fn run<'a>(here: &Here, name: &str, plan: Plan, mut go: Go<'a>) -> Ready<O
     }
     let mut number = resume_after_attempts(here).await + 1;
     loop {
-        here.run.settle().await;
-        let started = Instant::now();
         let last = number >= plan.attempts_max;
-        match attempt(here, name, number, &mut go).await {
+        let (started, tried) = {
+            let _busy = here.run.busy();
+            here.run.settle().await;
+            (Instant::now(), attempt(here, name, number, &mut go).await)
+        };
+        match tried {
             Ok(Tried { outcome, again }) if last || !again => {
                 let outcome = match outcome {
                     Ok(outcome) => outcome,
@@ -388,7 +391,7 @@ async fn pause(
     };
     tracing::debug!(workflow = %here.run.id, step = name, number, ?pause, ?error, "trying again");
     here.run.record(vec![record], Vec::new(), false);
-    here.run.engine.wait_until(next_at).await;
+    here.run.wait_until(next_at).await;
 }
 
 /// The number of attempts that were recorded before; waits for the instant that the last one named.
@@ -404,7 +407,7 @@ async fn resume_after_attempts(here: &Here) -> u32 {
     });
     if let Some(last) = last {
         let failed: FailedAttempt<serde::de::IgnoredAny> = here.read("attempt", &last).await;
-        here.run.engine.wait_until(failed.next_at).await;
+        here.run.wait_until(failed.next_at).await;
     }
     u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -1,6 +1,9 @@
 //! How a run is stopped from outside: by dropping its future, never by an error that it could catch.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::Notify;
 
@@ -17,6 +20,8 @@ pub(crate) enum Interrupt {
     Lost,
     /// Its executor shuts down: what has ended is still recorded, the rest goes on elsewhere.
     HandedBack,
+    /// It waits for long: whoever takes it when what it waits for comes goes on from its history.
+    Parked,
     /// Its answer was lost on the way: it starts over from its history, in this process.
     Reload,
 }
@@ -25,6 +30,8 @@ pub(crate) enum Interrupt {
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     interrupt: Mutex<Option<Interrupt>>,
+    /// Whether it is to leave memory if it only waits.
+    asked_to_park: AtomicBool,
     changed: Notify,
 }
 
@@ -40,11 +47,21 @@ impl Control {
         self.lock().clone()
     }
 
-    /// Returns when the run is interrupted. Awaited by the run's driver alone.
-    pub(crate) async fn interruption(&self) -> Interrupt {
+    /// Asks the run to leave memory if it only waits.
+    pub(crate) fn ask_to_park(&self) {
+        self.asked_to_park.store(true, Ordering::SeqCst);
+        self.changed.notify_one();
+    }
+
+    /// Returns when the run is interrupted; calls `park` whenever it is asked to leave memory.
+    /// Awaited by the run's driver alone.
+    pub(crate) async fn interruption(&self, park: impl Fn()) -> Interrupt {
         loop {
             if let Some(interrupt) = self.interrupted() {
                 return interrupt;
+            }
+            if self.asked_to_park.swap(false, Ordering::SeqCst) {
+                park();
             }
             self.changed.notified().await;
         }

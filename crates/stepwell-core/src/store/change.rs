@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{NewWorkflow, QueueChange, QueueChanged, ScheduleChange, Scheduled, Started};
+use super::{
+    NewWorkflow, Park, Parked, QueueChange, QueueChanged, ScheduleChange, Scheduled, Started,
+};
 use crate::{
     id::{ExecutorId, WorkflowId, WorkflowKey},
     payload::Payload,
@@ -19,6 +21,15 @@ pub struct Batch {
     pub changes: Vec<Change>,
 }
 
+/// What a batch came to.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// What each change came to, in their order.
+    pub applied: Vec<Applied>,
+    /// Whether workflows that were parked wait for an executor now.
+    pub woken: bool,
+}
+
 /// One atomic transition.
 #[derive(Debug, Clone)]
 pub enum Change {
@@ -28,6 +39,8 @@ pub enum Change {
     Progress(Progress),
     /// Ends a running workflow. [`Applied::Finish`].
     Finish(Finish),
+    /// Lets a running workflow that only waits leave memory. [`Applied::Park`].
+    Park(Park),
     /// Puts a message into a workflow's inbox, from outside a workflow. [`Applied::Send`].
     Send(NewMessage),
     /// Cancels a workflow and its attached children. [`Applied::Cancel`].
@@ -48,7 +61,7 @@ impl Change {
     /// The others are requests of a client and outlive the executor's incarnation.
     #[must_use]
     pub fn is_of_a_run(&self) -> bool {
-        matches!(self, Self::Progress(_) | Self::Finish(_))
+        matches!(self, Self::Progress(_) | Self::Finish(_) | Self::Park(_))
     }
 }
 
@@ -61,6 +74,8 @@ pub enum Applied {
     Progress(Progressed),
     /// Of [`Change::Finish`].
     Finish(Finished),
+    /// Of [`Change::Park`].
+    Park(Parked),
     /// Of [`Change::Send`].
     Send(Sent),
     /// Of [`Change::Cancel`].

@@ -80,7 +80,8 @@ impl Tidings {
             Change::Fork(_) | Change::Queue(_) | Change::Schedule(ScheduleChange::Tick(_)) => {
                 self.news.work = true
             }
-            Change::Schedule(_) => {}
+            // Nobody waits for it.
+            Change::Park(_) | Change::Schedule(_) => {}
         }
     }
 

@@ -68,10 +68,10 @@ pub(super) const OWNERS: &str = concat!(
 pub(super) const DESCENDANTS: &str = concat!(
     attached!("select $1::bigint"),
     "
-    select w.workflow_key, w.state, w.executor_id
+    select w.workflow_key, w.state, w.executor_id, w.watched
     from {schema}.workflows as w
     where w.workflow_key = any (array(select workflow_key from attached))
-      and coalesce(w.state, '') in ('delayed', 'enqueued', 'running', 'stuck', 'dead')
+      and coalesce(w.state, '') in ('delayed', 'enqueued', 'running', 'parked', 'stuck', 'dead')
     order by w.workflow_key
     for update of w"
 );
@@ -104,6 +104,8 @@ struct Row {
     key: WorkflowKey,
     state: State,
     executor: Option<String>,
+    /// Whether somebody is parked until it ends.
+    is_watched: bool,
 }
 
 /// The executors that would lose a workflow by a batch's cancellations; none if it has none. Looked
@@ -133,12 +135,13 @@ async fn owners(db: &Connection, ids: Vec<&str>) -> Result<HashSet<String>, Fail
 /// hears of the keys. For claims, which come across them.
 pub(crate) async fn late(db: &Connection, id: &WorkflowId, ring: &Ring) -> Result<(), Failure> {
     let losing = owners(db, vec![id.as_str()]).await?;
-    let scope = Scope {
+    let mut scope = Scope {
         db,
         executor: None,
         now: fence::enter(db, None, Some(&losing)).await?,
         locked: losing,
         room: Room::default(),
+        woken: false,
     };
     if let Some(found) = db.query_opt(FIND, params![id.as_str()]).await? {
         let root = rows::key(&found, 0)?;
@@ -150,13 +153,13 @@ pub(crate) async fn late(db: &Connection, id: &WorkflowId, ring: &Ring) -> Resul
         };
         // Another claim may have seen to it, or somebody has resumed it without its deadline.
         if is_late && rows.iter().any(waits) {
-            end(&scope, &rows, (root, CancelCause::Deadline)).await?;
+            end(&mut scope, &rows, (root, CancelCause::Deadline)).await?;
         }
     }
     Ring::after(Some(ring), db, db.commit()).await
 }
 
-pub(super) async fn apply(scope: &Scope<'_>, cancel: &Cancel) -> Result<Cancelled, Failure> {
+pub(super) async fn apply(scope: &mut Scope<'_>, cancel: &Cancel) -> Result<Cancelled, Failure> {
     let id = cancel.id.as_str();
     let Some(found) = scope.db.query_opt(FIND, params![id]).await? else {
         return Ok(Cancelled::NoSuchWorkflow);
@@ -208,6 +211,7 @@ async fn descendants(scope: &Scope<'_>, root: WorkflowKey) -> Result<Vec<Row>, F
             key: rows::key(row, 0)?,
             state: rows::state(row, 1)?,
             executor: get(row, 2)?,
+            is_watched: get(row, 3)?,
         };
         if let Some(owner) = row.owner()
             && !scope.locked.contains(owner)
@@ -233,7 +237,7 @@ impl Row {
 /// Cancels the rows. Those that run in another executor become its interrupts: the executor of the
 /// batch is told by the answer.
 async fn end(
-    scope: &Scope<'_>,
+    scope: &mut Scope<'_>,
     rows: &[Row],
     (root, cause): (WorkflowKey, CancelCause),
 ) -> Result<(), Failure> {
@@ -242,6 +246,12 @@ async fn end(
     let (at, why) = (At(scope.now), cause.as_str());
     db.execute(END, params![keys, root.0, why, WITH_ITS_PARENT, at])
         .await?;
+    let watched: Vec<_> = (rows.iter().filter(|row| row.is_watched))
+        .map(|row| row.key.0)
+        .collect();
+    if !watched.is_empty() {
+        scope.wake_waiters(watched).await?;
+    }
     let owned = rows
         .iter()
         .filter_map(|row| Some((row.owner()?, row.key.0)));

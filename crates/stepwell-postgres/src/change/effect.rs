@@ -54,18 +54,22 @@ enum Effected {
 struct Origin<'a> {
     key: WorkflowKey,
     place: &'a Place,
+    /// Whether somebody is parked until this workflow publishes something.
+    is_watched: bool,
 }
 
 /// Applies the effects in their order. On a conflict the caller undoes the change.
 pub(super) async fn apply_all(
     scope: &mut Scope<'_>,
     progress: &Progress,
+    is_watched: bool,
 ) -> Result<Progressed, Failure> {
     let mut outcomes = Vec::with_capacity(progress.effects.len());
     let first = progress.records.first();
     let origin = Origin {
         key: progress.key,
         place: first.map_or(&Place::Input, |record| &record.place),
+        is_watched,
     };
     for effect in &progress.effects {
         match apply(scope, &origin, effect).await? {
@@ -82,7 +86,13 @@ async fn apply(
     effect: &Effect,
 ) -> Result<Effected, Failure> {
     match effect {
-        Effect::SetEvent { name, value } => put(scope, origin, PUBLISH, (name, value)).await,
+        Effect::SetEvent { name, value } => {
+            let published = put(scope, origin, PUBLISH, (name, value)).await?;
+            if origin.is_watched {
+                scope.wake_waiters(vec![origin.key.0]).await?;
+            }
+            Ok(published)
+        }
         Effect::Append { stream, value } => put(scope, origin, APPEND, (stream, value)).await,
         Effect::Send(message) => send(scope, origin, message).await,
         Effect::Receive { message } => receive(scope, origin, *message).await,
@@ -116,7 +126,7 @@ async fn put(
 }
 
 async fn send(
-    scope: &Scope<'_>,
+    scope: &mut Scope<'_>,
     origin: &Origin<'_>,
     message: &NewMessage,
 ) -> Result<Effected, Failure> {

@@ -12,9 +12,9 @@ use crate::{
     rows::{self, get, sentence},
 };
 
-/// Locks the workflow and says who runs it.
+/// Locks the workflow and says who runs it, and whether somebody is parked until it ends.
 pub(super) const OWNER: &str = "
-    select state, coalesce(executor_id = $2, false)
+    select state, coalesce(executor_id = $2, false), watched
     from {schema}.workflows
     where workflow_key = $1
     for update";
@@ -58,7 +58,7 @@ pub(super) const NOTE_STUCK: &str = "
     from {schema}.workflows
     where workflow_key = $1";
 
-pub(super) async fn apply(scope: &Scope<'_>, finish: &Finish) -> Result<Finished, Failure> {
+pub(super) async fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Finished, Failure> {
     let Some(row) = scope
         .db
         .query_opt(OWNER, params![finish.key.0, scope.me()])
@@ -89,6 +89,9 @@ pub(super) async fn apply(scope: &Scope<'_>, finish: &Finish) -> Result<Finished
             ],
         )
         .await?;
+    if get(&row, 2)? {
+        scope.wake_waiters(vec![finish.key.0]).await?;
+    }
     Ok(Finished::Now)
 }
 

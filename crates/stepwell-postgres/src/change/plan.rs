@@ -26,6 +26,10 @@ pub(crate) fn rounds(changes: &[Change]) -> Vec<Round> {
     let mut rounds = Vec::new();
     let mut open = Open::default();
     for (place, change) in changes.iter().enumerate() {
+        // They are parked before everything else.
+        if matches!(change, Change::Park(_)) {
+            continue;
+        }
         if !is_hot(change) {
             open.add_cold(place, change);
             continue;
@@ -51,6 +55,7 @@ fn is_hot(change: &Change) -> bool {
         Change::Progress(progress) => progress.effects.is_empty(),
         Change::Finish(finish) => !matches!(finish.end, End::Stuck { .. }),
         Change::Send(_)
+        | Change::Park(_)
         | Change::Cancel(_)
         | Change::Resume(_)
         | Change::Fork(_)

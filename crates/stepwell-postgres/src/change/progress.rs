@@ -22,7 +22,7 @@ use crate::{
 /// beginning.
 pub(super) const ADD: &str = "
     with own as materialized (
-        select state, executor_id
+        select state, executor_id, watched
         from {schema}.workflows
         where workflow_key = $1
         for update
@@ -41,12 +41,16 @@ pub(super) const ADD: &str = "
         on conflict do nothing
         returning place
     )
-    select own.state, coalesce(own.executor_id = $2, false), (select array_agg(place) from added)
+    select own.state, coalesce(own.executor_id = $2, false), (select array_agg(place) from added),
+        own.watched
     from own";
 
 /// What became of the records.
 enum Added {
-    All,
+    All {
+        /// Whether somebody is parked until the workflow publishes something.
+        is_watched: bool,
+    },
     Refused(Refusal),
     /// The first one is there.
     Existing,
@@ -78,7 +82,7 @@ fn cannot_half_fail(progress: &Progress) -> bool {
 
 async fn write(scope: &mut Scope<'_>, progress: &Progress) -> Result<Progressed, Failure> {
     match add(scope, progress).await? {
-        Added::All => effect::apply_all(scope, progress).await,
+        Added::All { is_watched } => effect::apply_all(scope, progress, is_watched).await,
         Added::Refused(refusal) => Ok(Progressed::Refused(refusal)),
         Added::Existing => Ok(Progressed::Existing),
         Added::Torn(place) => Ok(Progressed::Conflict {
@@ -136,7 +140,9 @@ fn judge(row: Option<&Row>, places: &[String]) -> Result<Added, Failure> {
     let new: HashSet<String> =
         (get::<Option<Vec<String>>>(row, 2)?.into_iter().flatten()).collect();
     Ok(match places.iter().position(|place| !new.contains(place)) {
-        None => Added::All,
+        None => Added::All {
+            is_watched: get(row, 3)?,
+        },
         Some(0) => Added::Existing,
         Some(torn) => Added::Torn(places[torn].clone()),
     })

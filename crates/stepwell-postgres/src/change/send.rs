@@ -18,12 +18,14 @@ const ID_OF_KEY: &str = "
     where workflow_key = $1";
 
 /// Puts a message into an inbox, unless its key was used there. Two sends with one key at once: the
-/// second waits in the index for the first.
+/// second waits in the index for the first. The receiver's lock is the one that whoever parks it looks
+/// for (`park.rs`).
 pub(super) const SEND: &str = "
-    with receiver as (
-        select workflow_key
+    with receiver as materialized (
+        select workflow_key, state
         from {schema}.workflows
         where workflow_id = $1
+        for key share
     ),
     sent as (
         insert into {schema}.messages (workflow_key, topic, message_key, payload, sent_at)
@@ -32,17 +34,30 @@ pub(super) const SEND: &str = "
         on conflict do nothing
         returning message_number
     )
-    select workflow_key, exists (select from sent)
+    select workflow_key, exists (select from sent), state = 'parked'
     from receiver";
 
+/// The same, by the receiver's key.
 pub(super) const PUT: &str = "
-    insert into {schema}.messages (workflow_key, topic, message_key, payload, sent_at)
-    values ($1, $2, $3, $4, $5)
-    on conflict do nothing";
+    with receiver as materialized (
+        select workflow_key, state
+        from {schema}.workflows
+        where workflow_key = $1
+        for key share
+    ),
+    sent as (
+        insert into {schema}.messages (workflow_key, topic, message_key, payload, sent_at)
+        select workflow_key, $2, $3, $4, $5
+        from receiver
+        on conflict do nothing
+        returning message_number
+    )
+    select exists (select from sent), state = 'parked'
+    from receiver";
 
 /// Sends a message; `message_key` stands in for one that it does not have.
 pub(super) async fn apply(
-    scope: &Scope<'_>,
+    scope: &mut Scope<'_>,
     message: &NewMessage,
     message_key: Option<&str>,
 ) -> Result<Sent, Failure> {
@@ -63,26 +78,33 @@ pub(super) async fn apply(
         return Ok(Sent::NoSuchWorkflow);
     };
     let to = key(&row, 0)?;
-    Ok(if get(&row, 1)? {
-        Sent::New { to }
-    } else {
-        Sent::Duplicate { to }
-    })
+    let (is_new, is_parked): (bool, bool) = (get(&row, 1)?, get(&row, 2)?);
+    if !is_new {
+        return Ok(Sent::Duplicate { to });
+    }
+    if is_parked {
+        scope.wake(to).await?;
+    }
+    Ok(Sent::New { to })
 }
 
 /// Puts a message that comes with a start into an inbox, unless its key was used there.
 pub(super) async fn put(
-    scope: &Scope<'_>,
+    scope: &mut Scope<'_>,
     to: WorkflowKey,
     message: &StartMessage,
 ) -> Result<(), Failure> {
     let (topic, key) = (message.topic.as_str(), message.key.as_str());
     let payload = message.payload.as_str();
-    scope
+    let row = scope
         .db
-        .execute(PUT, params![to.0, topic, key, payload, At(scope.now)])
+        .query_opt(PUT, params![to.0, topic, key, payload, At(scope.now)])
         .await?;
-    Ok(())
+    let row = row.ok_or_else(|| corrupt("workflow", to))?;
+    match (get(&row, 0)?, get(&row, 1)?) {
+        (true, true) => scope.wake(to).await,
+        _ => Ok(()),
+    }
 }
 
 /// The key of a workflow's message at a place: `<workflow id>:<position>`.

@@ -45,7 +45,7 @@ pub(super) const WAITING: &str = of_a_kind!(
 
 /// One of a kind that has not ended.
 pub(super) const UNFINISHED: &str = of_a_kind!(
-    "state in ('delayed', 'enqueued', 'running', 'stuck')
+    "state in ('delayed', 'enqueued', 'running', 'parked', 'stuck')
     order by workflow_key + 0
     limit 1
     for update"
@@ -65,7 +65,8 @@ pub(super) const CANCEL: &str = "
         reason = $2,
         ended_at = $3,
         wake_at = null
-    where workflow_key = $1";
+    where workflow_key = $1
+    returning watched";
 
 pub(super) const SET: &str = "
     update {schema}.workflows
@@ -150,10 +151,15 @@ async fn replace(
     (unique, known): (&Unique, &Known),
 ) -> Result<Started, Failure> {
     let why = CancelCause::Replaced.as_str();
-    scope
+    let cancelled = scope
         .db
-        .execute(CANCEL, params![known.key.0, why, At(scope.now)])
+        .query_opt(CANCEL, params![known.key.0, why, At(scope.now)])
         .await?;
+    if let Some(row) = cancelled
+        && get(&row, 0)?
+    {
+        scope.wake_waiters(vec![known.key.0]).await?;
+    }
     let stood = known.state == State::Enqueued;
     let mut new = new.clone();
     new.delay = match stood {

@@ -16,16 +16,17 @@ use crate::{
 /// How many delays end in one claim. The next one goes on with the rest.
 const WAKE_MAX: i64 = 1_000;
 
-/// The delayed workflows whose time has come, the earliest first, but for those that somebody else
+/// The delayed and the parked workflows whose time has come, the earliest first, but for those that somebody else
 /// wakes or cancels just now.
 pub(crate) const DUE: &str = "
     update {schema}.workflows
     set state = 'enqueued',
+        reason = null,
         wake_at = null
     where workflow_key = any (array(
         select workflow_key
         from {schema}.workflows
-        where state = 'delayed'
+        where state in ('delayed', 'parked')
           and wake_at <= {schema}.clock()
         order by wake_at
         limit $1

@@ -7,7 +7,7 @@ use stepwell_core::{
     ExecutorId, Outcome, Payload, Place, Position, RecordKind, State, WorkflowId, WorkflowKey,
     store::{
         Applied, Batch, Cancel, CancelCause, Cancelled, Change, Effect, ExecutorStore, NewRecord,
-        Progress, Progressed, Refusal, Store, StoreError, StoreErrorKind, WorkflowStore,
+        Progress, Progressed, Refusal, Store, StoreError, StoreErrorKind, WorkflowStore, Written,
     },
 };
 use stepwell_postgres::PostgresStore;
@@ -59,7 +59,7 @@ impl Shop {
     async fn record_and_wait(
         &self,
         effects: Vec<Effect>,
-    ) -> JoinHandle<Result<Vec<Applied>, StoreError>> {
+    ) -> JoinHandle<Result<Written, StoreError>> {
         let (store, batch) = (Arc::clone(&self.store), self.record(0, effects));
         let waiting = tokio::spawn(async move { store.commit(batch).await });
         let db = server::connect(&self.url).await;
@@ -145,7 +145,7 @@ async fn a_batch_that_waits_for_a_cancellation_sees_it() {
         let canceller = shop.hold().await;
         let waiting = shop.record_and_wait(effects).await;
         shop.say(&canceller, CANCEL).await;
-        let applied = waiting.await.unwrap().unwrap();
+        let applied = waiting.await.unwrap().unwrap().applied;
         let refused = Progressed::Refused(Refusal::NotRunning(State::Cancelled));
         assert!(
             matches!(&applied[..], [Applied::Progress(it)] if *it == refused),
@@ -168,7 +168,7 @@ async fn a_loss_holds_no_batch_up_for_long() {
     shop.say(&canceller, &one).await;
     shop.say(&canceller, &CANCEL[CANCEL.find(';').unwrap() + 1..])
         .await;
-    let applied = waiting.await.unwrap().unwrap();
+    let applied = waiting.await.unwrap().unwrap().applied;
     assert!(matches!(
         &applied[..],
         [Applied::Progress(Progressed::Recorded(_))]
@@ -200,7 +200,7 @@ async fn record_until_refused(
     for number in 0.. {
         let effects = if number % 3 == 2 { publish() } else { vec![] };
         let applied = store.commit(record(&executor, key, number, effects)).await;
-        match &applied.unwrap()[..] {
+        match &applied.unwrap().applied[..] {
             [Applied::Progress(Progressed::Recorded(_))] => {}
             [Applied::Progress(Progressed::Refused(_))] => return number,
             other => panic!("progress came to {other:?}"),
@@ -232,8 +232,11 @@ async fn what_was_acknowledged_beside_cancellations_is_there() {
             executor: None,
             changes: vec![cancel],
         };
-        let applied = elsewhere.commit(batch).await.unwrap();
-        assert!(matches!(&applied[..], [Applied::Cancel(Cancelled::Now(_))]));
+        let written = elsewhere.commit(batch).await.unwrap();
+        assert!(matches!(
+            &written.applied[..],
+            [Applied::Cancel(Cancelled::Now(_))]
+        ));
     }
     for (key, run) in keys.iter().zip(runs) {
         let recorded = run.await.unwrap();
@@ -276,6 +279,9 @@ async fn executors_that_cancel_each_others_workflows_get_on() {
         .collect();
     for cancelled in running {
         let applied = cancelled.await.unwrap();
-        assert!(matches!(&applied[..], [Applied::Cancel(Cancelled::Now(_))]));
+        assert!(matches!(
+            &applied.applied[..],
+            [Applied::Cancel(Cancelled::Now(_))]
+        ));
     }
 }

@@ -89,7 +89,7 @@ async fn commit_start(
         executor: executor.cloned(),
         changes: vec![Change::Start(start)],
     };
-    match store.commit(batch).await?.pop() {
+    match store.commit(batch).await?.applied.pop() {
         Some(Applied::Start(Started::New { key, .. } | Started::Existing { key, .. })) => Ok(key),
         other => panic!("a start came to {other:?}"),
     }

@@ -6,7 +6,7 @@ use stepwell_core::{
     store::{Cancel, CancelCause, Cancelled},
 };
 
-use super::Scope;
+use super::{Scope, park};
 use crate::{error::Failure, rows};
 
 pub(super) const FIND: &str = "
@@ -32,7 +32,7 @@ pub(super) const DESCENDANTS: &str = "
     from attached
     cross join workflows as w
     where w.workflow_key = attached.workflow_key
-      and w.state in ('delayed', 'enqueued', 'running', 'stuck', 'dead')
+      and w.state in ('delayed', 'enqueued', 'running', 'parked', 'stuck', 'dead')
     order by w.workflow_key";
 
 pub(super) const END: &str = "
@@ -81,7 +81,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, cancel: &Cancel) -> Result<Cancelled,
     let root = WorkflowKey(key);
     let rows = descendants(scope.db, root)?;
     let except = scope.executor;
-    end(scope.db, &rows, (root, cancel.cause), now, except)?;
+    scope.woken |= end(scope.db, &rows, (root, cancel.cause), now, except)?;
     for row in &rows {
         scope.mine.remove(&row.key);
     }
@@ -102,14 +102,15 @@ pub(crate) fn descendants(db: &Connection, root: WorkflowKey) -> Result<Vec<Row>
 }
 
 /// Cancels the rows. Those that run in another executor than `except` become its interrupts:
-/// `except` is told by the answer.
+/// `except` is told by the answer. Whether others were parked until one of them ends.
 pub(crate) fn end(
     db: &Connection,
     rows: &[Row],
     (root, cause): (WorkflowKey, CancelCause),
     now: i64,
     except: Option<&ExecutorId>,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
+    let mut woken = false;
     let mut end = db.prepare_cached(END)?;
     let mut interrupt = db.prepare_cached(INTERRUPT)?;
     for row in rows {
@@ -123,6 +124,7 @@ pub(crate) fn end(
         if row.state == State::Running && elsewhere {
             interrupt.execute(params![row.executor, row.key.0])?;
         }
+        woken |= park::wake_waiters(db, row.key)?;
     }
-    Ok(())
+    Ok(woken)
 }

@@ -67,7 +67,11 @@ struct Origin<'a> {
 
 fn apply(scope: &mut Scope<'_>, origin: &Origin<'_>, effect: &Effect) -> Result<Effected, Failure> {
     match effect {
-        Effect::SetEvent { name, value } => put(scope, origin, PUBLISH, name, value),
+        Effect::SetEvent { name, value } => {
+            let published = put(scope, origin, PUBLISH, name, value)?;
+            scope.wake_waiters(origin.key)?;
+            Ok(published)
+        }
         Effect::Append { stream, value } => put(scope, origin, APPEND, stream, value),
         Effect::Send(message) => send(scope, origin, message),
         Effect::Receive { message } => receive(scope, origin, *message),
@@ -97,7 +101,11 @@ fn put(
     Ok(Effected::Had(EffectOutcome::Done))
 }
 
-fn send(scope: &Scope<'_>, origin: &Origin<'_>, message: &NewMessage) -> Result<Effected, Failure> {
+fn send(
+    scope: &mut Scope<'_>,
+    origin: &Origin<'_>,
+    message: &NewMessage,
+) -> Result<Effected, Failure> {
     let key = match &message.key {
         Some(_) => None,
         None => Some(send::key_of(scope, origin.key, origin.place)?),

@@ -38,10 +38,12 @@ pub(super) fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Finished, 
         End::Succeeded(output) => {
             result(scope, finish, Outcome::Ok(output.clone()))?;
             update(scope, finish, State::Succeeded, (None, None))?;
+            scope.wake_waiters(finish.key)?;
         }
         End::Failed { error, fingerprint } => {
             result(scope, finish, Outcome::Err(error.clone()))?;
             update(scope, finish, State::Failed, (None, Some(fingerprint)))?;
+            scope.wake_waiters(finish.key)?;
         }
         End::Stuck { reason } => {
             update(scope, finish, State::Stuck, (Some(reason), None))?;

@@ -27,7 +27,7 @@ pub(crate) const INSERT: &str = "
 
 /// Sends a message; `key` stands in for one that it does not have.
 pub(super) fn apply(
-    scope: &Scope<'_>,
+    scope: &mut Scope<'_>,
     message: &NewMessage,
     key: Option<&str>,
 ) -> Result<Sent, Failure> {
@@ -41,27 +41,30 @@ pub(super) fn apply(
         message.payload.as_str(),
         scope.now_micros(),
     ])?;
-    Ok(if sent == 1 {
-        Sent::New { to }
-    } else {
-        Sent::Duplicate { to }
-    })
+    if sent == 0 {
+        return Ok(Sent::Duplicate { to });
+    }
+    scope.wake(to)?;
+    Ok(Sent::New { to })
 }
 
 /// Puts a message that comes with a start into an inbox, unless its key was used there.
 pub(super) fn put(
-    scope: &Scope<'_>,
+    scope: &mut Scope<'_>,
     to: WorkflowKey,
     message: &StartMessage,
 ) -> Result<(), Failure> {
-    scope.db.prepare_cached(INSERT)?.execute(params![
+    let sent = scope.db.prepare_cached(INSERT)?.execute(params![
         to.0,
         message.topic,
         message.key,
         message.payload.as_str(),
         scope.now_micros(),
     ])?;
-    Ok(())
+    match sent {
+        0 => Ok(()),
+        _ => scope.wake(to),
+    }
 }
 
 /// The key of a workflow's message at a place: `<workflow id>:<position>`.

@@ -18,7 +18,7 @@ pub(super) const WAITING: &str = "
     from workflows
     where name = ?1
       and unique_key = ?2
-      and state in ('delayed', 'enqueued', 'running', 'stuck')
+      and state in ('delayed', 'enqueued', 'running', 'parked', 'stuck')
       and state in ('delayed', 'enqueued')
       and started_at is null
     order by workflow_key
@@ -30,7 +30,7 @@ pub(super) const UNFINISHED: &str = "
     from workflows
     where name = ?1
       and unique_key = ?2
-      and state in ('delayed', 'enqueued', 'running', 'stuck')
+      and state in ('delayed', 'enqueued', 'running', 'parked', 'stuck')
     order by workflow_key
     limit 1";
 
@@ -123,7 +123,7 @@ fn replace(
     let now = scope.now_micros();
     let rows = cancel::descendants(scope.db, known.key)?;
     let cause = (known.key, CancelCause::Replaced);
-    cancel::end(scope.db, &rows, cause, now, None)?;
+    scope.woken |= cancel::end(scope.db, &rows, cause, now, None)?;
     let stood = known.state == State::Enqueued;
     let since = instant(known.since)?;
     let mut new = new.clone();

@@ -13,15 +13,16 @@ use crate::{error::Failure, rows::micros};
 /// How many delays end in one claim. The next one goes on with the rest.
 const WAKE_MAX: u32 = 1_000;
 
-/// The delayed workflows whose time has come, the earliest first.
+/// The delayed and the parked workflows whose time has come, the earliest first.
 pub(crate) const DUE: &str = "
     update workflows
     set state = 'enqueued',
+        reason = null,
         wake_at = null
     where workflow_key in (
         select workflow_key
         from workflows
-        where state = 'delayed'
+        where state in ('delayed', 'parked')
           and wake_at <= ?1
         order by wake_at
         limit ?2

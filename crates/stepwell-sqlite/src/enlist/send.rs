@@ -8,7 +8,10 @@ use stepwell_core::{
 
 use crate::{
     SqliteStore,
-    change::send::{INSERT, KEY_OF_ID},
+    change::{
+        park::WAKE,
+        send::{INSERT, KEY_OF_ID},
+    },
     rows::micros,
 };
 
@@ -29,11 +32,12 @@ pub(super) async fn send(
         .bind(message.key.as_deref())
         .bind(message.payload.as_str())
         .bind(micros(store.now()))
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
     let to = WorkflowKey(key);
-    Ok(match sent.rows_affected() {
-        1 => Sent::New { to },
-        _ => Sent::Duplicate { to },
-    })
+    if sent.rows_affected() == 0 {
+        return Ok(Sent::Duplicate { to });
+    }
+    sqlx::query(WAKE).bind(key).execute(connection).await?;
+    Ok(Sent::New { to })
 }

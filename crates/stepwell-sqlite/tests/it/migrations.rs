@@ -17,6 +17,17 @@ fn pragma<T: rusqlite::types::FromSql>(path: &Path, name: &str) -> T {
     db.pragma_query_value(None, name, |row| row.get(0)).unwrap()
 }
 
+/// The file says that it is of the first major version, and of its last migration.
+async fn is_newest(path: &Path) {
+    let url = format!("sqlite:{}", path.display());
+    let migrations = SqliteStore::migrations(&url).await.unwrap();
+    assert!(migrations.missing.is_empty(), "{migrations:?}");
+    assert_eq!(
+        pragma::<u32>(path, "user_version"),
+        10_000 + migrations.applied
+    );
+}
+
 #[tokio::test]
 async fn a_migrated_file_is_migrated_again_without_change() {
     let directory = tempfile::tempdir().unwrap();
@@ -25,7 +36,7 @@ async fn a_migrated_file_is_migrated_again_without_change() {
     let before: i64 = pragma(&path, "schema_version");
     drop(open(&path).await);
     assert_eq!(pragma::<i64>(&path, "schema_version"), before);
-    assert_eq!(pragma::<i64>(&path, "user_version"), 10_003);
+    is_newest(&path).await;
 }
 
 /// Two binaries that start at once on an empty file: the loser waits and goes on.
@@ -51,8 +62,8 @@ fn many_processes_make_the_same_file_at_once() {
         for start in starts.collect::<Vec<_>>() {
             start.await.unwrap();
         }
+        is_newest(&path).await;
     });
-    assert_eq!(pragma::<i64>(&path, "user_version"), 10_003);
 }
 
 #[tokio::test]
@@ -104,7 +115,8 @@ async fn what_is_missing_can_be_applied_by_hand() {
     assert!(!path.exists(), "looking makes no file");
     assert_eq!(before.applied, 0);
     let numbers: Vec<u32> = before.missing.iter().map(|it| it.number).collect();
-    assert!(numbers.iter().copied().eq(1..=3), "{numbers:?}");
+    let newest = u32::try_from(numbers.len()).unwrap();
+    assert!(numbers.iter().copied().eq(1..=newest), "{numbers:?}");
 
     let db = rusqlite::Connection::open(&path).unwrap();
     let mut left = before;

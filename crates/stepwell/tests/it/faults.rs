@@ -20,7 +20,7 @@ use stepwell::{
         Applied, Batch, Change, Claim, Claimed, Executor, ExecutorStore, Filter, Message,
         MessageStore, NewExecutor, News, Progressed, PublishedEvent, QueueInfo, QueueStore,
         Renewed, ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture,
-        StoreUrl, StreamEntry, TakenOver, Workflow, WorkflowStore, open_store,
+        StoreUrl, StreamEntry, TakenOver, Workflow, WorkflowStore, Written, open_store,
     },
     workflow,
 };
@@ -37,7 +37,7 @@ struct Faulty {
     unruly: Option<Unruly>,
 }
 
-/// Holds an answer back, once it is closed.
+/// Holds an answer back that names a workflow, once it is closed.
 #[derive(Debug, Default)]
 struct Gate {
     is_closed: AtomicBool,
@@ -46,10 +46,11 @@ struct Gate {
 }
 
 /// The answer, as it was before the gate was reached.
-fn held<'a, T: Send + 'a>(answer: Answer<'a, T>, gate: &'a Gate) -> Answer<'a, T> {
+fn held<'a>(answer: Answer<'a, Vec<Claimed>>, gate: &'a Gate) -> Answer<'a, Vec<Claimed>> {
     Box::pin(async move {
         let answer = answer.await;
-        if gate.is_closed.swap(false, SeqCst) {
+        let names_any = answer.as_ref().is_ok_and(|claimed| !claimed.is_empty());
+        if names_any && gate.is_closed.swap(false, SeqCst) {
             gate.reached.notify_one();
             gate.opened.notified().await;
         }
@@ -100,7 +101,7 @@ fn or_lost<'a, T: Send + 'a>(answer: Answer<'a, T>, lost: bool) -> Answer<'a, T>
 }
 
 impl Store for Faulty {
-    fn commit(&self, batch: Batch) -> StoreFuture<'_, Vec<Applied>> {
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, Written> {
         if let Some(unruly) = &self.unruly {
             return Box::pin(unruly.commit(&*self.inner, batch));
         }
@@ -331,7 +332,7 @@ impl Unruly {
         }
     }
 
-    async fn commit(&self, store: &dyn Store, batch: Batch) -> Result<Vec<Applied>, StoreError> {
+    async fn commit(&self, store: &dyn Store, batch: Batch) -> Result<Written, StoreError> {
         let at_once = self.at_once.fetch_add(1, SeqCst) + 1;
         self.most_at_once.fetch_max(at_once, SeqCst);
         for _ in 0..self.roll(40) {
@@ -343,9 +344,9 @@ impl Unruly {
             return Err(away());
         }
         let changes = batch.changes.clone();
-        let applied = store.commit(batch).await?;
-        self.watch(&changes, &applied);
-        if fate == 1 { Err(away()) } else { Ok(applied) }
+        let written = store.commit(batch).await?;
+        self.watch(&changes, &written.applied);
+        if fate == 1 { Err(away()) } else { Ok(written) }
     }
 }
 

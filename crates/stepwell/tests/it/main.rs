@@ -11,6 +11,7 @@ mod crashes;
 mod enlist;
 mod faults;
 mod messages;
+mod parking;
 mod queues;
 mod recovery;
 mod replay;

@@ -108,6 +108,7 @@ async fn until_done<S, X: Tx, T: Durable, E: DurableError>(
 where
     S: Send + Sync + 'static + Provide<X::Source>,
 {
+    let _busy = here.run.busy();
     here.run.settle().await;
     let (name, keeps_witness) = (code.name, !code.options.read_only);
     let operation = Operation {

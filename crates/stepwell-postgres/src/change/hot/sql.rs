@@ -63,7 +63,7 @@ macro_rules! records {
     };
 }
 
-/// Ends, each with its result: the record is made from the row that was changed. The conditions are
+/// Ends, each with its result, but for those that somebody is parked for: the record is made from the row that was changed. The conditions are
 /// looked at again if the row's lock had to be waited for. With `any (array[…])` for `=` the table
 /// cannot be joined as a whole.
 macro_rules! ends {
@@ -81,6 +81,7 @@ macro_rules! ends {
             where w.workflow_key = any (array[i.workflow_key])
               and coalesce(w.state, '') = 'running'
               and coalesce(w.executor_id, '') = $1
+              and not w.watched
             returning w.workflow_key, i.state, i.payload, f.now
         ),
         results as (

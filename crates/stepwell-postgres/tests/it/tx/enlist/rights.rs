@@ -35,6 +35,7 @@ async fn the_rights_that_are_documented_are_enough() {
             stepwell.messages to {role};
          grant insert on stepwell.workflows, stepwell.records, stepwell.attributes, stepwell.queues,
             stepwell.messages to {role};
+         grant update (state, reason, wake_at) on stepwell.workflows to {role};
          grant usage on sequence stepwell.changes, stepwell.workflows_workflow_key_seq,
             stepwell.messages_message_number_seq to {role}"
     );
