@@ -172,7 +172,14 @@ impl Engine {
     fn spawn(self: &Arc<Self>, new: NewRun, input: crate::Payload, past: driver::Past) {
         let key = new.key;
         let run = Arc::new(Run::new(Arc::clone(self), new));
-        let before = self.runs().insert(key, Arc::clone(&run));
+        let before = {
+            let mut runs = self.runs();
+            // The answer of a claim may come after everybody else was told.
+            if self.stopped.is_cancelled() {
+                run.control.interrupt(Interrupt::HandedBack);
+            }
+            runs.insert(key, Arc::clone(&run))
+        };
         // Whoever was on its way before may have recorded something.
         let past = if before.is_some() {
             driver::Past::Recorded
@@ -276,11 +283,15 @@ impl Engine {
         for run in &running {
             drop(tokio::time::timeout_at(until, driver::steps_ended(run)).await);
         }
-        for run in self.runs().values() {
-            // A step has ended a moment before its record is handed in.
-            run.control.interrupt(Interrupt::HandedBack);
+        {
+            // Under one lock: whoever begins to run later sees that all has stopped.
+            let runs = self.runs();
+            for run in runs.values() {
+                // A step has ended a moment before its record is handed in.
+                run.control.interrupt(Interrupt::HandedBack);
+            }
+            self.stopped.cancel();
         }
-        self.stopped.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         self.client.0.journal.close();
@@ -306,8 +317,8 @@ impl Engine {
     pub(crate) async fn crash(self: &Arc<Self>) {
         self.abandon.cancel();
         self.stopping.cancel();
-        self.drop_runs();
         self.stopped.cancel();
+        self.drop_runs();
         self.client.0.journal.close();
         self.writer.close();
         self.writer.wait().await;

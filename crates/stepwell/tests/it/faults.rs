@@ -33,6 +33,7 @@ struct Faulty {
     commits_to_lose: AtomicU32,
     commits_to_refuse: AtomicU32,
     claims_to_lose: AtomicU32,
+    claim_gate: Gate,
     owned_gate: Gate,
     unruly: Option<Unruly>,
 }
@@ -74,6 +75,7 @@ impl Faulty {
             commits_to_lose,
             commits_to_refuse,
             claims_to_lose,
+            claim_gate: Gate::default(),
             owned_gate: Gate::default(),
             unruly,
         })
@@ -175,7 +177,7 @@ pass_on!(ExecutorStore {
     fn renew(executor: &ExecutorId) -> Renewed;
     fn take_over(executor: &ExecutorId, workflows_max: u32) -> TakenOver;
     #[claims_to_lose]
-    fn claim(claim: Claim) -> Vec<Claimed>;
+    fn claim(claim: Claim) -> Vec<Claimed>, behind claim_gate;
     fn owned(executor: &ExecutorId) -> Vec<Claimed>, behind owned_gate;
     fn next_wake() -> Option<Timestamp>;
     fn take_interrupts(executor: &ExecutorId) -> Vec<WorkflowKey>;
@@ -293,6 +295,26 @@ async fn what_has_ended_before_the_answer_arrives_is_not_run_again() {
         2 + 3,
         "recorded steps ran again"
     );
+}
+
+#[tokio::test]
+async fn what_is_claimed_while_the_application_stops_is_handed_back() {
+    let store = Faulty::new().await;
+    let app = launch(Arc::clone(&store)).await;
+    store.claim_gate.is_closed.store(true, SeqCst);
+    let late = app.start(three_steps().queue(&LINE)).await.unwrap();
+    store.claim_gate.reached.notified().await;
+    let stops = app.clone();
+    let stopping = tokio::spawn(async move { stops.shutdown().await });
+    app.stopped().await;
+    store.claim_gate.opened.notify_one();
+    let stopped = tokio::time::timeout(Duration::from_secs(20), stopping).await;
+    stopped
+        .expect("the end waits for a run that nobody told of it")
+        .unwrap();
+    let left = app.client().get(late.id()).await.unwrap().unwrap();
+    assert_eq!(left.state, stepwell::State::Enqueued);
+    assert_eq!(app.state().steps.load(SeqCst), 0);
 }
 
 /// Takes several batches at once and applies them in whatever order it likes; some it refuses, of
