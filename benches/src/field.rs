@@ -117,6 +117,17 @@ impl<'a> Field<'a> {
         Contestant::start(entry.name(), command.arg(database))
     }
 
+    /// Starts two of our own processes with one empty database.
+    pub(crate) fn start_together(&self, place: Place) -> Result<[Contestant; 2], Error> {
+        let database = self.database(Entry::Stepwell(place))?;
+        Ok([alone(place, &database)?, alone(place, &database)?])
+    }
+
+    /// Starts one of our own processes with an empty database.
+    pub(crate) fn start_one(&self, place: Place) -> Result<Contestant, Error> {
+        alone(place, &self.database(Entry::Stepwell(place))?)
+    }
+
     fn database(&self, entry: Entry) -> Result<String, Error> {
         let number = self.databases.fetch_add(1, Ordering::SeqCst);
         match (entry.place(), &self.postgres) {
@@ -143,6 +154,13 @@ impl<'a> Field<'a> {
             Place::Postgres => self.postgres.as_ref()?.cpu(),
         }
     }
+}
+
+/// A process that takes the commands of `alone.rs`.
+fn alone(place: Place, database: &str) -> Result<Contestant, Error> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["--serve-alone", database]);
+    Contestant::start(Entry::Stepwell(place).name(), &mut command)
 }
 
 fn peer(library: &str) -> Command {

@@ -13,10 +13,12 @@
 )]
 
 mod account;
+mod alone;
 mod bare;
 mod contestant;
 mod driver;
 mod field;
+mod fleet;
 mod idle;
 mod machine;
 mod ours;
@@ -49,12 +51,15 @@ enum Task {
     },
     /// One library on one database, for the measuring process.
     Serve(String),
+    /// One of our own processes, for what the peers are not asked.
+    ServeAlone(String),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match task() {
         Ok(Task::Serve(database)) => ours::serve(&database).await,
+        Ok(Task::ServeAlone(database)) => alone::serve(&database).await,
         Ok(Task::Measure { size, peers }) => tokio::select! {
             measured = tokio::spawn(measure(size, peers)) => {
                 measured.unwrap_or_else(|error| Err(error.into()))
@@ -86,6 +91,9 @@ fn task() -> Result<Task, String> {
             "--quick" => size = Size::Quick,
             "--peers" => peers = true,
             "--serve" => return arguments.next().map(Task::Serve).ok_or(argument),
+            "--serve-alone" => {
+                return arguments.next().map(Task::ServeAlone).ok_or(argument);
+            }
             _ => return Err(argument),
         }
     }
@@ -106,7 +114,8 @@ async fn measure(size: Size, peers: bool) -> Result<(), Error> {
         // These only wait for other processes; nothing else is to be done meanwhile.
         tokio::task::block_in_place(|| {
             throughput::measure(&mut table, size, directory.path(), &field)?;
-            waiting::measure(&mut table, size, &field)
+            waiting::measure(&mut table, size, &field)?;
+            fleet::measure(&mut table, size, &field)
         })?;
     }
     idle::measure(&mut table, size, directory.path()).await?;

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tempfile::TempDir;
+
 use crate::{driver::Error, driver::process, stop};
 
 /// Names a server to use instead: `postgres://user:password@host:5432`.
@@ -35,7 +37,13 @@ struct Server {
     process: Child,
     /// Stops it, once run.
     stop: Command,
+    /// Its files, if they could not be with the others.
+    _elsewhere: Option<TempDir>,
 }
+
+/// Where root's server keeps its files: it is run by another user, whom root's own directories may
+/// be closed to. On the disk, unlike `/tmp` on many machines.
+const OPEN_TO_ALL: &str = "/var/tmp";
 
 impl Postgres {
     /// Starts a server whose files are below the directory.
@@ -59,11 +67,15 @@ impl Postgres {
     fn start_with(directory: &Path, more: &[&str]) -> Result<Self, Error> {
         let programs = programs()?;
         let user = user()?;
-        let data = directory.join("postgres");
+        let elsewhere = user
+            .map(|_| tempfile::tempdir_in(OPEN_TO_ALL))
+            .transpose()?;
+        let home = elsewhere.as_ref().map_or(directory, TempDir::path);
+        let data = home.join("postgres");
         fs::create_dir(&data)?;
         if let Some((uid, gid)) = user {
             // The server refuses to be root, and has to get into the directory that is ours.
-            fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
+            fs::set_permissions(home, fs::Permissions::from_mode(0o755))?;
             chown(&data, Some(uid), Some(gid))?;
         }
         let mut initdb = run_as(&programs.join("initdb"), user);
@@ -86,7 +98,11 @@ impl Postgres {
             .arg(&data);
         let postgres = Self {
             url: format!("postgres://postgres@127.0.0.1:{port}"),
-            server: Some(Server { process, stop }),
+            server: Some(Server {
+                process,
+                stop,
+                _elsewhere: elsewhere,
+            }),
         };
         postgres.wait_until_ready(&programs, port)?;
         Ok(postgres)

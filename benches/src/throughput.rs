@@ -184,11 +184,34 @@ fn report(
             Entry::Durare(_) | Entry::Dbos => beside_peer(table, work, scores, score),
         };
         table.score(score.line(work.0, beside));
-        if score.entry == Entry::Stepwell(Place::Sqlite) {
-            beside_bare(table, work, score, floors);
+        match score.entry {
+            Entry::Stepwell(Place::Sqlite) => beside_bare(table, work, score, floors),
+            Entry::Stepwell(Place::Postgres) if work == (10, 16) => cpu(table, work, score),
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// What a workflow costs the process, and the server.
+fn cpu(table: &mut Table, work: (u32, usize), score: &Score) {
+    let (steps, name) = (f64::from(work.0), score.entry.name());
+    let process = score.spread(|round| round.cpu_us_per_step);
+    let server = Spread::of(score.server_us_per_step.clone());
+    for (whose, used, bound) in [
+        ("the process", process, 300.0),
+        ("the server", server, 500.0),
+    ] {
+        let used = used.times(steps);
+        table.ratio(
+            format!(
+                "{}: {name}: CPU of {whose} for a workflow",
+                self::name(work)
+            ),
+            format!("{used} µs"),
+            Goal::AtMost(used.median, bound),
+        );
+    }
 }
 
 fn name((count, at_once): (u32, usize)) -> String {
