@@ -28,11 +28,14 @@ const ROUNDS_MAX: u32 = 8;
 
 /// Whether there is anything to be had at all: an idle executor asks nothing more. No row for one
 /// that is not live.
+///
+/// Here and elsewhere: the clock is volatile, and would be asked again for each row that an index has.
+/// As a subquery it is asked once, and the index is read no further than it says.
 pub(crate) const ANYTHING: &str = "
     select exists (
             select from {schema}.workflows
             where state in ('delayed', 'parked')
-              and wake_at <= {schema}.clock()
+              and wake_at <= (select {schema}.clock())
         ) or exists (
             select from {schema}.workflows where state = 'enqueued'
         ) or exists (

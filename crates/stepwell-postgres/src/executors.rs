@@ -80,7 +80,7 @@ pub(crate) const NEXT_WAKE: &str = "
             select s.started_at
             from {schema}.queue_starts as s
             where s.queue_name = q.queue_name
-              and s.started_at > {schema}.clock() - q.rate_period_ms * interval '1 millisecond'
+              and s.started_at > (select {schema}.clock()) - q.rate_period_ms * interval '1 millisecond'
             order by s.started_at
             limit 1
         ) as oldest

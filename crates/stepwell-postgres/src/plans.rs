@@ -101,6 +101,15 @@ impl Tables {
         assert!(uses, "{index}:\n{sql}\n{}", plan.join("\n"));
     }
 
+    /// Checks that a statement reads an index no further than a condition on a column says.
+    async fn bounds(&self, sql: &str, index: &str, column: &str) {
+        let plan = self.flat(sql, &[]).await;
+        let mut lines = plan.iter().skip_while(|line| !line.contains(index));
+        let condition = lines.find(|line| line.contains("Index Cond:"));
+        let bounds = condition.is_some_and(|line| line.contains(column));
+        assert!(bounds, "{index}:\n{sql}\n{}", plan.join("\n"));
+    }
+
     /// Checks that a statement addresses every row by its key: neither through the index of what
     /// runs, nor by a join that reads an index from end to end.
     async fn by_key(&self, sql: &str, types: &[Type]) {
@@ -184,9 +193,9 @@ async fn check_claims(tables: &Tables) {
     tables
         .uses(claim::lanes::KEYS, "workflows_running_key")
         .await;
-    tables
-        .uses(claim::candidates::DUE, "workflows_delayed")
-        .await;
+    for sql in [claim::candidates::DUE, claim::ANYTHING] {
+        tables.bounds(sql, "workflows_delayed", "wake_at <=").await;
+    }
     tables
         .uses(claim::queue::USED, "workflows_running_queue")
         .await;

@@ -27,7 +27,7 @@ pub(crate) const DUE: &str = "
         select workflow_key
         from {schema}.workflows
         where state in ('delayed', 'parked')
-          and wake_at <= {schema}.clock()
+          and wake_at <= (select {schema}.clock())
         order by wake_at
         limit $1
         for update skip locked

@@ -81,7 +81,7 @@ pub(crate) const USED: &str = "
             select 1
             from {schema}.queue_starts as s
             where s.queue_name = q.queue_name
-              and s.started_at > {schema}.clock() - q.period_ms * interval '1 millisecond'
+              and s.started_at > (select {schema}.clock()) - q.period_ms * interval '1 millisecond'
             limit q.starts
         ) as started)
     from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
@@ -92,7 +92,7 @@ const FORGET_STARTS: &str = "
     delete from {schema}.queue_starts as s
     using unnest($1::text[], $2::bigint[]) as q (queue_name, period_ms)
     where s.queue_name = q.queue_name
-      and s.started_at <= {schema}.clock() - q.period_ms * interval '1 millisecond'";
+      and s.started_at <= (select {schema}.clock()) - q.period_ms * interval '1 millisecond'";
 
 /// A queue that is not paused. One of which is counted how much is used is locked.
 pub(super) struct Queue {
