@@ -41,7 +41,11 @@ fn nothing_is_lost_or_doubled_by_kills_at_random_instants() {
     let place = Place::new();
     // A dispatch of ten parts takes about as long as the kills do.
     let pause = LIFE_MEAN * kills / 12;
-    let settings = [format!("pause_ms={}", pause.as_millis())];
+    let settings = [
+        format!("pause_ms={}", pause.as_millis()),
+        // Many are parked, and many are about to be, when the process dies.
+        "park_after_ms=20".to_owned(),
+    ];
     let mut customers = Customers {
         // So do the steps of a chain, of 20 ms each.
         steps: (3 * kills).clamp(40, STEPS_MAX),

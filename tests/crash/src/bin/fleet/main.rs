@@ -20,6 +20,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{arguments::Arguments, workflows::Shop};
 
+/// How long a workflow waits in memory: many are parked, and many are about to be, when something
+/// happens to the process.
+const PARK_AFTER: Duration = Duration::from_millis(50);
+
 /// How many connections to the user's database there are.
 const POOL: u32 = 4;
 
@@ -65,7 +69,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     };
     let app = App::builder(APPLICATION)
         .state(shop)
-        .database(arguments.store);
+        .database(arguments.store)
+        .park_after(PARK_AFTER);
     let app = match arguments.lease {
         Some(lease) => app.lease(lease),
         None => app,

@@ -13,6 +13,8 @@ pub(crate) struct Arguments {
     pub(crate) recoveries_max: u32,
     /// How long a part of a dispatch takes.
     pub(crate) pause: Duration,
+    /// How long a workflow waits in memory.
+    pub(crate) park_after: Duration,
     pub(crate) strike: Option<Strike>,
 }
 
@@ -24,6 +26,7 @@ impl Arguments {
             lease: Duration::from_secs(10),
             recoveries_max: 100,
             pause: Duration::from_millis(2),
+            park_after: Duration::from_secs(60),
             strike: None,
         };
         for word in words {
@@ -33,6 +36,7 @@ impl Arguments {
             match name {
                 "lease_ms" => arguments.lease = Duration::from_millis(number(value)?),
                 "pause_ms" => arguments.pause = Duration::from_millis(number(value)?),
+                "park_after_ms" => arguments.park_after = Duration::from_millis(number(value)?),
                 "recoveries_max" => arguments.recoveries_max = number(value)?,
                 "strike" => arguments.strike = Some(value.parse()?),
                 _ => return Err(format!("there is no setting `{name}`")),

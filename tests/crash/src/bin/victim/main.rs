@@ -60,6 +60,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         .database(format!("sqlite:{}", arguments.files.journal().display()))
         .lease(arguments.lease)
         .recoveries_max(arguments.recoveries_max)
+        .park_after(arguments.park_after)
         .grace(GRACE)
         .launch()
         .await?;
