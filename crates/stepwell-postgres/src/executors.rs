@@ -130,14 +130,14 @@ impl Quiet {
 
 impl ExecutorStore for PostgresStore {
     fn register(&self, executor: NewExecutor) -> StoreFuture<'_, ()> {
-        self.side("register an executor", executor, |db, executor| {
+        self.prompt("register an executor", executor, |db, executor| {
             register(db, executor).boxed()
         })
     }
 
     fn renew(&self, executor: &ExecutorId) -> StoreFuture<'_, Renewed> {
         let executor = executor.clone();
-        self.side("renew a lease", executor, |db, executor| {
+        self.prompt("renew a lease", executor, |db, executor| {
             renew(db, executor).boxed()
         })
     }
@@ -153,7 +153,7 @@ impl ExecutorStore for PostgresStore {
                 workflows_max,
                 self.bell.ring(News::of_work()),
             );
-            let look = self.side("take over", looking, |db, (executor, max, ring)| {
+            let look = self.prompt("take over", looking, |db, (executor, max, ring)| {
                 take_over::take_over(db, executor, *max, ring).boxed()
             });
             let (taken, quiet) = look.await?;
@@ -202,14 +202,14 @@ impl ExecutorStore for PostgresStore {
 
     fn owned(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<Claimed>> {
         let executor = executor.clone();
-        self.side("list the workflows of an executor", executor, |db, it| {
+        self.prompt("list the workflows of an executor", executor, |db, it| {
             claim::owned(db, it).boxed()
         })
     }
 
     fn take_interrupts(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>> {
         let executor = executor.clone();
-        self.side("look for interrupts", executor, |db, executor| {
+        self.prompt_once("look for interrupts", executor, |db, executor| {
             async move {
                 let rows = db
                     .query(TAKE_INTERRUPTS, params![executor.as_str()])

@@ -13,7 +13,7 @@ use crate::{
     rows::get,
     schema,
     server::Server,
-    store::{SIDE_CONNECTIONS, WRITERS, learn_time},
+    store::{LEASE_CONNECTIONS, SIDE_CONNECTIONS, WRITERS, learn_time},
     tls::Tls,
     url::{Address, Pooled},
 };
@@ -28,6 +28,7 @@ pub(crate) struct Opened {
     pub(crate) server: Arc<Server>,
     pub(crate) writers: Pool,
     pub(crate) sides: Arc<Pool>,
+    pub(crate) lease: Pool,
     pub(crate) bell: Bell,
 }
 
@@ -48,6 +49,7 @@ pub(crate) async fn open(address: Address) -> Result<Opened, Failure> {
         writers: Pool::new(Arc::clone(&server), WRITERS),
         bell: Bell::new(&server, &sides, line),
         sides,
+        lease: Pool::new(Arc::clone(&server), LEASE_CONNECTIONS),
         server,
     })
 }

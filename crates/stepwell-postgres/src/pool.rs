@@ -54,6 +54,14 @@ impl Pool {
         })
     }
 
+    /// Closes those that are free: the next jobs connect anew.
+    pub(crate) fn forget(&self) {
+        self.free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     fn next_free(&self) -> Option<Connection> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         free.retain(|connection| !connection.is_closed());

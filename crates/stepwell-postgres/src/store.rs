@@ -14,6 +14,7 @@ use stepwell_core::{
         Batch, Migrations, News, Store, StoreDriver, StoreError, StoreFuture, StoreUrl, Written,
     },
 };
+use tokio::sync::watch;
 
 use crate::{
     bell::{Bell, Tidings},
@@ -46,7 +47,10 @@ inventory::submit! {
 pub(crate) const WRITERS: usize = 3;
 
 /// How many connections there are for everything else.
-pub(crate) const SIDE_CONNECTIONS: usize = 4;
+pub(crate) const SIDE_CONNECTIONS: usize = 3;
+
+/// One for what a lease stands on, which must not wait for a place among the others.
+pub(crate) const LEASE_CONNECTIONS: usize = 1;
 
 /// How often a job begins anew because others were in its way.
 const TRIES_MAX: u32 = 10;
@@ -54,13 +58,17 @@ const TRIES_MAX: u32 = 10;
 /// A job with its connection is given up after as long as this many statements may take.
 const ANSWER_STATEMENTS: u32 = 2;
 
+/// How long what an executor's lease stands on waits for an answer before it asks again on another
+/// connection. A server that is only slow is asked twice, not more.
+const PROMPT: Duration = Duration::from_secs(1);
+
 /// A job on a connection. It may run more than once.
 pub(crate) type Job<I, T> = for<'a> fn(&'a Connection, &'a I) -> BoxFuture<'a, Result<T, Failure>>;
 
 /// Keeps workflows in a schema of a Postgres database.
 ///
-/// It has at most eight connections: three that write batches, four for everything else, and one
-/// that hears what other processes have written. One that breaks is replaced at its next use; in
+/// It has at most eight connections: three that write batches, one that keeps the lease and looks for
+/// dead executors, three for everything else, and one that hears what other processes have written. One that breaks is replaced at its next use; in
 /// between, calls fail with [`StoreErrorKind::Unavailable`].
 ///
 /// A call that is dropped while it waits closes its connection, and what it had not committed is
@@ -83,11 +91,14 @@ pub struct PostgresStore {
     pub(crate) server: Arc<Server>,
     writers: Pool,
     sides: Arc<Pool>,
+    lease: Pool,
     pub(crate) bell: Bell,
     pub(crate) quiet: Quiet,
     shown: String,
     /// Which schema it is; asked when somebody wants to know.
     identity: tokio::sync::OnceCell<String>,
+    /// Counts how often a connection was silent while the server answered on another one.
+    silences: watch::Sender<u64>,
 }
 
 impl PostgresStore {
@@ -108,10 +119,12 @@ impl PostgresStore {
             server: opened.server,
             writers: opened.writers,
             sides: opened.sides,
+            lease: opened.lease,
             bell: opened.bell,
             quiet: Quiet::default(),
             shown,
             identity: tokio::sync::OnceCell::new(),
+            silences: watch::Sender::new(0),
         })
     }
 
@@ -184,6 +197,52 @@ impl PostgresStore {
         Box::pin(async move { self.run(&self.sides, operation, &input, job).await })
     }
 
+    /// Runs a job that a lease stands on: it must not wait as long for a connection that has fallen
+    /// silent as others do. It may be done twice.
+    pub(crate) fn prompt<I: Send + Sync + 'static, T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        input: I,
+        job: Job<I, T>,
+    ) -> StoreFuture<'_, T> {
+        Box::pin(async move {
+            let first = attempt(&self.lease, &input, job);
+            let is_silent = match tokio::time::timeout(PROMPT, first).await {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(_)) => false,
+                Err(_) => true,
+            };
+            let begun = Instant::now();
+            let done = self.run(&self.lease, operation, &input, job).await;
+            if is_silent && done.is_ok() && begun.elapsed() < PROMPT {
+                // What has silenced the one may have silenced all of them.
+                self.sides.forget();
+                self.writers.forget();
+                self.silences.send_modify(|count| *count += 1);
+            }
+            done
+        })
+    }
+
+    /// The same for a job that must not be done twice: it fails instead.
+    pub(crate) fn prompt_once<I: Send + Sync + 'static, T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        input: I,
+        job: Job<I, T>,
+    ) -> StoreFuture<'_, T> {
+        Box::pin(async move {
+            let done = tokio::time::timeout(PROMPT, attempt(&self.lease, &input, job)).await;
+            match done.unwrap_or(Err(Failure::Late("no answer came at once"))) {
+                // It was not done.
+                Err(failure) if failure.remedy() != Remedy::None => {
+                    self.run(&self.lease, operation, &input, job).await
+                }
+                done => done.map_err(|failure| failure.explain(operation, &self.shown)),
+            }
+        })
+    }
+
     /// Waits for a try no longer than the server would: what takes our bytes and never answers (a
     /// pooler that hangs, a proxy whose server is gone) acknowledges them too, and nothing below
     /// would ever give up. Whether it was committed is not known then, as after every lost answer.
@@ -196,8 +255,13 @@ impl PostgresStore {
             return attempt.await;
         }
         let limit = statement.saturating_mul(ANSWER_STATEMENTS);
-        let in_time = tokio::time::timeout(limit, attempt).await;
-        in_time.unwrap_or(Err(Failure::Late("no answer came in time")))
+        let mut silences = self.silences.subscribe();
+        tokio::select! {
+            biased;
+            done = attempt => done,
+            () = tokio::time::sleep(limit) => Err(Failure::Late("no answer came in time")),
+            () = is_silent(&mut silences) => Err(Failure::Late("others got an answer before")),
+        }
     }
 
     /// Runs a job, and again while others are in its way.
@@ -222,6 +286,16 @@ impl PostgresStore {
                 _ => return Err(failure.explain(operation, &self.shown)),
             }
         }
+    }
+}
+
+/// Returns when it is likely that an answer will never come: on another connection the server has
+/// answered promptly after one had fallen silent.
+async fn is_silent(silences: &mut watch::Receiver<u64>) {
+    match silences.changed().await {
+        // This answer may be on its way.
+        Ok(()) => tokio::time::sleep(PROMPT).await,
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -265,7 +339,7 @@ impl Store for PostgresStore {
                 return Ok(heard);
             }
             let count = self
-                .side("look for changes", (), |db, ()| {
+                .prompt("look for changes", (), |db, ()| {
                     Box::pin(crate::bell::count(db))
                 })
                 .await?;
