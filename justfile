@@ -30,6 +30,10 @@ crash-fleet-long:
     STEPWELL_FLEET_WORKFLOWS=1000 STEPWELL_CRASH_CUTS=25 cargo test -p crash-tests --test fleet -- --nocapture
     STEPWELL_CRASH_CUTS=100 cargo test -p crash-tests --test it power -- --nocapture
 
+# The tests of stepwell-postgres on PostgreSQL 14 to 18, which it downloads from npm.
+postgres-versions:
+    tests/postgres-versions
+
 # The widget store in a real browser.
 browser:
     cargo build -p widget-store

@@ -37,7 +37,7 @@ pub(crate) async fn advance(db: &Connection, by: Duration) -> Result<(), Failure
     db.batch(&format!(
         "create or replace function {{schema}}.clock() returns timestamptz \
          language sql volatile \
-         as $$select clock_timestamp() + interval '{apart} microseconds'$$"
+         as $$select clock_timestamp() + {apart} * interval '1 microsecond'$$"
     ))
     .await
 }
