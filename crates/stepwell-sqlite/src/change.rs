@@ -73,7 +73,7 @@ const OWNER: &str = "
 
 /// Every statement that a batch can run.
 #[cfg(test)]
-pub(crate) const HOT: [&str; 40] = [
+pub(crate) const HOT: [&str; 41] = [
     OWNER,
     record::ADD,
     start::INSERT,
@@ -105,6 +105,7 @@ pub(crate) const HOT: [&str; 40] = [
     fork::COPY_EVENTS,
     fork::COPY_STREAMS,
     park::PARK,
+    park::IS_QUEUED,
     park::HAS_MESSAGE,
     park::HAS_EVENT,
     park::HAS_ENDED,

@@ -161,7 +161,7 @@ pub enum Started {
     Existing {
         /// Its key.
         key: WorkflowKey,
-        /// Where it is in its life.
+        /// Where it is in its life; what other changes of the same batch do to it may be in it.
         state: State,
         /// Whether the executor of the batch owns it: it does when a start is handed in again
         /// after its answer was lost.

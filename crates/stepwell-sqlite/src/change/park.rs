@@ -9,15 +9,21 @@ use stepwell_core::{
 use super::Scope;
 use crate::{error::Failure, rows::micros};
 
-/// Parks a workflow that was found to be running here, unless it is in a queue.
+/// Parks a workflow that was found to be running here.
 pub(super) const PARK: &str = "
     update workflows
     set state = 'parked',
         executor_id = null,
         reason = ?2,
         wake_at = min(coalesce(?3, deadline_at), coalesce(deadline_at, ?3))
+    where workflow_key = ?1";
+
+/// Whether it keeps a place.
+pub(super) const IS_QUEUED: &str = "
+    select 1
+    from workflows
     where workflow_key = ?1
-      and queue_name is null";
+      and queue_name is not null";
 
 pub(super) const HAS_MESSAGE: &str = "
     select 1
@@ -67,6 +73,9 @@ pub(super) fn apply(scope: &mut Scope<'_>, park: &Park) -> Result<Parked, Failur
         Some(Refusal::NotRunning(State::Parked)) => return Ok(Parked::Now),
         Some(refusal) => return Ok(Parked::Refused(refusal)),
     }
+    if (scope.db.prepare_cached(IS_QUEUED)?).exists(params![park.key.0])? {
+        return Ok(Parked::Never);
+    }
     for wait in &park.waits {
         if is_over(scope, park.key, wait)? {
             return Ok(Parked::NotYet);
@@ -74,9 +83,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, park: &Park) -> Result<Parked, Failur
     }
     let mut statement = scope.db.prepare_cached(PARK)?;
     let until = park.until.map(micros);
-    if statement.execute(params![park.key.0, park.reason, until])? == 0 {
-        return Ok(Parked::Never);
-    }
+    statement.execute(params![park.key.0, park.reason, until])?;
     scope.mine.remove(&park.key);
     for of in park.waits.iter().filter_map(Wait::of) {
         let mut add = scope.db.prepare_cached(ADD_WAITER)?;
