@@ -39,6 +39,7 @@ pub mod leases;
 pub mod lists;
 pub mod messages;
 pub mod parking;
+pub mod oracle;
 pub mod priorities;
 pub mod processes;
 pub mod progress;

@@ -9,6 +9,7 @@ mod connections;
 mod fence;
 mod fleet;
 mod migrations;
+mod oracle;
 mod pooler;
 mod server;
 mod silence;

@@ -19,5 +19,6 @@ mod memory {
 
 mod address;
 mod migrations;
+mod oracle;
 mod processes;
 mod tx;

@@ -1,0 +1,106 @@
+//! Random sequences of operations on a store, which must agree with a model in memory.
+//!
+//! # Layout
+//! - `steps.rs`: what a sequence is made of, and how it is drawn.
+//! - `resolve.rs`: from its small numbers to batches and claims.
+//! - `model.rs`: the contract as plain code.
+//! - `play.rs`: a step on both; `reads.rs`: what both say afterwards.
+//!
+//! Where the contract leaves a choice (who of several comes first, in what order keys are listed)
+//! the model checks that the choice is allowed, and follows it.
+
+mod keys;
+mod model;
+mod play;
+mod reads;
+mod resolve;
+mod same;
+mod steps;
+
+use std::env;
+
+use proptest::{
+    strategy::Strategy,
+    test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner},
+};
+
+use crate::Backend;
+
+/// How many steps a sequence has, after two registrations.
+const STEPS: usize = 40;
+
+/// How often a sequence that fails is tried again while it is made smaller.
+const SHRINKS_MAX: u32 = 2_000;
+
+/// Plays random sequences, each on a database of its own: `everyday` of them, or as many as
+/// `STEPWELL_ORACLE_SEQUENCES` says, from the seed 0 on. With `STEPWELL_ORACLE_SEED` it plays the
+/// one with that seed.
+///
+/// # Panics
+/// If a store disagrees with the model: with the seed, the smallest sequence found, and what differs.
+pub fn agree<B: Backend>(everyday: u64, backend: impl Fn() -> B) {
+    let (first, count) = match number_of("STEPWELL_ORACLE_SEED") {
+        Some(seed) => (seed, 1),
+        None => (
+            0,
+            number_of("STEPWELL_ORACLE_SEQUENCES").unwrap_or(everyday),
+        ),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime can be made");
+    for seed in first..first + count {
+        let play = |steps: Vec<steps::Step>| {
+            let played = runtime.block_on(async {
+                let backend = backend();
+                play::Play::new(&backend).await.all(&steps).await
+            });
+            played.map_err(TestCaseError::fail)
+        };
+        if let Err(failure) = one(seed, play) {
+            panic!(
+                "the store disagrees with the model\n{failure}\n\
+                 run it again with STEPWELL_ORACLE_SEED={seed}"
+            );
+        }
+    }
+    println!(
+        "{count} sequences of {STEPS} steps agree, seeds {first} to {}",
+        first + count - 1
+    );
+}
+
+/// Draws the sequence of a seed and plays it; on a failure also smaller ones.
+fn one(
+    seed: u64,
+    play: impl Fn(Vec<steps::Step>) -> Result<(), TestCaseError>,
+) -> Result<(), String> {
+    let config = Config {
+        failure_persistence: None,
+        max_shrink_iters: SHRINKS_MAX,
+        ..Config::default()
+    };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let drawn = steps::sequences(STEPS).new_tree(&mut runner);
+    let drawn = drawn.map_err(|reason| format!("seed {seed} draws nothing: {reason}"))?;
+    match runner.run_one(drawn, play) {
+        Ok(_) => Ok(()),
+        Err(TestError::Fail(reason, steps)) => {
+            let lines = steps.iter().enumerate();
+            let lines = lines.map(|(number, step)| format!("  {number}: {step:?}\n"));
+            Err(format!("{reason}\nafter:\n{}", lines.collect::<String>()))
+        }
+        Err(other) => Err(other.to_string()),
+    }
+}
+
+fn number_of(variable: &str) -> Option<u64> {
+    let value = env::var(variable).ok()?;
+    let number = value.parse();
+    Some(number.unwrap_or_else(|_| panic!("{variable} is `{value}`; set it to a whole number")))
+}

@@ -1,0 +1,362 @@
+//! From a draft to a change: with keys, instants and names that the model knows at that moment.
+
+use std::time::Duration;
+
+use serde_json::json;
+use stepwell_core::{
+    End, ExecutorId, Missed, Outcome, Place, Position, RecordKind, Unique, WorkflowKey,
+    store::{
+        Cancel, CancelCause, Change, DeclaredBy, Effect, Finish, Fork, Launch, NewMessage,
+        NewRecord, NewSchedule, NewWorkflow, Owner, Progress, QueueChange, QueueLimits, QueueUse,
+        Rate, ScheduleChange, StartMessage, Tick,
+    },
+};
+
+use super::{
+    model::Model,
+    steps::{Deed, Draft, Letter, Plan, QUEUES},
+};
+use crate::fixture::{id, payload};
+
+/// A key and a message that no store has.
+const NOWHERE: WorkflowKey = WorkflowKey(1_000_000_000);
+const NO_MESSAGE: i64 = 1_000_000_000;
+
+pub(super) const NAMES: [&str; 2] = ["bill", "charge"];
+pub(super) const TOPICS: [&str; 2] = ["", "news"];
+pub(super) const EVENTS: [&str; 2] = ["state", "total"];
+pub(super) const STREAMS: [&str; 2] = ["lines", "log"];
+const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
+const HALF_MINUTE: Duration = Duration::from_secs(30);
+
+pub(super) fn half_minutes(number: u8) -> Duration {
+    HALF_MINUTE * u32::from(number)
+}
+
+pub(super) fn version(number: u8) -> String {
+    VERSIONS[usize::from(number) % VERSIONS.len()].to_owned()
+}
+
+pub(super) fn workflow_id(number: u8) -> stepwell_core::WorkflowId {
+    id(&format!("w{number}"))
+}
+
+pub(super) fn queue_name(number: u8) -> String {
+    format!("q{}", number % QUEUES)
+}
+
+fn schedule_name(number: u8) -> String {
+    format!("nightly-{number}")
+}
+
+fn value(number: u8) -> stepwell_core::Payload {
+    payload(json!(number))
+}
+
+/// What a draft is resolved against.
+pub(super) struct Resolve<'a> {
+    pub(super) model: &'a Model,
+    /// Who commits, and the version of its code.
+    pub(super) by: Option<(&'a ExecutorId, &'a str)>,
+}
+
+impl Resolve<'_> {
+    pub(super) fn change(&self, draft: &Draft) -> Change {
+        match draft {
+            Draft::Start(plan) => Change::Start(start(plan)),
+            Draft::Progress {
+                on,
+                places,
+                effects,
+            } => Change::Progress(self.progress(self.pick(*on), places, effects)),
+            Draft::Finish { on, how, value } => Change::Finish(self.finish(*on, *how, *value)),
+            Draft::Send(letter) => Change::Send(message(letter)),
+            Draft::Cancel { id, cause } => Change::Cancel(Cancel {
+                id: workflow_id(*id),
+                cause: match cause {
+                    0 => CancelCause::Deadline,
+                    1 => CancelCause::LostRace,
+                    _ => CancelCause::Request,
+                },
+            }),
+            Draft::Resume { id } => Change::Resume(workflow_id(*id)),
+            Draft::Fork { source, id, from } => Change::Fork(Fork {
+                source: workflow_id(*source),
+                id: workflow_id(*id),
+                from: Position::top(u32::from(*from)),
+            }),
+            Draft::Limit { .. } | Draft::PauseQueue { .. } | Draft::ResumeQueue { .. } => {
+                Change::Queue(steer(draft))
+            }
+            _ => Change::Schedule(self.schedule(draft)),
+        }
+    }
+
+    /// Mostly what the executor owns, sometimes any workflow.
+    fn pick(&self, on: u8) -> WorkflowKey {
+        let mut keys = Vec::new();
+        if let Some((executor, _)) = self.by.filter(|_| on >= 40) {
+            keys = self.model.owned(executor);
+        }
+        if keys.is_empty() {
+            keys.extend(self.model.workflows.iter().map(|row| row.workflow.key));
+        }
+        match keys.len() {
+            0 => NOWHERE,
+            many => keys[usize::from(on) % many],
+        }
+    }
+
+    fn progress(&self, key: WorkflowKey, places: &[u8], effects: &[Deed]) -> Progress {
+        let mut places = places.to_vec();
+        places.dedup();
+        let record = |number: &u8| NewRecord {
+            place: place(*number),
+            kind: RecordKind::Step,
+            name: format!("step-{number}"),
+            outcome: match number % 3 {
+                0 => Outcome::Err(value(*number)),
+                _ => Outcome::Ok(value(*number)),
+            },
+            attempts: u32::from(*number) + 1,
+            elapsed: Duration::from_secs(u64::from(*number)),
+        };
+        Progress {
+            key,
+            records: places.iter().map(record).collect(),
+            effects: effects.iter().map(|deed| self.effect(key, deed)).collect(),
+        }
+    }
+
+    fn effect(&self, key: WorkflowKey, deed: &Deed) -> Effect {
+        let of = |names: [&str; 2], number: u8| names[usize::from(number) % 2].to_owned();
+        match deed {
+            Deed::SetEvent { name, value: new } => Effect::SetEvent {
+                name: of(EVENTS, *name),
+                value: value(*new),
+            },
+            Deed::Append { stream, value: new } => Effect::Append {
+                stream: of(STREAMS, *stream),
+                value: value(*new),
+            },
+            Deed::SetAttribute { name, value } => Effect::SetAttribute {
+                name: format!("a{name}"),
+                value: value.to_string(),
+            },
+            Deed::Send(letter) => Effect::Send(message(letter)),
+            Deed::Receive { topic, number } => {
+                let row = self.model.row(key);
+                let inbox = row
+                    .map(|row| row.inbox(&of(TOPICS, *topic)))
+                    .unwrap_or_default();
+                let letter = inbox.get(usize::from(*number));
+                let message = letter
+                    .and_then(|letter| letter.number)
+                    .unwrap_or(NO_MESSAGE);
+                Effect::Receive { message }
+            }
+            Deed::Start(plan) => Effect::Start(NewWorkflow {
+                parent: Some(Owner {
+                    key,
+                    detached: plan.detached,
+                }),
+                unique: None,
+                message: None,
+                ..start(plan)
+            }),
+        }
+    }
+
+    fn finish(&self, on: u8, how: u8, number: u8) -> Finish {
+        let version = self.by.map_or("v1", |(_, version)| version);
+        Finish {
+            key: self.pick(on),
+            end: match how {
+                0 => End::Succeeded(value(number)),
+                1 => End::Failed {
+                    error: value(number),
+                    fingerprint: "OutOfStock".to_owned(),
+                },
+                _ => End::Stuck {
+                    reason: format!("no {number} here"),
+                },
+            },
+            version: version.to_owned(),
+        }
+    }
+
+    fn schedule(&self, draft: &Draft) -> ScheduleChange {
+        let next_at = |next: &Option<u8>| next.map(|next| self.model.now + half_minutes(next));
+        match draft {
+            Draft::Define {
+                schedule,
+                spec,
+                queue,
+                by_code,
+                next,
+            } => ScheduleChange::Define(NewSchedule {
+                name: schedule_name(*schedule),
+                workflow: NAMES[0].to_owned(),
+                spec: format!("{spec} 3 * * *"),
+                timezone: (*spec == 1).then(|| "Europe/Berlin".to_owned()),
+                missed: Missed::Latest,
+                arguments: payload(json!([spec])),
+                queue: queue.map(|queue| QueueUse::new(queue_name(queue))),
+                declared_by: match by_code {
+                    true => DeclaredBy::Code,
+                    false => DeclaredBy::Client,
+                },
+                next_at: next_at(next),
+            }),
+            Draft::PauseSchedule { schedule, by } => ScheduleChange::Pause {
+                name: schedule_name(*schedule),
+                by: format!("by-{by}"),
+                why: String::new(),
+            },
+            Draft::ResumeSchedule { schedule, next } => ScheduleChange::Resume {
+                name: schedule_name(*schedule),
+                next_at: next_at(next),
+            },
+            Draft::Tick {
+                schedule,
+                in_time,
+                starts,
+                next,
+            } => self.tick(*schedule, *in_time, starts, next_at(next)),
+            Draft::RemoveSchedule { schedule } => ScheduleChange::Remove {
+                name: schedule_name(*schedule),
+            },
+            other => unreachable!("{other:?} is not of a schedule"),
+        }
+    }
+
+    fn tick(
+        &self,
+        schedule: u8,
+        in_time: bool,
+        starts: &[Plan],
+        next_at: Option<jiff::Timestamp>,
+    ) -> ScheduleChange {
+        let name = schedule_name(schedule);
+        let known = self.model.schedules.get(&name);
+        let read = known.and_then(|known| known.next_at).filter(|_| in_time);
+        let at = read.unwrap_or(self.model.now + Duration::from_secs(1));
+        let plain = |plan| NewWorkflow {
+            unique: None,
+            message: None,
+            ..start(plan)
+        };
+        ScheduleChange::Tick(Tick {
+            name,
+            at,
+            starts: starts.iter().map(plain).collect(),
+            last_at: (!starts.is_empty()).then_some(at),
+            next_at,
+        })
+    }
+}
+
+fn steer(draft: &Draft) -> QueueChange {
+    match draft {
+        Draft::Limit { queue, limits: to } => QueueChange::Limit {
+            name: queue_name(*queue),
+            limits: limits(*to),
+        },
+        Draft::PauseQueue { queue, by } => QueueChange::Pause {
+            name: queue_name(*queue),
+            by: format!("by-{by}"),
+            why: "a test".to_owned(),
+        },
+        Draft::ResumeQueue { queue } => QueueChange::Resume {
+            name: queue_name(*queue),
+        },
+        other => unreachable!("{other:?} is not of a queue"),
+    }
+}
+
+/// Some lie below others, so that a fork cuts inside.
+fn place(number: u8) -> Place {
+    let top = |number: u8| Position::top(u32::from(number));
+    match number {
+        5 => Place::At(top(1).child(0)),
+        6 => Place::Attempt(top(2), 1),
+        _ => Place::At(top(number)),
+    }
+}
+
+fn start(plan: &Plan) -> NewWorkflow {
+    let name = NAMES[usize::from(plan.name) % NAMES.len()];
+    let input = payload(json!([plan.input]));
+    NewWorkflow {
+        launch: match plan.launch {
+            0 => Launch::Here,
+            1 => Launch::Anywhere,
+            queue => Launch::Queue(QueueUse {
+                name: queue_name(queue),
+                limits: limits(plan.limits),
+                key: ["", "ann", "bob"][usize::from(plan.queue_key) % 3].to_owned(),
+                priority: i32::from(plan.priority),
+            }),
+        },
+        delay: plan.delay.map(half_minutes),
+        deadline: plan.deadline.map(half_minutes),
+        attributes: (plan.attribute.iter())
+            .map(|value| ("a0".to_owned(), value.to_string()))
+            .collect(),
+        origin: plan.attribute.map(|_| "a test".to_owned()),
+        unique: plan.unique.map(|(key, rule)| Box::new(unique(key, rule))),
+        message: plan.message.map(|key| {
+            Box::new(StartMessage {
+                topic: TOPICS[0].to_owned(),
+                payload: value(key),
+                key: format!("m{key}"),
+            })
+        }),
+        ..NewWorkflow::new(workflow_id(plan.id), name, input)
+    }
+}
+
+fn unique(key: u8, rule: u8) -> Unique {
+    let key = format!("u{key}");
+    match rule {
+        0 => Unique::new(key),
+        1 => Unique::new(key).while_waiting(),
+        2 => Unique::new(key).within(half_minutes(4)),
+        3 => Unique::new(key).reject(),
+        4 => Unique::new(key).while_waiting().reject(),
+        5 => Unique::new(key).within(half_minutes(4)).reject(),
+        6 => Unique::debounce(key),
+        _ => Unique::debounce(key).at_most(half_minutes(6)),
+    }
+}
+
+/// One period for all rates: what began before a queue had its rate is not counted by it.
+fn limits(number: u8) -> QueueLimits {
+    let rate = |starts| {
+        Some(Rate {
+            starts,
+            period_ms: 90_000,
+        })
+    };
+    let mut limits = QueueLimits::default();
+    match number {
+        0 => limits.concurrency = Some(1),
+        1 => limits.executor_concurrency = Some(1),
+        2 => limits.key_concurrency = Some(1),
+        3 => limits.rate = rate(2),
+        4 => limits.waiting_max = Some(1),
+        5 => (limits.waiting_max, limits.concurrency) = (Some(2), Some(2)),
+        6 => (limits.rate, limits.key_concurrency) = (rate(1), Some(2)),
+        _ => {}
+    }
+    limits
+}
+
+fn message(letter: &Letter) -> NewMessage {
+    NewMessage {
+        to: workflow_id(letter.to),
+        topic: TOPICS[usize::from(letter.topic) % 2].to_owned(),
+        payload: value(letter.value),
+        key: letter.key.map(|key| format!("m{key}")),
+    }
+}
