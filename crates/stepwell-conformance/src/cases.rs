@@ -203,6 +203,7 @@ macro_rules! every_case {
                 keys_take_turns_at_a_single_place
                 a_limit_of_a_key_holds
                 a_limit_of_a_key_holds_for_those_without_one
+                a_limit_of_a_key_holds_where_none_has_one
                 an_orphan_counts_for_its_key
                 keys_at_their_limit_hold_up_nobody
                 what_was_stuck_takes_a_place_of_its_key

@@ -29,8 +29,8 @@ use crate::Backend;
 /// How many steps a sequence has, after two registrations.
 const STEPS: usize = 40;
 
-/// How often a sequence that fails is tried again while it is made smaller.
-const SHRINKS_MAX: u32 = 2_000;
+/// How long a sequence that fails is made smaller.
+const SHRINKING_MS_MAX: u32 = 30_000;
 
 /// Plays random sequences, each on a database of its own: `everyday` of them, or as many as
 /// `STEPWELL_ORACLE_SEQUENCES` says, from the seed 0 on. With `STEPWELL_ORACLE_SEED` it plays the
@@ -79,7 +79,8 @@ fn one(
 ) -> Result<(), String> {
     let config = Config {
         failure_persistence: None,
-        max_shrink_iters: SHRINKS_MAX,
+        max_shrink_time: SHRINKING_MS_MAX,
+        max_shrink_iters: u32::MAX,
         ..Config::default()
     };
     let mut bytes = [0; 32];

@@ -125,6 +125,23 @@ pub async fn a_limit_of_a_key_holds_for_those_without_one(backend: &dyn Backend)
     assert!(worker.claim(10).await.is_empty());
 }
 
+/// It holds also while nothing waits under a key.
+pub async fn a_limit_of_a_key_holds_where_none_has_one(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let one = QueueLimits {
+        key_concurrency: Some(1),
+        ..NO_LIMITS
+    };
+    for number in 0..3 {
+        case.new_workflow(of_key(&format!("plain-{number}"), "", one))
+            .await;
+    }
+
+    assert_eq!(claim(&worker, 10).await, ["plain-0"]);
+    assert!(worker.claim(10).await.is_empty());
+}
+
 /// An orphan counts for its key until it is taken over.
 pub async fn an_orphan_counts_for_its_key(backend: &dyn Backend) {
     let case = Case::new(backend).await;

@@ -17,12 +17,17 @@ impl Keys {
         self.0.len()
     }
 
-    /// Notes the store's key of the next workflow. Whatever is started later has a higher one.
-    pub(super) fn learn(&mut self, key: WorkflowKey) -> Result<(), String> {
-        if self.0.last().is_some_and(|last| *last >= key) {
-            return Err(format!("{key:?} was given after {:?}", self.0.last()));
+    /// Notes the store's keys of the next workflows, which one batch has started. They are higher
+    /// than all before; in what order a batch gives them is the store's choice.
+    pub(super) fn learn(&mut self, keys: &[WorkflowKey]) -> Result<(), String> {
+        let last = self.0.iter().max().copied();
+        if let Some(low) = keys
+            .iter()
+            .find(|key| last.is_some_and(|last| last >= **key))
+        {
+            return Err(format!("{low:?} was given after {last:?}"));
         }
-        self.0.push(key);
+        self.0.extend(keys);
         Ok(())
     }
 

@@ -165,12 +165,13 @@ impl<'a> Play<'a> {
 
     /// Reads the keys of what the model has made since.
     async fn learn_keys(&mut self) -> Result<(), String> {
+        let mut keys = Vec::new();
         for row in &self.model.workflows[self.keys.len()..] {
             let found = read(self.store.find(&row.workflow.id)).await?;
             let found = found.ok_or(format!("the store has no {}", row.workflow.id))?;
-            self.keys.learn(found.key)?;
+            keys.push(found.key);
         }
-        Ok(())
+        self.keys.learn(&keys)
     }
 
     async fn claim(&mut self, slot: u8, names: u8, limit: u8, most: u8) -> Result<(), String> {

@@ -86,9 +86,12 @@ impl Play<'_> {
     async fn compare_lists(&self, filter: Filter) -> Result<(), String> {
         let what = format!("the list {filter:?}");
         let most = usize::try_from(filter.page_size()).unwrap_or(usize::MAX);
-        let expected = self.model.workflows.iter().rev().map(|row| &row.workflow);
-        let expected = expected.filter(|workflow| lets_through(&filter, workflow));
-        let expected: Vec<Workflow> = expected.take(most).cloned().collect();
+        let expected = self.model.workflows.iter().map(|row| row.workflow.clone());
+        let expected = expected.filter(|workflow| self.lets_through(&filter, workflow));
+        let mut expected: Vec<Workflow> = expected.collect();
+        self.sort(&mut expected);
+        expected.reverse();
+        expected.truncate(most);
         let before = filter.before.map(|key| self.keys.outward(key));
         let actual = read(self.store.list(Filter { before, ..filter })).await?;
         self.slack().all(&what, self.inward(actual), &expected)
@@ -166,7 +169,8 @@ impl Play<'_> {
         // Whoever is resumed after its cancellation has no result before, and none is made up.
         same("the result", &outcome.flatten().as_ref(), &row.result())?;
         let children = read(self.store.children(key)).await?;
-        let expected = self.model.children(row.workflow.key);
+        let mut expected = self.model.children(row.workflow.key);
+        self.sort(&mut expected);
         slack.all("the children", self.inward(children), &expected)?;
         let takeovers = read(self.store.takeovers(key)).await?;
         slack.all("the take-overs", takeovers, &row.takeovers)
@@ -228,17 +232,24 @@ impl Play<'_> {
         let expected: Vec<Message> = expected.collect();
         same(&format!("the inbox of {id}"), &actual, &expected)
     }
-}
 
-fn lets_through(filter: &Filter, workflow: &Workflow) -> bool {
-    let any =
-        |wanted: &Option<String>, has: Option<&str>| wanted.is_none() || wanted.as_deref() == has;
-    let prefix = filter.id_prefix.as_deref().unwrap_or_default();
-    let has = |attribute: &(String, String)| workflow.attributes.contains(attribute);
-    (filter.states.is_empty() || filter.states.contains(&workflow.state))
-        && any(&filter.name, Some(&workflow.name))
-        && any(&filter.queue, workflow.queue.as_deref())
-        && workflow.id.as_str().starts_with(prefix)
-        && filter.attribute.as_ref().is_none_or(has)
-        && filter.before.is_none_or(|before| workflow.key < before)
+    /// The oldest first: in the order of the store's keys.
+    fn sort(&self, workflows: &mut [Workflow]) {
+        workflows.sort_by_key(|workflow| self.keys.outward(workflow.key));
+    }
+
+    fn lets_through(&self, filter: &Filter, workflow: &Workflow) -> bool {
+        let any = |wanted: &Option<String>, has: Option<&str>| {
+            wanted.is_none() || wanted.as_deref() == has
+        };
+        let prefix = filter.id_prefix.as_deref().unwrap_or_default();
+        let has = |attribute: &(String, String)| workflow.attributes.contains(attribute);
+        let older = |before| self.keys.outward(workflow.key) < self.keys.outward(before);
+        (filter.states.is_empty() || filter.states.contains(&workflow.state))
+            && any(&filter.name, Some(&workflow.name))
+            && any(&filter.queue, workflow.queue.as_deref())
+            && workflow.id.as_str().starts_with(prefix)
+            && filter.attribute.as_ref().is_none_or(has)
+            && filter.before.is_none_or(older)
+    }
 }

@@ -109,11 +109,11 @@ pub(super) async fn find(db: &Connection, taking: &Taking) -> Result<Candidates,
         limit,
     };
     let mut lines = vec![line("", window)];
-    let without_keys = queues.iter().filter(|queue| !queue.has_keys);
+    let without_keys = queues.iter().filter(|queue| !queue.takes_turns());
     lines.extend(without_keys.map(|queue| line(&queue.name, free(queue))));
     let found = in_line(db, taking, &lines, window).await?;
     let mut found: Vec<_> = found.into_iter().map(|(_, waiting)| waiting).collect();
-    for queue in queues.iter().filter(|queue| queue.has_keys) {
+    for queue in queues.iter().filter(|queue| queue.takes_turns()) {
         found.extend(lanes::next(db, taking, (queue, free(queue))).await?);
     }
     // Stable, because of turns: those of one queue stay in their order.

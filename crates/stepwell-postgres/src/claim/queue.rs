@@ -111,6 +111,11 @@ impl Queue {
         })
     }
 
+    /// Whether its keys must be told apart. The empty key alone has its limit too.
+    pub(super) fn takes_turns(&self) -> bool {
+        self.has_keys || self.limits.key_concurrency.is_some()
+    }
+
     /// Those that a claim may take from, with the limits that hold until it ends.
     pub(super) async fn list(db: &Connection) -> Result<Vec<Self>, Failure> {
         let found: Result<Vec<_>, _> = (db.query(QUEUES, params![]).await?.iter())

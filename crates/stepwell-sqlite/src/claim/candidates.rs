@@ -80,7 +80,7 @@ pub(super) fn find(
     let mut found = in_line(db, claim, (None, ""), limit)?;
     for queue in Queue::list(db, QUEUES)? {
         let places = queue.free(db, claim, now)?.min(limit);
-        found.extend(if queue.has_keys {
+        found.extend(if queue.takes_turns() {
             lanes::next(db, (claim, turns), &queue, places)?
         } else {
             in_line(db, claim, (Some(&queue.name), ""), places)?

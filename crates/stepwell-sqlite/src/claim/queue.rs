@@ -101,6 +101,11 @@ impl Queue {
         Ok(queues.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Whether its keys must be told apart. The empty key alone has its limit too.
+    pub(super) fn takes_turns(&self) -> bool {
+        self.has_keys || self.limits.key_concurrency.is_some()
+    }
+
     /// How many more of the queue the executor may take.
     pub(super) fn free(
         &self,
