@@ -59,3 +59,8 @@ features:
 # Licences, advisories, duplicate versions (needs cargo-deny).
 deny:
     cargo deny check
+
+# 10,000 random sequences on SQLite and 1,000 on Postgres against the model in memory.
+oracle-long:
+    STEPWELL_ORACLE_SEQUENCES=10000 cargo test -p stepwell-sqlite --test it oracle -- --nocapture
+    STEPWELL_ORACLE_SEQUENCES=1000 tests/with-postgres cargo test -p stepwell-postgres --test it oracle -- --nocapture

@@ -66,10 +66,7 @@ pub fn agree<B: Backend>(everyday: u64, backend: impl Fn() -> B) {
             );
         }
     }
-    println!(
-        "{count} sequences of {STEPS} steps agree, seeds {first} to {}",
-        first + count - 1
-    );
+    eprintln!("{count} sequences of {STEPS} steps agree, from the seed {first} on");
 }
 
 /// Draws the sequence of a seed and plays it; on a failure also smaller ones.

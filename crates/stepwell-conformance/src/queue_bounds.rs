@@ -2,13 +2,13 @@
 
 use serde_json::json;
 use stepwell_core::{
-    State,
-    store::{Change, QueueChange, QueueLimits, Started},
+    Position, State,
+    store::{Cancel, CancelCause, Change, Fork, QueueChange, QueueLimits, Started},
 };
 
 use crate::{
     Backend,
-    fixture::{Case, MINUTE, child_of, only, queued},
+    fixture::{Case, MINUTE, child_of, id, only, queued},
 };
 
 fn bounded(waiting_max: u32) -> QueueLimits {
@@ -61,6 +61,38 @@ pub async fn what_was_started_is_found_in_a_full_queue(backend: &dyn Backend) {
         mine: false,
     };
     assert_eq!(start(&case, "a", bounded(1)).await, again);
+}
+
+/// What a batch takes out of a queue leaves its place to what comes behind it in the batch.
+pub async fn a_batch_that_makes_room_fills_it(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let one = |id: &str| Change::Start(queued(id, "mail", bounded(1)));
+    let cancel = Change::Cancel(Cancel {
+        id: id("a"),
+        cause: CancelCause::Request,
+    });
+    let applied = case.commit(vec![one("a"), cancel, one("b")]).await;
+
+    let last = applied.into_iter().next_back().expect("it has outcomes");
+    let started = only!(last, Start);
+    assert!(matches!(started, Started::New { .. }), "{started:?}");
+}
+
+/// What a batch puts into a queue by a fork counts for what comes behind it in the batch.
+pub async fn a_fork_counts_for_its_batch(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    case.new_workflow(queued("a", "mail", bounded(2))).await;
+    let again = Change::Start(queued("a", "mail", bounded(2)));
+    let fork = Change::Fork(Fork {
+        source: id("a"),
+        id: id("b"),
+        from: Position::top(0),
+    });
+    let more = Change::Start(queued("c", "mail", bounded(2)));
+    let applied = case.commit(vec![again, fork, more]).await;
+
+    let last = applied.into_iter().next_back().expect("it has outcomes");
+    assert_eq!(only!(last, Start), Started::Full { waiting_max: 2 });
 }
 
 /// The starts of one batch count among themselves.

@@ -214,7 +214,7 @@ struct Scope<'c> {
 
 impl Scope<'_> {
     async fn apply(&mut self, change: &Change) -> Result<Applied, Failure> {
-        Ok(match change {
+        let applied = match change {
             Change::Start(new) => Applied::Start(start::ask(self, new).await?),
             Change::Progress(it) => Applied::Progress(progress::apply(self, it).await?),
             Change::Finish(finish) => Applied::Finish(finish::apply(self, finish).await?),
@@ -226,7 +226,11 @@ impl Scope<'_> {
             Change::Fork(fork) => Applied::Fork(fork::apply(self, fork).await?),
             Change::Queue(change) => Applied::Queue(queue::apply(self, change).await?),
             Change::Schedule(it) => Applied::Schedule(schedule::apply(self, it).await?),
-        })
+        };
+        if !Room::holds_after(&applied) {
+            self.room = Room::default();
+        }
+        Ok(applied)
     }
 
     /// The executor, as statements are given it.

@@ -156,7 +156,7 @@ impl<'c> Scope<'c> {
     }
 
     fn apply(&mut self, change: Change) -> Result<Applied, Failure> {
-        Ok(match change {
+        let applied = match change {
             Change::Start(new) => Applied::Start(start::ask(self, &new)?),
             Change::Progress(progress) => Applied::Progress(progress::apply(self, &progress)?),
             Change::Finish(finish) => Applied::Finish(finish::apply(self, &finish)?),
@@ -167,7 +167,11 @@ impl<'c> Scope<'c> {
             Change::Fork(fork) => Applied::Fork(fork::apply(self, &fork)?),
             Change::Queue(change) => Applied::Queue(queue::apply(self, &change)?),
             Change::Schedule(change) => Applied::Schedule(schedule::apply(self, &change)?),
-        })
+        };
+        if !Room::holds_after(&applied) {
+            self.room = Room::default();
+        }
+        Ok(applied)
     }
 
     /// The instant of the batch, as rows hold it.

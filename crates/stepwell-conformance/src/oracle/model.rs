@@ -112,6 +112,9 @@ pub(super) struct Incarnation {
     pub(super) executor: Executor,
     lease: Duration,
     why_ended: &'static str,
+    /// Whether a take-over has seen, or its retirement, that an ended one has nothing left. Until
+    /// then it is listed.
+    drained: bool,
 }
 
 /// A queue.

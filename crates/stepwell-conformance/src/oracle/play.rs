@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stepwell_core::{
-    BoxFuture, ExecutorId, WorkflowKey,
+    BoxFuture, ExecutorId, Timestamp, WorkflowKey,
     store::{
         Batch, Claim, NewExecutor, RecoveryRules, Store, StoreError, StoreErrorKind, TakenOver,
     },
@@ -34,8 +34,10 @@ pub(super) struct Play<'a> {
 impl<'a> Play<'a> {
     pub(super) async fn new(backend: &'a dyn Backend) -> Self {
         let store = backend.fresh().await;
+        // Stores round instants, each in its way: whole seconds are the same in all.
+        let now = Timestamp::from_second(store.now().as_second());
         let model = Model {
-            now: store.now(),
+            now: now.expect("a second of an instant is an instant"),
             ..Model::default()
         };
         Self {

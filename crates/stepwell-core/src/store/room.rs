@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Launch, NewWorkflow, QueueUse};
+use super::{Applied, Launch, NewWorkflow, Progressed, QueueUse, Started};
 
 /// How full the bounded queues are that a transaction has met. Each is counted once: the count reads
 /// as many entries of an index as may wait. Whoever counts holds off the others.
@@ -26,6 +26,26 @@ impl Room {
         match &new.launch {
             Launch::Queue(queue) if new.parent.is_none() && waits_at_once(new) => Some(queue),
             _ => None,
+        }
+    }
+
+    /// Whether what was counted is still right after a change of the same transaction. Whoever
+    /// cancels, resumes, forks or takes back changes how many wait, and is not noted here; a start
+    /// that found itself counted a queue by limits that may never become the queue's.
+    #[must_use]
+    pub fn holds_after(applied: &Applied) -> bool {
+        match applied {
+            Applied::Start(Started::New { replaced, .. }) => replaced.is_none(),
+            Applied::Start(started) => {
+                !matches!(started, Started::Existing { .. } | Started::Conflict { .. })
+            }
+            Applied::Progress(progressed) => !matches!(progressed, Progressed::Conflict { .. }),
+            Applied::Finish(_) | Applied::Send(_) => true,
+            Applied::Cancel(_)
+            | Applied::Resume(_)
+            | Applied::Fork(_)
+            | Applied::Schedule(_)
+            | Applied::Queue(_) => false,
         }
     }
 

@@ -45,6 +45,7 @@ impl Model {
             executor,
             lease: new.lease,
             why_ended: "",
+            drained: false,
         });
         Ok(())
     }
@@ -83,13 +84,10 @@ impl Model {
         taken
     }
 
-    /// Every executor that is live or has work, by id.
+    /// Every executor that is live or may have work, by id.
     pub(in crate::oracle) fn active(&self) -> Vec<Executor> {
-        let active = |executor: &&Executor| {
-            executor.ended_at.is_none() || !self.owned(&executor.id).is_empty()
-        };
-        let all = self.executors.iter().map(|known| &known.executor);
-        let mut active: Vec<_> = all.filter(active).cloned().collect();
+        let active = self.executors.iter().filter(|known| !known.drained);
+        let mut active: Vec<_> = active.map(|known| known.executor.clone()).collect();
         active.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
         active
     }

@@ -25,7 +25,7 @@ impl Model {
             .collect();
         let mut taken = TakenOver::default();
         let mut lost = Vec::new();
-        for other in others {
+        for other in &others {
             if other.ended_at.is_none() && other.lease_expires_at <= self.now {
                 self.end(&other.id, "lease ended");
                 taken.executors.push(other.id.clone());
@@ -50,6 +50,9 @@ impl Model {
         for (key, from) in lost {
             self.hand_back(key, &from);
         }
+        for other in &others {
+            self.drain(&other.id);
+        }
         taken
     }
 
@@ -58,6 +61,15 @@ impl Model {
         self.end(id, "handed back");
         for key in self.owned(id) {
             self.hand_back(key, id);
+        }
+        self.drain(id);
+    }
+
+    /// Notes that an ended executor has nothing left, if it has not.
+    fn drain(&mut self, id: &ExecutorId) {
+        let has_work = !self.owned(id).is_empty();
+        if let Some(known) = self.incarnation(id) {
+            known.drained |= known.executor.ended_at.is_some() && !has_work;
         }
     }
 

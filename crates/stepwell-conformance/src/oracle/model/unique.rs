@@ -50,9 +50,9 @@ impl Model {
             }),
             UniqueScope::Unfinished => kind
                 .find(|row| !row.workflow.state.has_ended() && row.workflow.state != State::Dead),
-            UniqueScope::Within(period) => kind
-                .filter(|row| row.workflow.created_at > self.now - period)
-                .last(),
+            UniqueScope::Within(period) => {
+                kind.rfind(|row| row.workflow.created_at > self.now - period)
+            }
         };
         found.map(|row| row.workflow.key)
     }
