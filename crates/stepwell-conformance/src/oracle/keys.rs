@@ -3,8 +3,8 @@
 use stepwell_core::{
     WorkflowKey,
     store::{
-        Applied, Batch, Cancelled, Change, Claimed, Effect, EffectOutcome, Forked, Progress,
-        Progressed, Sent, Started,
+        Applied, Batch, Cancelled, Change, Claimed, Effect, EffectOutcome, Forked, Park, Progress,
+        Progressed, Sent, Started, Wait,
     },
 };
 
@@ -53,10 +53,20 @@ impl Keys {
             match change {
                 Change::Progress(progress) => self.progress(progress),
                 Change::Finish(finish) => finish.key = self.outward(finish.key),
+                Change::Park(park) => self.park(park),
                 _ => {}
             }
         }
         batch
+    }
+
+    fn park(&self, park: &mut Park) {
+        park.key = self.outward(park.key);
+        for wait in &mut park.waits {
+            if let Wait::Event { of, .. } | Wait::End { of } = wait {
+                *of = self.outward(*of);
+            }
+        }
     }
 
     fn progress(&self, progress: &mut Progress) {

@@ -8,6 +8,7 @@ mod claim;
 mod executors;
 mod finish;
 mod fork;
+mod park;
 mod progress;
 mod queues;
 mod schedules;
@@ -69,6 +70,8 @@ pub(super) struct Row {
     records_at_claim: usize,
     /// The versions of the code that got stuck in it since it was resumed.
     stuck_in: BTreeSet<String>,
+    /// Who was parked until it publishes something or ends.
+    waiters: BTreeSet<WorkflowKey>,
 }
 
 /// A message, received or not.
@@ -143,6 +146,7 @@ impl Model {
             Change::Start(new) => Applied::Start(self.ask(by, new)),
             Change::Progress(progress) => Applied::Progress(self.progress(by, progress)),
             Change::Finish(finish) => Applied::Finish(self.finish(by, finish)),
+            Change::Park(park) => Applied::Park(self.park(by, park)),
             Change::Send(message) => Applied::Send(self.send(message, message.key.clone())),
             Change::Cancel(cancel) => Applied::Cancel(self.cancel(by, cancel)),
             Change::Resume(id) => Applied::Resume(self.resume(id)),
@@ -206,6 +210,7 @@ impl Row {
             lost: None,
             records_at_claim: 0,
             stuck_in: BTreeSet::new(),
+            waiters: BTreeSet::new(),
         };
         row.record(Place::Input, RecordKind::Input, Outcome::Ok(input), now);
         row

@@ -156,8 +156,13 @@ impl<'a> Play<'a> {
         let (Ok(actual), Ok(expected)) = (&actual, &expected) else {
             return same("the fence", &actual.is_ok(), &expected.is_ok());
         };
-        same("the number of answers", &actual.len(), &expected.len())?;
-        for ((actual, expected), change) in actual.iter().zip(expected).zip(&batch.changes) {
+        same(
+            "the number of answers",
+            &actual.applied.len(),
+            &expected.len(),
+        )?;
+        for ((actual, expected), change) in actual.applied.iter().zip(expected).zip(&batch.changes)
+        {
             let actual = format!("{:?}", self.keys.applied(actual));
             let expected = format!("{expected:?}");
             same(&format!("the outcome of {change:?}"), &actual, &expected)?;

@@ -7,8 +7,8 @@ use stepwell_core::{
     End, ExecutorId, Missed, Outcome, Place, Position, RecordKind, Unique, WorkflowKey,
     store::{
         Cancel, CancelCause, Change, DeclaredBy, Effect, Finish, Fork, Launch, NewMessage,
-        NewRecord, NewSchedule, NewWorkflow, Owner, Progress, QueueChange, QueueLimits, QueueUse,
-        Rate, ScheduleChange, StartMessage, Tick,
+        NewRecord, NewSchedule, NewWorkflow, Owner, Park, Progress, QueueChange, QueueLimits,
+        QueueUse, Rate, ScheduleChange, StartMessage, Tick, Wait,
     },
 };
 
@@ -70,6 +70,7 @@ impl Resolve<'_> {
                 effects,
             } => Change::Progress(self.progress(self.pick(*on), places, effects)),
             Draft::Finish { on, how, value } => Change::Finish(self.finish(*on, *how, *value)),
+            Draft::Park { on, until, waits } => Change::Park(self.park(*on, *until, waits)),
             Draft::Send(letter) => Change::Send(message(letter)),
             Draft::Cancel { id, cause } => Change::Cancel(Cancel {
                 id: workflow_id(*id),
@@ -182,6 +183,31 @@ impl Resolve<'_> {
                 },
             },
             version: version.to_owned(),
+        }
+    }
+
+    /// Nobody waits for what is not there.
+    fn park(&self, on: u8, until: Option<u8>, waits: &[(u8, u8, u8)]) -> Park {
+        let rows = &self.model.workflows;
+        let other = |of: u8| rows.get(usize::from(of) % rows.len().max(1));
+        let name = |names: [&str; 2], number: u8| names[usize::from(number) % 2].to_owned();
+        let wait = |(kind, of, number): &(u8, u8, u8)| match kind {
+            0 => Some(Wait::Message {
+                topic: name(TOPICS, *number),
+            }),
+            1 => other(*of).map(|row| Wait::Event {
+                of: row.workflow.key,
+                name: name(EVENTS, *number),
+            }),
+            _ => other(*of).map(|row| Wait::End {
+                of: row.workflow.key,
+            }),
+        };
+        Park {
+            key: self.pick(on),
+            until: until.map(|until| self.model.now + half_minutes(until)),
+            waits: waits.iter().filter_map(wait).collect(),
+            reason: "waits for a while".to_owned(),
         }
     }
 

@@ -54,6 +54,11 @@ pub(super) enum Draft {
         how: u8,
         value: u8,
     },
+    Park {
+        on: u8,
+        until: Option<u8>,
+        waits: Vec<(u8, u8, u8)>,
+    },
     Send(Letter),
     Cancel {
         id: u8,
@@ -164,6 +169,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => register(),
         14 => (option::weighted(0.7, slot()), vec(draft(), 1..=6))
             .prop_map(|(by, changes)| Step::Commit { by, changes }),
+        // Alone: where in its batch a workflow is parked is the store's choice.
+        3 => (0..SLOTS, park()).prop_map(|(slot, park)| Step::Commit {
+            by: Some(slot),
+            changes: vec![park],
+        }),
         2 => Just(Step::Repeat),
         8 => (slot(), 1..4u8, prop_oneof![4 => Just(9), 3 => 0..4u8], 0..5u8).prop_map(
             |(slot, names, limit, recoveries_max)| Step::Claim { slot, names, limit, recoveries_max }
@@ -206,6 +216,15 @@ fn draft() -> impl Strategy<Value = Draft> {
         2 => steering(),
         2 => scheduling(),
     ]
+}
+
+fn park() -> impl Strategy<Value = Draft> {
+    let wait = (0..3u8, any::<u8>(), 0..2u8);
+    (any::<u8>(), option::of(0..6u8), vec(wait, 0..3)).prop_map(|(on, until, waits)| Draft::Park {
+        on,
+        until,
+        waits,
+    })
 }
 
 fn steering() -> impl Strategy<Value = Draft> {

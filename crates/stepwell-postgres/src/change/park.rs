@@ -66,6 +66,7 @@ pub(crate) const PARK: &str = "
     )
     update {schema}.workflows as w
     set state = 'parked',
+        previous_executor_id = w.executor_id,
         executor_id = null,
         reason = i.reason,
         wake_at = least(i.until, w.deadline_at)

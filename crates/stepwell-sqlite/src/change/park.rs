@@ -13,6 +13,7 @@ use crate::{error::Failure, rows::micros};
 pub(super) const PARK: &str = "
     update workflows
     set state = 'parked',
+        previous_executor_id = executor_id,
         executor_id = null,
         reason = ?2,
         wake_at = min(coalesce(?3, deadline_at), coalesce(deadline_at, ?3))

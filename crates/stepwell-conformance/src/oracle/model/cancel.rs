@@ -54,6 +54,9 @@ impl Model {
             }
             cancelled.push(key);
         }
+        for key in &cancelled {
+            self.wake_waiters(*key);
+        }
         cancelled
     }
 

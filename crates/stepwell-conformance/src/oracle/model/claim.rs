@@ -35,7 +35,7 @@ impl Model {
         taken: &[WorkflowKey],
         seen: &Seen,
     ) -> Result<Vec<Claimed>, String> {
-        self.wake();
+        self.end_delays();
         let chosen = Chosen {
             claim,
             taken: taken.to_vec(),
@@ -73,10 +73,11 @@ impl Model {
     }
 
     /// Lets the delays end whose time has come.
-    fn wake(&mut self) {
+    fn end_delays(&mut self) {
         for row in &mut self.workflows {
             if row.workflow.wake_at.is_some_and(|at| at <= self.now) {
                 row.workflow.state = State::Enqueued;
+                row.workflow.reason = None;
                 row.workflow.wake_at = None;
             }
         }

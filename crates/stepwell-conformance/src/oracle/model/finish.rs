@@ -32,6 +32,7 @@ impl Model {
         };
         row.workflow.state = state;
         row.record(last.0, last.1, last.2, now);
+        self.wake_waiters(finish.key);
         Finished::Now
     }
 }

@@ -76,7 +76,10 @@ impl Model {
             at,
         };
         match effect {
-            Effect::SetEvent { name, value } => row.events.push(said(name, value)),
+            Effect::SetEvent { name, value } => {
+                row.events.push(said(name, value));
+                self.wake_waiters(progress.key);
+            }
             Effect::Append { stream, value } => row.streams.push(said(stream, value)),
             Effect::SetAttribute { name, value } => row.set_attribute(name, value),
             Effect::Receive { message } => row.receive(*message)?,

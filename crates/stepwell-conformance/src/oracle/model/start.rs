@@ -150,6 +150,7 @@ impl Model {
             key,
             number: None,
         });
+        self.wake(to);
         true
     }
 }
