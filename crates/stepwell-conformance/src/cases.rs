@@ -221,6 +221,7 @@ macro_rules! every_case {
                 a_full_queue_refuses_more
                 a_claim_makes_room
                 what_was_started_is_found_in_a_full_queue
+                the_first_start_of_a_batch_makes_its_queue
                 a_batch_that_makes_room_fills_it
                 a_fork_counts_for_its_batch
                 a_batch_fills_a_queue_no_further

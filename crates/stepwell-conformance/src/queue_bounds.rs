@@ -95,6 +95,18 @@ pub async fn a_fork_counts_for_its_batch(backend: &dyn Backend) {
     assert_eq!(only!(last, Start), Started::Full { waiting_max: 2 });
 }
 
+/// "They become the queue's when it does not exist yet": the first start of a batch makes it.
+pub async fn the_first_start_of_a_batch_makes_its_queue(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let bounded = queued("a", "mail", bounded(7));
+    let free = queued("b", "mail", QueueLimits::default());
+    case.commit(vec![Change::Start(bounded), Change::Start(free)])
+        .await;
+
+    let queues = case.store.queues().await.expect("queues can be read");
+    assert_eq!(queues[0].limits.waiting_max, Some(7));
+}
+
 /// The starts of one batch count among themselves.
 pub async fn a_batch_fills_a_queue_no_further(backend: &dyn Backend) {
     let case = Case::new(backend).await;

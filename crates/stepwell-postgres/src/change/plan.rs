@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use stepwell_core::{
     End, Place, WorkflowKey,
-    store::{Change, Effect, Finish, NewWorkflow, Progress, Room},
+    store::{Change, Effect, Finish, Launch, NewWorkflow, Progress, Room},
 };
 
 /// A part of a batch: the places of its changes there.
@@ -75,6 +75,8 @@ struct Open<'c> {
     /// What the cold changes touch.
     cold_keys: HashSet<WorkflowKey>,
     cold_ids: HashSet<&'c str>,
+    /// The queues that they may make, with limits of their own.
+    cold_queues: HashSet<&'c str>,
     /// A cold change that touches workflows which it does not name.
     cold_touches_all: bool,
 }
@@ -102,7 +104,10 @@ impl<'c> Open<'c> {
 
     fn takes_start(&self, new: &NewWorkflow) -> bool {
         let id = new.id.as_str();
-        !self.started.contains(id) && !self.cold_ids.contains(id)
+        let makes_first = |queue: &str| self.cold_queues.contains(queue);
+        !self.started.contains(id)
+            && !self.cold_ids.contains(id)
+            && !queue_of(new).is_some_and(makes_first)
     }
 
     fn takes_progress(&self, progress: &Progress) -> bool {
@@ -146,13 +151,13 @@ impl<'c> Open<'c> {
                 for effect in &progress.effects {
                     match effect {
                         Effect::Send(message) => drop(self.cold_ids.insert(message.to.as_str())),
-                        Effect::Start(child) => drop(self.cold_ids.insert(child.id.as_str())),
+                        Effect::Start(child) => self.add_cold_start(child),
                         _ => {}
                     }
                 }
             }
             Change::Start(new) if new.unique.is_none() => {
-                self.cold_ids.insert(new.id.as_str());
+                self.add_cold_start(new);
             }
             Change::Finish(finish) => drop(self.cold_keys.insert(finish.key)),
             Change::Send(message) => drop(self.cold_ids.insert(message.to.as_str())),
@@ -160,6 +165,18 @@ impl<'c> Open<'c> {
             // are not known here. Rare, so everything waits behind them.
             _ => self.cold_touches_all = true,
         }
+    }
+
+    fn add_cold_start(&mut self, new: &'c NewWorkflow) {
+        self.cold_ids.insert(new.id.as_str());
+        self.cold_queues.extend(queue_of(new));
+    }
+}
+
+fn queue_of(new: &NewWorkflow) -> Option<&str> {
+    match &new.launch {
+        Launch::Queue(queue) => Some(&queue.name),
+        Launch::Here | Launch::Anywhere => None,
     }
 }
 
