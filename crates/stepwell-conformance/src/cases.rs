@@ -319,14 +319,6 @@ macro_rules! every_case {
                 a_parked_workflow_says_what_it_waits_for
                 a_parked_workflow_is_claimed_at_its_time
                 a_parked_workflow_may_wait_for_ever
-                a_message_wakes_a_parked_workflow
-                a_message_of_a_workflow_wakes_a_parked_one
-                a_message_that_is_sent_again_wakes_nobody
-                a_message_that_is_there_keeps_a_workflow_running
-                an_event_wakes_a_parked_workflow
-                an_end_wakes_a_parked_workflow
-                a_workflow_that_is_stuck_wakes_nobody
-                the_first_of_several_wakes_a_parked_workflow
                 a_workflow_that_is_parked_again_is_parked
                 a_parked_workflow_takes_nothing_of_its_run
                 only_its_executor_parks_a_workflow
@@ -335,8 +327,18 @@ macro_rules! every_case {
                 a_parked_workflow_can_be_cancelled
                 a_parked_workflow_is_not_resumed
                 a_parked_workflow_outlives_its_executor
-                a_start_joins_a_parked_workflow
                 many_are_parked_at_once
+            }
+            waking {
+                a_message_wakes_a_parked_workflow
+                a_message_of_a_workflow_wakes_a_parked_one
+                a_message_that_is_sent_again_wakes_nobody
+                a_message_that_is_there_keeps_a_workflow_running
+                an_event_wakes_a_parked_workflow
+                an_end_wakes_a_parked_workflow
+                a_workflow_that_is_stuck_wakes_nobody
+                the_first_of_several_wakes_a_parked_workflow
+                a_start_joins_a_parked_workflow
                 a_message_that_crosses_the_parking_is_not_slept_through
                 what_crosses_the_parking_is_not_slept_through
             }

@@ -11,13 +11,14 @@ use stepwell_core::{
     Position, Record, State, WorkflowKey,
     store::{
         Applied, Batch, Cancel, CancelCause, Cancelled, Change, Filter, Fork, Forked, NewMessage,
-        NewWorkflow, Resumed, Sent, Started, Store, Workflow,
+        NewWorkflow, Resumed, Sent, Started, Store, Workflow, Written,
     },
 };
 
 pub(crate) use values::{
-    DAY, LEASE, MINUTE, VERSION, child_of, here, id, in_queue, keyed, limits, message,
-    new_executor, only, payload, queued, step, values_of, with_delay, with_name, workflow,
+    DAY, LEASE, MINUTE, VERSION, child_of, event_of, here, id, in_queue, keyed, limits, message,
+    message_on, new_executor, only, park, payload, queued, step, values_of, with_delay, with_name,
+    workflow,
 };
 pub(crate) use worker::Worker;
 
@@ -75,12 +76,21 @@ impl<'a> Case<'a> {
     }
 
     pub(crate) async fn commit(&self, changes: Vec<Change>) -> Vec<Applied> {
+        self.write(changes).await.applied
+    }
+
+    /// What one change comes to, and whether it has woken anybody.
+    pub(crate) async fn written(&self, change: Change) -> Written {
+        self.write(vec![change]).await
+    }
+
+    async fn write(&self, changes: Vec<Change>) -> Written {
         let batch = Batch {
             executor: None,
             changes,
         };
         let written = self.store.commit(batch).await;
-        written.expect("a client's batch is applied").applied
+        written.expect("a client's batch is applied")
     }
 
     async fn apply(&self, change: Change) -> Applied {

@@ -57,6 +57,7 @@ pub mod streams;
 pub mod stuck;
 pub mod takeovers;
 pub mod unique;
+pub mod waking;
 
 pub use backend::Backend;
 pub use losing::{Losing, LosingHome, LosingSource};

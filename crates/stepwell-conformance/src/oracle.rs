@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - `steps.rs`: what a sequence is made of, and how it is drawn.
-//! - `resolve.rs`: from its small numbers to batches and claims.
+//! - `resolve.rs`: from its small numbers to batches and claims; `plans.rs`: to workflows and messages.
 //! - `model.rs`: the contract as plain code.
 //! - `play.rs`: a step on both; `reads.rs`: what both say afterwards.
 //!
@@ -11,6 +11,7 @@
 
 mod keys;
 mod model;
+mod plans;
 mod play;
 mod reads;
 mod resolve;

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use stepwell_core::{
     Missed, State,
     store::{
-        Change, DeclaredBy, Launch, NewSchedule, ScheduleChange, ScheduleInfo, Scheduled, Tick,
+        Change, DeclaredBy, Launch, NewSchedule, QueueUse, ScheduleChange, ScheduleInfo, Scheduled,
+        Tick,
     },
 };
 
@@ -140,9 +141,15 @@ pub async fn a_client_cannot_change_a_schedule_of_the_code(backend: &dyn Backend
     };
     change(&case, ScheduleChange::Define(of_code)).await;
 
-    let outcome = change(&case, ScheduleChange::Define(new())).await;
+    let of_client = NewSchedule {
+        queue: Some(QueueUse::new("reports")),
+        ..new()
+    };
+    let outcome = change(&case, ScheduleChange::Define(of_client)).await;
     assert_eq!(outcome, Scheduled::OfCode);
     assert_eq!(the_one(&case).await.declared_by, DeclaredBy::Code);
+    let queues = case.store.queues().await.expect("queues can be read");
+    assert_eq!(queues, [], "what is refused leaves nothing behind");
 }
 
 /// The workflows of a tick and the next tick are one change.

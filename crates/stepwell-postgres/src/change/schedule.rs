@@ -132,9 +132,6 @@ async fn define(scope: &Scope<'_>, new: &NewSchedule) -> Result<Scheduled, Failu
     if same.is_some() {
         return Ok(Scheduled::Already);
     }
-    if let Some(queue) = &new.queue {
-        start::add_queue(scope, queue).await?;
-    }
     // Two that define it at once: the second waits for the first, and its condition sees it.
     let defined = db
         .execute(
@@ -153,10 +150,13 @@ async fn define(scope: &Scope<'_>, new: &NewSchedule) -> Result<Scheduled, Failu
             ],
         )
         .await?;
-    Ok(match (defined, new.declared_by) {
-        (0, DeclaredBy::Client) => Scheduled::OfCode,
-        _ => Scheduled::Done,
-    })
+    if let (0, DeclaredBy::Client) = (defined, new.declared_by) {
+        return Ok(Scheduled::OfCode);
+    }
+    if let Some(queue) = &new.queue {
+        start::add_queue(scope, queue).await?;
+    }
+    Ok(Scheduled::Done)
 }
 
 async fn move_on(scope: &mut Scope<'_>, tick: &Tick) -> Result<(), Failure> {

@@ -42,6 +42,7 @@ impl Model {
             dead: self.now_dead(seen),
             late: self.now_late(seen),
         };
+        self.wake_for(&chosen);
         self.check_choice(&chosen)?;
         let before = self.clone();
         for key in &chosen.taken {
@@ -57,6 +58,20 @@ impl Model {
         self.check_turns(&before, &chosen)?;
         self.check_nothing_left(&before, &chosen)?;
         Ok(taken.iter().map(|key| before.claimed(*key)).collect())
+    }
+
+    /// Wakes those that the store has taken because the end of one that is too late woke them: that
+    /// one is cancelled on the way.
+    fn wake_for(&mut self, chosen: &Chosen<'_>) {
+        let mut cancelled = self.clone();
+        for key in &chosen.late {
+            cancelled.cancel_tree(None, *key, CancelCause::Deadline);
+        }
+        for key in &chosen.taken {
+            if cancelled.workflows[place_of(*key)].workflow.state == State::Enqueued {
+                self.wake(*key);
+            }
+        }
     }
 
     /// What an executor is told of a workflow that it has.
