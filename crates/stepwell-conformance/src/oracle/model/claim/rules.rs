@@ -174,7 +174,6 @@ impl Row {
     }
 
     fn is_worn_out(&self, claim: &Claim) -> bool {
-        let lost = self.lost.is_some();
-        lost && self.recoveries_if_claimed() > claim.rules.recoveries_max
+        self.recoveries_if_claimed() > claim.rules.recoveries_max
     }
 }
