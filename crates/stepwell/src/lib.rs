@@ -53,6 +53,7 @@
 //!   transactions in Postgres through sqlx.
 //! - `any`: both, and `AnyTx`, a transaction in the one or the other as a URL says.
 //! - `axum`: workflows as routes, idempotency keys, live progress, ordered shutdown.
+//! - `webhooks`: signed webhooks of Stripe, GitHub, Slack and others as workflows, each event once.
 
 #[cfg(feature = "any")]
 pub use stepwell_any::{AnyPool, AnyTransaction, AnyTx};
@@ -67,6 +68,8 @@ pub use stepwell_macros::{State, select, step, transaction, workflow};
 pub use stepwell_postgres::PostgresTx;
 #[cfg(feature = "sqlite")]
 pub use stepwell_sqlite::SqliteTx;
+#[cfg(feature = "webhooks")]
+pub use stepwell_webhooks as webhooks;
 
 // The README's programs are compiled as this crate's examples are.
 #[cfg(all(doctest, feature = "macros", feature = "sqlite"))]

@@ -1,0 +1,120 @@
+//! What every provider does.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use jiff::Timestamp;
+
+use crate::{delivery::Verified, rejected::Rejected, secret::Secret};
+
+/// How far a delivery's time may be off unless said otherwise.
+pub(crate) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+/// How large a body may be unless said otherwise, in bytes.
+pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Turns a request into a delivery, once it has proved where it comes from.
+pub trait Provider: fmt::Debug + Send + Sync + 'static {
+    /// The source's name, the beginning of its workflows' ids.
+    fn source(&self) -> &str;
+
+    /// How large a body may be, in bytes.
+    fn body_bytes_max(&self) -> usize;
+
+    /// Verifies the raw body and only then reads it.
+    ///
+    /// # Errors
+    /// Why the request is refused.
+    fn verify(
+        &self,
+        headers: &HeaderMap,
+        body: Bytes,
+        now: Timestamp,
+    ) -> Result<Verified, Rejected>;
+}
+
+/// What the providers have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) source: String,
+    pub(crate) secrets: Vec<Secret>,
+    pub(crate) tolerance: Duration,
+    pub(crate) body_bytes_max: usize,
+}
+
+impl Settings {
+    pub(crate) fn new(source: &str, secrets: Vec<Secret>) -> Self {
+        Self {
+            source: source.to_owned(),
+            secrets,
+            tolerance: TOLERANCE,
+            body_bytes_max: BODY_BYTES_MAX,
+        }
+    }
+
+    pub(crate) fn fits(&self, body: &Bytes) -> Result<(), Rejected> {
+        let bytes_max = self.body_bytes_max;
+        match body.len() > bytes_max {
+            true => Err(Rejected::TooLarge { bytes_max }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The settings that every provider has, as methods of the provider.
+macro_rules! settings {
+    ($provider:ty) => {
+        impl $provider {
+            /// Names the source, where one application has several accounts of one provider: their
+            /// events' ids could be the same.
+            #[must_use]
+            pub fn named(mut self, name: impl Into<String>) -> Self {
+                self.settings.source = name.into();
+                self
+            }
+
+            /// How large a body may be, in bytes; 1 MiB unless said otherwise. A larger one is a 413.
+            #[must_use]
+            pub fn body_limit(mut self, bytes: usize) -> Self {
+                self.settings.body_bytes_max = bytes;
+                self
+            }
+        }
+    };
+}
+pub(crate) use settings;
+
+/// The settings of providers that sign.
+macro_rules! secrets {
+    ($provider:ty) => {
+        impl $provider {
+            /// Adds a secret that is accepted, too: the old one, while secrets are rotated.
+            ///
+            /// # Errors
+            /// `Setup` when it is empty.
+            pub fn and_secret(
+                mut self,
+                secret: impl AsRef<[u8]>,
+            ) -> Result<Self, stepwell_core::Error> {
+                self.settings.secrets.push($crate::Secret::new(secret)?);
+                Ok(self)
+            }
+        }
+    };
+}
+pub(crate) use secrets;
+
+/// How old (or early) a delivery may be.
+macro_rules! tolerance {
+    ($provider:ty) => {
+        impl $provider {
+            /// How far the time of signing may be off; 5 minutes unless said otherwise.
+            #[must_use]
+            pub fn tolerance(mut self, tolerance: std::time::Duration) -> Self {
+                self.settings.tolerance = tolerance;
+                self
+            }
+        }
+    };
+}
+pub(crate) use tolerance;
