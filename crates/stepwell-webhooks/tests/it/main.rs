@@ -1,0 +1,8 @@
+//! Deliveries as providers sign them, and as nobody should.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod documented;
+mod properties;
+mod providers;
+mod routes;
+mod sign;
