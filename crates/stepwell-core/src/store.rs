@@ -92,8 +92,15 @@ pub trait Store:
     /// The store's clock: the only one for leases, deadlines, delays and schedules.
     fn now(&self) -> Timestamp;
 
-    /// What other processes have written since the last call. Cheap; polled.
+    /// What other processes have written since the last call. Cheap; asked after
+    /// [`told`](Self::told), and some times a second.
     fn news(&self) -> StoreFuture<'_, News>;
+
+    /// Returns when other processes may have written since the last return. A hint that makes
+    /// [`news`](Self::news) come at once: a store that has none never returns.
+    fn told(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 
     /// What a person calls this database, without a password.
     fn describe(&self) -> String;

@@ -38,7 +38,7 @@ pub(crate) use listen::{Line, try_line};
 pub(crate) use news::Tidings;
 
 /// The pause between two rings.
-const RING_PAUSE: Duration = Duration::from_millis(10);
+const RING_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long it may go unnoticed that a ring was lost, because its process died between a batch and
 /// the ring right behind it. Then everybody who waits looks, so it is not done often.
@@ -85,6 +85,8 @@ pub(crate) struct Ringer {
     looks: Mutex<Looks>,
     /// A ring that waits for the pause to end.
     due: Notify,
+    /// Something was heard.
+    told: Notify,
 }
 
 /// When something was done last.
@@ -124,6 +126,7 @@ impl Bell {
                 others: None,
             }),
             due: Notify::new(),
+            told: Notify::new(),
         });
         let mut tasks = vec![tokio::spawn(ring_late(
             Arc::clone(&ringer),
@@ -147,6 +150,11 @@ impl Bell {
             ringer: Arc::clone(&self.ringer),
             tidings: tidings.into(),
         }
+    }
+
+    /// Returns when others have told something since the last return.
+    pub(crate) async fn told(&self) {
+        self.ringer.told.notified().await;
     }
 
     /// What others have told since the last call; none if that cannot be heard now.
@@ -219,6 +227,12 @@ impl Ringer {
         may
     }
 
+    /// How long the pause after the last ring still is.
+    fn pause_left(&self) -> Duration {
+        let rang = self.looks().rang;
+        rang.map_or(Duration::ZERO, |at| RING_PAUSE.saturating_sub(at.elapsed()))
+    }
+
     /// Leaves something to be told when the pause is over.
     fn tell_later(&self, tidings: Tidings) {
         self.looks().untold.add(tidings);
@@ -246,6 +260,7 @@ impl Ringer {
     /// Notes what others have told.
     fn hear(&self, news: News) {
         self.looks().heard.add(news);
+        self.told.notify_one();
     }
 }
 
@@ -299,7 +314,7 @@ async fn prepare(db: &Connection, ringer: &Ringer) -> Result<(), Failure> {
 async fn ring_late(ringer: Arc<Ringer>, sides: Arc<Pool>) {
     loop {
         ringer.due.notified().await;
-        tokio::time::sleep(RING_PAUSE).await;
+        tokio::time::sleep(ringer.pause_left()).await;
         let Ok(db) = sides.take().await else {
             ringer.due.notify_one();
             continue;

@@ -347,6 +347,10 @@ impl Store for PostgresStore {
         })
     }
 
+    fn told(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.bell.told())
+    }
+
     fn describe(&self) -> String {
         self.shown.clone()
     }

@@ -43,6 +43,7 @@ mod store;
 mod take_over;
 mod tx;
 mod url;
+mod wal;
 mod worker;
 mod workflows;
 

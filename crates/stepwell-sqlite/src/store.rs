@@ -12,6 +12,7 @@ use std::{
 use jiff::Timestamp;
 use rusqlite::Connection;
 use stepwell_core::{
+    BoxFuture,
     clock::{Clock, SystemClock},
     store::{
         Batch, Migrations, News, Store, StoreDriver, StoreError, StoreErrorKind, StoreFuture,
@@ -20,7 +21,8 @@ use stepwell_core::{
 };
 
 use crate::{
-    change, connection, error::Failure, locks::Locks, open, schema, url::Address, worker::Worker,
+    change, connection, error::Failure, locks::Locks, open, schema, url::Address, wal::Wal,
+    worker::Worker,
 };
 
 inventory::submit! {
@@ -59,6 +61,7 @@ pub struct SqliteStore {
     locks: Option<Arc<Locks>>,
     /// The file, without links; none in memory.
     file: Option<PathBuf>,
+    wal: Option<Wal>,
     clock: Arc<dyn Clock>,
     shown: String,
     data_version: AtomicI64,
@@ -94,6 +97,7 @@ impl SqliteStore {
         let store = Self {
             worker,
             locks: file.as_deref().map(|file| Arc::new(Locks::beside(file))),
+            wal: file.as_deref().map(Wal::of),
             file,
             clock,
             shown,
@@ -212,6 +216,13 @@ impl Store for SqliteStore {
                 _ => News::of_anything(),
             })
         })
+    }
+
+    fn told(&self) -> BoxFuture<'_, ()> {
+        match &self.wal {
+            Some(wal) => Box::pin(wal.written()),
+            None => Box::pin(std::future::pending()),
+        }
     }
 
     fn describe(&self) -> String {

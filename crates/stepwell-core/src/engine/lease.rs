@@ -76,6 +76,7 @@ pub(super) async fn keep(engine: Arc<Engine>) {
                 }
             }
             _ = poll.tick() => look_around(&engine).await,
+            () = engine.client.0.store.told() => look_around(&engine).await,
         }
     }
 }

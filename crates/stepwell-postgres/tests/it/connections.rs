@@ -85,6 +85,21 @@ async fn news_are_heard_after_the_line_was_broken() {
     }
 }
 
+/// What others commit is told, each time: nobody has to ask ten times a second.
+#[tokio::test]
+async fn a_commit_of_another_store_is_told() {
+    let parameters = format!("schema={}", unique("connections"));
+    let store = PostgresStore::open(&url_with(&parameters)).await.unwrap();
+    let other = PostgresStore::open(&url_with(&parameters)).await.unwrap();
+    for round in 0..3 {
+        while !store.news().await.unwrap().is_nothing() {}
+        server::enqueue(&other, &format!("order-{round}")).await;
+        while store.news().await.unwrap().is_nothing() {
+            store.told().await;
+        }
+    }
+}
+
 /// Every connection says who it is, and gives up in time.
 #[tokio::test]
 async fn connections_are_set_up() {

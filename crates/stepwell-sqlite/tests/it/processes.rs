@@ -169,3 +169,18 @@ async fn a_retired_executor_leaves_no_lock() {
         .count();
     assert_eq!(left, 0);
 }
+
+/// What others commit is told, each time: nobody has to ask ten times a second.
+#[tokio::test]
+async fn a_commit_of_another_store_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shop.db");
+    let (store, other) = (open(&path).await, open(&path).await);
+    for _ in 0..3 {
+        while !store.news().await.unwrap().is_nothing() {}
+        register(&other).await;
+        while store.news().await.unwrap().is_nothing() {
+            store.told().await;
+        }
+    }
+}
