@@ -6,7 +6,7 @@ test:
 
 # The quick round while working: format, lints, tests without the slow proofs.
 verify: fmt lint
-    cargo test --workspace --exclude crash-tests
+    tests/with-postgres tests/with-sqs cargo test --workspace --exclude crash-tests
 
 fmt:
     cargo fmt --all --check
@@ -60,8 +60,7 @@ features:
 deny:
     cargo deny check
 
-# 10,000 random sequences on each store against the model in memory; more than an hour on Postgres,
-# which makes a schema for each.
+# 10,000 random sequences on each store against the model in memory; half an hour on Postgres.
 oracle-long:
     STEPWELL_ORACLE_SEQUENCES=10000 cargo test -p stepwell-sqlite --test it oracle -- --nocapture
     STEPWELL_ORACLE_SEQUENCES=10000 tests/with-postgres cargo test -p stepwell-postgres --test it oracle -- --nocapture

@@ -18,7 +18,11 @@ mod resolve;
 mod same;
 mod steps;
 
-use std::env;
+use std::{
+    env,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
 
 use proptest::{
     strategy::Strategy,
@@ -30,16 +34,19 @@ use crate::Backend;
 /// How many steps a sequence has, after two registrations.
 const STEPS: usize = 40;
 
+/// How many sequences are played at once: a store waits for its database most of the time.
+const LANES: usize = 4;
+
 /// How long a sequence that fails is made smaller.
 const SHRINKING_MS_MAX: u32 = 30_000;
 
-/// Plays random sequences, each on a database of its own: `everyday` of them, or as many as
+/// Plays random sequences, each on an empty database: `everyday` of them, or as many as
 /// `STEPWELL_ORACLE_SEQUENCES` says, from the seed 0 on. With `STEPWELL_ORACLE_SEED` it plays the
-/// one with that seed.
+/// one with that seed. Several are played at once, each in a lane of its own, which `backend` is told.
 ///
 /// # Panics
 /// If a store disagrees with the model: with the seed, the smallest sequence found, and what differs.
-pub fn agree<B: Backend>(everyday: u64, backend: impl Fn() -> B) {
+pub fn agree<B: Backend>(everyday: u64, backend: impl Fn(usize) -> B + Sync) {
     let (first, count) = match number_of("STEPWELL_ORACLE_SEED") {
         Some(seed) => (seed, 1),
         None => (
@@ -47,27 +54,49 @@ pub fn agree<B: Backend>(everyday: u64, backend: impl Fn() -> B) {
             number_of("STEPWELL_ORACLE_SEQUENCES").unwrap_or(everyday),
         ),
     };
+    let next = AtomicU64::new(first);
+    thread::scope(|scope| {
+        let lanes = (0..LANES).map(|lane| {
+            let (next, backend) = (&next, &backend);
+            scope.spawn(move || play_all(next, first + count, || backend(lane)))
+        });
+        for lane in lanes.collect::<Vec<_>>() {
+            if let Err(panic) = lane.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
+    eprintln!("{count} sequences of {STEPS} steps agree, from the seed {first} on");
+}
+
+/// Plays one sequence after the other until there are no more.
+fn play_all<B: Backend>(next: &AtomicU64, end: u64, backend: impl Fn() -> B) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime can be made");
-    for seed in first..first + count {
-        let play = |steps: Vec<steps::Step>| {
-            let played = runtime.block_on(async {
-                let backend = backend();
-                play::Play::new(&backend).await.all(&steps).await
-            });
-            played.map_err(TestCaseError::fail)
-        };
+    let play = |steps: Vec<steps::Step>| {
+        let played = runtime.block_on(async {
+            let backend = backend();
+            play::Play::new(&backend).await.all(&steps).await
+        });
+        played.map_err(TestCaseError::fail)
+    };
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end {
+            return;
+        }
         if let Err(failure) = one(seed, play) {
+            // The others need not go on.
+            next.fetch_max(end, Ordering::Relaxed);
             panic!(
                 "the store disagrees with the model\n{failure}\n\
                  run it again with STEPWELL_ORACLE_SEED={seed}"
             );
         }
     }
-    eprintln!("{count} sequences of {STEPS} steps agree, from the seed {first} on");
 }
 
 /// Draws the sequence of a seed and plays it; on a failure also smaller ones.

@@ -9,11 +9,13 @@ use stepwell_conformance::Backend;
 use stepwell_core::{BoxFuture, store::Store};
 use stepwell_postgres::PostgresStore;
 
-use crate::server::{unique, url_with};
+use crate::server::{connect, unique, url, url_with};
 
 /// A schema in the test database.
 pub(crate) struct Schema {
     url: String,
+    /// One that others have used, too.
+    used: Option<String>,
     opened: Mutex<Vec<Arc<PostgresStore>>>,
 }
 
@@ -22,8 +24,26 @@ impl Schema {
         let schema = unique("case");
         Self {
             url: url_with(&format!("schema={schema}&{parameters}")),
+            used: None,
             opened: Mutex::default(),
         }
+    }
+
+    /// A schema that is used again and again, and emptied before: making one takes longer than many a
+    /// test, and ten thousand of them make the server slow.
+    pub(crate) fn again(schema: &str, parameters: &str) -> Self {
+        Self {
+            url: url_with(&format!("schema={schema}&{parameters}")),
+            used: Some(schema.to_owned()),
+            opened: Mutex::default(),
+        }
+    }
+
+    async fn fresh(&self) -> Arc<dyn Store> {
+        if let Some(schema) = &self.used {
+            empty(schema).await;
+        }
+        self.open().await
     }
 
     async fn open(&self) -> Arc<dyn Store> {
@@ -41,9 +61,20 @@ impl Schema {
     }
 }
 
+/// Deletes every row of a schema's tables, if there are any, but for what says whose they are.
+async fn empty(schema: &str) {
+    let db = connect(&url()).await;
+    let tables = "select string_agg(format('delete from %I.%I', schemaname, tablename), ';')
+        from pg_tables where schemaname = $1 and tablename not in ('identity', 'migrations')";
+    let row = db.query_one(tables, &[&schema]).await.unwrap();
+    if let Some(statements) = row.get::<_, Option<String>>(0) {
+        db.batch_execute(&statements).await.unwrap();
+    }
+}
+
 impl Backend for Schema {
     fn fresh(&self) -> BoxFuture<'_, Arc<dyn Store>> {
-        Box::pin(self.open())
+        Box::pin(self.fresh())
     }
 
     fn advance(&self, by: Duration) -> BoxFuture<'_, ()> {

@@ -1,8 +1,11 @@
 //! The store agrees with a model in memory, whatever is asked of it.
 
-use crate::backend::Schema;
+use crate::{backend::Schema, server::unique};
 
 #[test]
 fn random_sequences_agree_with_the_model() {
-    stepwell_conformance::oracle::agree(40, || Schema::new("pooled=auto"));
+    let schema = unique("oracle");
+    stepwell_conformance::oracle::agree(40, |lane| {
+        Schema::again(&format!("{schema}_{lane}"), "pooled=auto")
+    });
 }

@@ -4,5 +4,5 @@ use crate::backend::Memory;
 
 #[test]
 fn random_sequences_agree_with_the_model() {
-    stepwell_conformance::oracle::agree(200, Memory::new);
+    stepwell_conformance::oracle::agree(200, |_| Memory::new());
 }
