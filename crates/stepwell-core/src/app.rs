@@ -1,5 +1,7 @@
 //! [`App`]: the application's workflows, its state, and the executor that runs them.
 
+mod starts;
+
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -15,15 +17,15 @@ use crate::{
     config::Config,
     durable::{Durable, Workflow},
     engine::Engine,
-    error::{Error, ErrorKind, WorkflowError},
+    error::{Error, ErrorKind},
     handle::{Handle, Wait},
-    id::{ExecutorId, WorkflowId},
+    id::ExecutorId,
     limits::{NAME_BYTES_MAX, check_name},
     names::{Event, Topic},
     payload::Payload,
     registry::{Registration, Registry},
     schedule::Ticks,
-    store::{Filter, NewWorkflow, StartMessage, Started, Store, StoreUrl, open_store},
+    store::{Filter, Store, StoreUrl, open_store},
     workflow::State,
 };
 
@@ -330,97 +332,6 @@ impl<S: Send + Sync + 'static> App<S> {
         &self.inner.client
     }
 
-    /// Starts a workflow. Once this returns, it exists on disk and runs to an end, whatever dies. The
-    /// same id again starts nothing: the first one's handle comes back.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Conflict`] if the id belongs to a workflow with another name or input,
-    /// [`ErrorKind::Invalid`] for bad input, [`ErrorKind::Unavailable`] without a database; then
-    /// starting again with the same id is safe.
-    pub async fn start<W: Workflow<State = S>>(&self, call: Call<W>) -> Result<Handle<W>, Error> {
-        Ok(self.start_new(call).await?.0)
-    }
-
-    /// Starts a workflow and puts a message into its inbox, both or neither. With
-    /// [`unique`](Call::unique) it comes to the one that is there: so work that comes in pieces is
-    /// gathered and done together.
-    ///
-    /// ```ignore
-    /// // Documents of one customer, indexed together when no other has come for five seconds.
-    /// let call = index().queue(&INDEX).unique(Unique::new(customer).while_waiting()).delay(FIVE_SECONDS);
-    /// app.start_and_send(call, DOCUMENT, document).await?;
-    ///
-    /// #[workflow]
-    /// async fn index(ctx: &mut Ctx<Search>) -> stepwell::Result<()> {
-    ///     let documents = ctx.recv_batch(DOCUMENT, 1_000).await;
-    ///     ctx.run(write_index(documents)).await
-    /// }
-    /// ```
-    ///
-    /// One that has ended receives nothing more.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub async fn start_and_send<W: Workflow<State = S>, T: Durable>(
-        &self,
-        call: Call<W>,
-        topic: Topic<T>,
-        message: T,
-    ) -> Result<Handle<W>, Error> {
-        let bytes_max = self.inner.config.payload_bytes_max;
-        let message = StartMessage {
-            topic: topic.name().to_owned(),
-            payload: Payload::of(&message, bytes_max)?,
-            key: uuid::Uuid::new_v4().to_string(),
-        };
-        let mut new = call.into_new(WorkflowId::generate, None, bytes_max)?;
-        new.message = Some(Box::new(message));
-        Ok(self.hand_in(new).await?.0)
-    }
-
-    /// Starts a workflow, and says whether it was made now.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub async fn start_new<W: Workflow<State = S>>(
-        &self,
-        call: Call<W>,
-    ) -> Result<(Handle<W>, crate::StartOutcome), Error> {
-        let new = call.into_new(
-            WorkflowId::generate,
-            None,
-            self.inner.config.payload_bytes_max,
-        )?;
-        self.hand_in(new).await
-    }
-
-    async fn hand_in<W: Workflow<State = S>>(
-        &self,
-        new: NewWorkflow,
-    ) -> Result<(Handle<W>, crate::StartOutcome), Error> {
-        let client = &self.inner.client;
-        let handle = Handle::new(new.id.to_string(), client.clone());
-        match client.start_here(self.engine(), new).await? {
-            (Started::New { key, .. }, Some(watch)) => {
-                Ok((handle.watched(key, watch), crate::StartOutcome::New))
-            }
-            (Started::New { .. }, None) => Ok((handle, crate::StartOutcome::New)),
-            (Started::Existing { state, .. }, _) => {
-                Ok((handle, crate::StartOutcome::Existing(state)))
-            }
-            (Started::Joined { id, state, .. }, _) => {
-                let handle = Handle::new(id.to_string(), client.clone());
-                Ok((handle, crate::StartOutcome::Existing(state)))
-            }
-            (Started::Conflict { .. } | Started::Full { .. } | Started::Taken { .. }, _) => {
-                Err(Error::new(
-                    ErrorKind::Internal,
-                    "a start that is refused is an error of the client",
-                ))
-            }
-        }
-    }
-
     /// Makes a schedule known that starts a workflow with arguments of its own, or changes the one of
     /// this name. The call is made with the tick, which must be the workflow's first argument.
     ///
@@ -448,17 +359,6 @@ impl<S: Send + Sync + 'static> App<S> {
         };
         let client = &self.inner.client;
         client.define_schedule(spec, W::NAME, arguments).await
-    }
-
-    /// Starts a workflow and waits for its result.
-    ///
-    /// # Errors
-    /// The workflow's own error, or how else it ended, or the engine's.
-    pub async fn run<W: Workflow<State = S>>(
-        &self,
-        call: Call<W>,
-    ) -> Result<W::Output, WorkflowError<W::Error>> {
-        self.start(call).await?.result().await
     }
 
     /// The handle of a workflow that is known by its id. Whether it exists is seen when it is used.
@@ -500,6 +400,12 @@ impl<S: Send + Sync + 'static> App<S> {
     pub fn is_ready(&self) -> bool {
         let engine = self.engine();
         self.inner.client.0.journal.executor().is_some() && !engine.stopping.is_cancelled()
+    }
+
+    /// Whether this process runs workflows, and takes more of them.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.is_ready() && self.engine().free_places() > 0
     }
 
     /// Returns when the application has begun to shut down. Streams that would stay open end here.

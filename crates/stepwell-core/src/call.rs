@@ -33,6 +33,7 @@ pub struct Call<W: Workflow> {
     attributes: Vec<(String, String)>,
     origin: Option<String>,
     unique: Option<Unique>,
+    anywhere: bool,
 }
 
 impl<W: Workflow> Call<W> {
@@ -50,6 +51,7 @@ impl<W: Workflow> Call<W> {
             attributes: Vec::new(),
             origin: None,
             unique: None,
+            anywhere: false,
         }
     }
 
@@ -118,6 +120,19 @@ impl<W: Workflow> Call<W> {
         self
     }
 
+    /// Leaves the workflow to whichever executor has room for it, where a start without a queue would
+    /// run it in this process.
+    pub fn anywhere(mut self) -> Self {
+        self.anywhere = true;
+        self
+    }
+
+    /// Where the call comes from, if it was said.
+    #[must_use]
+    pub fn given_origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
     /// The id that was given, if one was.
     #[must_use]
     pub fn given_id(&self) -> Option<&str> {
@@ -174,7 +189,10 @@ impl<W: Workflow> Call<W> {
                     W::NAME
                 )));
             }
-            return Ok(Launch::Here);
+            return Ok(match self.anywhere {
+                true => Launch::Anywhere,
+                false => Launch::Here,
+            });
         };
         let mut queue = queue.as_use();
         queue.priority = self.priority;

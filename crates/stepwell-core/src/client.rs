@@ -5,6 +5,7 @@
 mod open;
 mod queues;
 mod schedules;
+mod shared;
 mod waits;
 
 use std::{
@@ -32,6 +33,8 @@ use crate::{
     workflow::{Outcome, Place, Record, State, Takeover, Workflow},
 };
 
+use shared::Shared;
+
 pub use schedules::ScheduleSpec;
 pub use waits::Ended;
 
@@ -53,6 +56,7 @@ pub(crate) struct ClientCore {
     writer: Option<open::Writer>,
     /// The executor in this process, if there is one: it hears of cancellations at once.
     engine: Mutex<Weak<Engine>>,
+    shared: Shared,
 }
 
 impl ClientCore {
@@ -66,6 +70,7 @@ impl ClientCore {
             payload_bytes_max,
             writer: None,
             engine: Mutex::default(),
+            shared: Shared::default(),
         }
     }
 
@@ -90,6 +95,15 @@ pub enum StartOutcome {
     Existing(State),
 }
 
+/// What a start by an application came to.
+#[derive(Debug)]
+pub(crate) struct StartedHere {
+    pub(crate) id: WorkflowId,
+    pub(crate) started: Started,
+    /// If it was made now, and by an application that runs workflows.
+    pub(crate) watch: Option<Watch>,
+}
+
 /// One operation of a workflow, as it is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
@@ -102,6 +116,13 @@ pub struct History {
 }
 
 impl Client {
+    /// The value of this type that an application and its workflows share, made when it is asked for
+    /// the first time. For integrations that are no part of the application's state.
+    #[must_use]
+    pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.0.shared.get()
+    }
+
     /// The workflow with an id.
     ///
     /// # Errors
@@ -192,22 +213,29 @@ impl Client {
         started(applied, &id, &name)
     }
 
-    /// Starts a workflow that the executor of this process may run at once. Then it is watched from
-    /// before it began.
+    /// Starts workflows in one commit, in their order. The executor of this process may run them at
+    /// once; then they are watched from before they began.
     pub(crate) async fn start_here(
         &self,
-        engine: Arc<Engine>,
-        new: NewWorkflow,
-    ) -> Result<(Started, Option<Watch>), Error> {
-        check_start(&new)?;
-        let (id, name) = (new.id.clone(), new.name.clone());
-        let (applied, watch) = self
-            .0
-            .journal
-            .start(engine, new)
-            .await
-            .map_err(|error| Error::of_store(&format!("start `{name}` as `{id}`"), error))?;
-        Ok((started(applied, &id, &name)?, watch))
+        engine: &Arc<Engine>,
+        new: Vec<NewWorkflow>,
+    ) -> Vec<Result<StartedHere, Error>> {
+        let named = |new: &NewWorkflow| (new.id.clone(), new.name.clone());
+        let names: Vec<(WorkflowId, String)> = new.iter().map(named).collect();
+        let answers = self.0.journal.start_all(engine, new);
+        let mut all = Vec::with_capacity(answers.len());
+        for ((id, name), answer) in names.into_iter().zip(answers) {
+            all.push(match answer.await {
+                Ok((applied, watch)) => {
+                    started(applied, &id, &name).map(|started| StartedHere { id, started, watch })
+                }
+                Err(error) => {
+                    let what = format!("start `{name}` as `{id}`");
+                    Err(Error::of_store(&what, error))
+                }
+            });
+        }
+        all
     }
 
     /// Puts a message into a workflow's inbox. With a `key`, once per key; without, each call is a

@@ -107,6 +107,13 @@ impl<S: Send + Sync + 'static> Ctx<S> {
         Arc::clone(&self.state)
     }
 
+    /// Workflows by id, for steps that read or steer others. What it says may be another thing on each
+    /// replay: ask it within a step.
+    #[must_use]
+    pub fn client(&self) -> crate::Client {
+        self.run.engine.client.clone()
+    }
+
     /// Runs one operation: a call of a `#[step]`, a `#[transaction]` or a child `#[workflow]`, or a
     /// value such as [`sleep`](crate::sleep).
     pub fn run<O: Op<S>>(&mut self, op: O) -> Bound<'_, S, O> {

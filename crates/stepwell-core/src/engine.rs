@@ -243,7 +243,7 @@ impl Engine {
         self.doubtful.store(true, Ordering::SeqCst);
     }
 
-    fn free_places(&self) -> u32 {
+    pub(crate) fn free_places(&self) -> u32 {
         let running = u32::try_from(self.runs().len()).unwrap_or(u32::MAX);
         self.config.workflows_max.saturating_sub(running)
     }

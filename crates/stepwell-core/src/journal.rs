@@ -77,6 +77,8 @@ struct Entry {
     change: Change,
     answer: Answer,
     since: Instant,
+    /// How many of those behind it go into the same batch.
+    followers: usize,
 }
 
 #[derive(Debug)]
@@ -189,20 +191,27 @@ impl Journal {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Hands in a start and waits until it is on disk. What is to run here is launched by then, and
-    /// watched from before it began.
+    /// Hands in starts, which reach the disk together and in this order; each answer comes when they
+    /// are there. What is to run here is launched by then, and watched from before it began.
     ///
     /// # Errors
     /// As [`request`](Self::request).
-    pub(crate) async fn start(
+    pub(crate) fn start_all(
         &self,
-        engine: Arc<Engine>,
-        new: NewWorkflow,
-    ) -> Result<(Applied, Option<Watch>), StoreError> {
-        let (sender, answer) = oneshot::channel();
-        let starting = Box::new(Starting { engine, sender });
-        self.hand_in(Change::Start(new), Answer::Start(starting));
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        engine: &Arc<Engine>,
+        new: Vec<NewWorkflow>,
+    ) -> Vec<impl Future<Output = Result<(Applied, Option<Watch>), StoreError>> + Send + use<>>
+    {
+        let mut answers = Vec::with_capacity(new.len());
+        let entries = new.into_iter().map(|new| {
+            let (sender, answer) = oneshot::channel();
+            answers.push(async { answer.await.unwrap_or_else(|_| Err(closed())) });
+            let engine = Arc::clone(engine);
+            let starting = Box::new(Starting { engine, sender });
+            (Change::Start(new), Answer::Start(starting))
+        });
+        self.hand_in_together(entries.collect());
+        answers
     }
 
     /// Hands in a change of a run. The run hears of it by [`Run::acknowledge`].
@@ -211,17 +220,26 @@ impl Journal {
     }
 
     fn hand_in(&self, change: Change, answer: Answer) {
-        let entry = Entry {
+        self.hand_in_together(vec![(change, answer)]);
+    }
+
+    /// Hands in changes of which none is written before the others.
+    fn hand_in_together(&self, changes: Vec<(Change, Answer)>) {
+        let since = Instant::now();
+        let count = changes.len();
+        let entries = changes.into_iter().enumerate();
+        let entries = entries.map(|(index, (change, answer))| Entry {
             change,
             answer,
-            since: Instant::now(),
-        };
+            since,
+            followers: count - index - 1,
+        });
         let mut pending = self.lock();
         if pending.closed {
             drop(pending);
-            return entry.refuse(closed());
+            return entries.for_each(|entry| entry.refuse(closed()));
         }
-        pending.entries.push(entry);
+        pending.entries.extend(entries);
         drop(pending);
         self.arrived.notify_one();
     }

@@ -114,8 +114,7 @@ impl Aloft {
     /// Takes what may go now, in its order; the rest stays, in its order.
     pub(super) fn choose(&self, pending: &mut Vec<Entry>) -> Vec<Entry> {
         if self.flights == 0 {
-            let count = pending.len().min(BATCH_CHANGES_MAX);
-            return pending.drain(..count).collect();
+            return pending.drain(..whole(pending)).collect();
         }
         let end = pending
             .iter()
@@ -123,12 +122,26 @@ impl Aloft {
             .unwrap_or(pending.len());
         let mut left = BATCH_CHANGES_MAX;
         let may_go = |entry: &mut Entry| {
+            if left <= entry.followers {
+                left = 0;
+            }
             let goes = left > 0 && !entry.run().is_some_and(|run| self.runs.contains(&run.key));
             left -= usize::from(goes);
             goes
         };
         pending.extract_if(..end, may_go).collect()
     }
+}
+
+/// How many of the first fit one batch, without parting those that belong together.
+fn whole(pending: &[Entry]) -> usize {
+    if pending.len() <= BATCH_CHANGES_MAX {
+        return pending.len();
+    }
+    let last = pending[..BATCH_CHANGES_MAX]
+        .iter()
+        .rposition(|entry| entry.followers == 0);
+    last.map_or(BATCH_CHANGES_MAX, |last| last + 1)
 }
 
 impl Entry {
@@ -147,4 +160,45 @@ fn lost() -> StoreError {
         StoreErrorKind::Fenced,
         "the executor that ran the workflow has lost its lease",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{sync::oneshot, time::Instant};
+
+    use super::{super::Answer, *};
+    use crate::{Payload, WorkflowId, store::NewMessage};
+
+    /// So many changes that go into one batch.
+    fn together(count: usize) -> impl Iterator<Item = Entry> {
+        let message = || NewMessage {
+            to: WorkflowId::generate(),
+            topic: String::new(),
+            payload: Payload::null(),
+            key: None,
+        };
+        (0..count).map(move |index| Entry {
+            change: Change::Send(message()),
+            answer: Answer::Client(oneshot::channel().0),
+            since: Instant::now(),
+            followers: count - index - 1,
+        })
+    }
+
+    fn pending() -> Vec<Entry> {
+        let alone = (0..BATCH_CHANGES_MAX - 8).flat_map(|_| together(1));
+        alone.chain(together(20)).chain(together(1)).collect()
+    }
+
+    #[test]
+    fn what_belongs_together_is_never_parted() {
+        let mut aloft = Aloft::default();
+        for flights in [0, 1] {
+            aloft.flights = flights;
+            let mut pending = pending();
+            let first = aloft.choose(&mut pending);
+            assert_eq!((first.len(), pending.len()), (BATCH_CHANGES_MAX - 8, 21));
+            assert_eq!(aloft.choose(&mut pending).len(), 21);
+        }
+    }
 }

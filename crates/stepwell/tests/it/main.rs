@@ -17,6 +17,7 @@ mod recovery;
 mod replay;
 mod retries;
 mod schedules;
+mod starts;
 mod streams;
 mod transactions;
 mod unique;
