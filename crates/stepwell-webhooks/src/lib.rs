@@ -4,7 +4,7 @@
 //! durable. A delivery that comes again finds the workflow that is there.
 //!
 //! ```
-//! use stepwell::{App, Ctx, webhooks::{Delivery, Stripe, webhook}, workflow};
+//! use stepwell::{App, Ctx, events::Sources, webhooks::{Provider, Stripe}, workflow};
 //!
 //! #[workflow]
 //! async fn process_event(_ctx: &mut Ctx, event: serde_json::Value) -> stepwell::Result<()> {
@@ -16,8 +16,9 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let app = App::builder("events").database("sqlite::memory:").launch().await?;
 //! let stripe = Stripe::new("whsec_new")?.and_secret("whsec_old")?;
-//! let event = |delivery: Delivery| delivery.json().map(process_event);
-//! let router: axum::Router = webhook(&app, stripe, event).at("/webhooks/stripe");
+//! let sources = Sources::new(&app)
+//!     .add(stripe.at("/webhooks/stripe"), |event| event.json().map(process_event))?;
+//! let router: axum::Router = sources.routes();
 //! # Ok(())
 //! # }
 //! ```
@@ -28,7 +29,8 @@
 //! | the start is durable | 200 `{"id": …, "duplicate": false}` |
 //! | the event was there | 200 `{"id": …, "duplicate": true}` |
 //! | a provider's probe (`ping`, `url_verification`) | 200 |
-//! | no workflow can be made of it | 200 once it is kept ([`Webhook::poison`]), else 422 |
+//! | no workflow can be made of it | 200 `{"id": …, "poison": true}`, once it is kept |
+//! | its result was asked for ([`Endpoint::answer_with_result`]) | 200 and the result, or 202 `{"id": …}` |
 //! | a wrong or stale signature | 401 |
 //! | a header or an id that is missing or malformed | 400 |
 //! | too large | 413 |
@@ -38,24 +40,19 @@
 //! # Layout
 //! - [`Provider`], [`Stripe`], [`GitHub`], [`Slack`], [`StandardWebhooks`], [`Hmac`], [`Unsigned`]:
 //!   who sends, and how it signs.
-//! - [`Delivery`], [`Rejected`]: what comes of a request.
-//! - [`webhook`]: the route. [`event_id`]: the workflow's id. [`PoisonSink`]: what cannot be started.
+//! - [`Verified`], [`Rejected`]: what comes of a request.
+//! - [`Endpoint`]: the route, a source for [`Sources`](stepwell_events::Sources).
 
-mod delivery;
-mod event_id;
-mod poison;
+mod endpoint;
 mod provider;
 mod providers;
 mod read;
 mod rejected;
-mod route;
 mod secret;
 mod signature;
 
-pub use delivery::{Delivery, Verified};
-pub use event_id::event_id;
-pub use poison::{Poison, PoisonSink};
-pub use provider::Provider;
+pub use endpoint::{Endpoint, EndpointWithResult};
+pub use provider::{Provider, Verified};
 pub use providers::{
     github::GitHub,
     hmac::{Hmac, IdFrom},
@@ -65,6 +62,7 @@ pub use providers::{
     unsigned::Unsigned,
 };
 pub use rejected::Rejected;
-pub use route::{Webhook, webhook};
 pub use secret::Secret;
 pub use signature::Encoding;
+// What providers make.
+pub use stepwell_events::Delivery;

@@ -5,8 +5,9 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
+use stepwell_events::Delivery;
 
-use crate::{delivery::Verified, rejected::Rejected, secret::Secret};
+use crate::{endpoint::Endpoint, read::optional, rejected::Rejected, secret::Secret};
 
 /// How far a delivery's time may be off unless said otherwise.
 pub(crate) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
@@ -31,6 +32,24 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         body: Bytes,
         now: Timestamp,
     ) -> Result<Verified, Rejected>;
+
+    /// The endpoint of this provider: `POST path`. A source for
+    /// [`Sources::add`](stepwell_events::Sources::add).
+    fn at(self, path: impl Into<String>) -> Endpoint<Self>
+    where
+        Self: Sized,
+    {
+        Endpoint::new(self, path.into())
+    }
+}
+
+/// What is to be done with a request that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verified {
+    /// An event: start its workflow.
+    Delivery(Delivery),
+    /// The provider tries the endpoint out. Answer 200 with this text and start nothing.
+    Probe(String),
 }
 
 /// What the providers have in common.
@@ -40,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) secrets: Vec<Secret>,
     pub(crate) tolerance: Duration,
     pub(crate) body_bytes_max: usize,
+    /// The header that says what happened.
+    pub(crate) kind_header: Option<String>,
 }
 
 impl Settings {
@@ -49,7 +70,21 @@ impl Settings {
             secrets,
             tolerance: TOLERANCE,
             body_bytes_max: BODY_BYTES_MAX,
+            kind_header: None,
         }
+    }
+
+    /// The event with this id.
+    pub(crate) fn delivery(&self, id: impl Into<String>, body: Bytes) -> Delivery {
+        Delivery::new(self.source.as_str(), id, body)
+    }
+
+    /// What happened, where a header says it.
+    pub(crate) fn kind(&self, headers: &HeaderMap) -> Result<Option<String>, Rejected> {
+        let Some(name) = &self.kind_header else {
+            return Ok(None);
+        };
+        Ok(optional(headers, name)?.map(str::to_owned))
     }
 
     pub(crate) fn fits(&self, body: &Bytes) -> Result<(), Rejected> {
@@ -103,6 +138,21 @@ macro_rules! secrets {
     };
 }
 pub(crate) use secrets;
+
+/// Where a provider of no name says what happened.
+macro_rules! kind_header {
+    ($provider:ty) => {
+        impl $provider {
+            /// The header that says what happened, if there is one: `X-Event-Type`.
+            #[must_use]
+            pub fn kind_header(mut self, name: impl Into<String>) -> Self {
+                self.settings.kind_header = Some(name.into());
+                self
+            }
+        }
+    };
+}
+pub(crate) use kind_header;
 
 /// How old (or early) a delivery may be.
 macro_rules! tolerance {

@@ -53,6 +53,7 @@
 //!   transactions in Postgres through sqlx.
 //! - `any`: both, and `AnyTx`, a transaction in the one or the other as a URL says.
 //! - `axum`: workflows as routes, idempotency keys, live progress, ordered shutdown.
+//! - `events`: events from outside as workflows, each once; poison is kept. A source of your own.
 //! - `webhooks`: signed webhooks of Stripe, GitHub, Slack and others as workflows, each event once.
 
 #[cfg(feature = "any")]
@@ -62,6 +63,8 @@ pub use stepwell_axum as axum;
 #[doc(hidden)]
 pub use stepwell_core::__private;
 pub use stepwell_core::*;
+#[cfg(feature = "events")]
+pub use stepwell_events as events;
 #[cfg(feature = "macros")]
 pub use stepwell_macros::{State, select, step, transaction, workflow};
 #[cfg(feature = "postgres")]

@@ -66,11 +66,8 @@ impl Provider for GitHub {
             return Ok(Verified::Probe("pong".to_owned()));
         }
         Ok(Verified::Delivery(Delivery {
-            source: self.settings.source.clone(),
-            id,
             kind: Some(kind),
-            at: None,
-            body,
+            ..self.settings.delivery(id, body)
         }))
     }
 }

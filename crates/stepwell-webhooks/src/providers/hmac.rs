@@ -7,7 +7,7 @@ use stepwell_core::Error;
 
 use crate::{
     Delivery, Encoding, Provider, Rejected, Secret, Verified,
-    provider::{Settings, secrets, settings, tolerance},
+    provider::{Settings, kind_header, secrets, settings, tolerance},
     read::{Window, fresh, header, id_at, json, malformed, seconds},
     signature::verified,
 };
@@ -35,6 +35,7 @@ pub struct Hmac {
 
 settings!(Hmac);
 secrets!(Hmac);
+kind_header!(Hmac);
 tolerance!(Hmac);
 
 impl Hmac {
@@ -125,11 +126,9 @@ impl Provider for Hmac {
             IdFrom::Body(pointer) => id_at(&json(&body)?, pointer)?,
         };
         Ok(Verified::Delivery(Delivery {
-            source: self.settings.source.clone(),
-            id,
-            kind: None,
+            kind: self.settings.kind(headers)?,
             at,
-            body,
+            ..self.settings.delivery(id, body)
         }))
     }
 }

@@ -74,11 +74,9 @@ impl Provider for Slack {
             return challenge.map(Verified::Probe).ok_or_else(no_id);
         }
         Ok(Verified::Delivery(Delivery {
-            source: settings.source.clone(),
-            id: id_at(&event, "/event_id")?,
             kind: text_at(&event, "/event/type").or(kind),
             at: Some(at),
-            body,
+            ..settings.delivery(id_at(&event, "/event_id")?, body)
         }))
     }
 }

@@ -83,11 +83,9 @@ impl Provider for StandardWebhooks {
         // The specification recommends JSON with a `type` and does not ask for it.
         let event = serde_json::from_slice(&body).ok();
         Ok(Verified::Delivery(Delivery {
-            source: settings.source.clone(),
-            id: id.to_owned(),
             kind: event.and_then(|event| text_at(&event, "/type")),
             at: Some(at),
-            body,
+            ..settings.delivery(id, body)
         }))
     }
 }

@@ -85,11 +85,9 @@ impl Provider for Stripe {
         fresh(at, now, settings.tolerance, Window::Past)?;
         let event = json(&body)?;
         Ok(Verified::Delivery(Delivery {
-            source: settings.source.clone(),
-            id: id_at(&event, "/id")?,
             kind: text_at(&event, "/type"),
             at: Some(at),
-            body,
+            ..settings.delivery(id_at(&event, "/id")?, body)
         }))
     }
 }

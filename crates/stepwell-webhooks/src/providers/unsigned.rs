@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     Delivery, Provider, Rejected, Verified,
-    provider::{Settings, settings},
+    provider::{Settings, kind_header, settings},
     read::header,
 };
 
@@ -19,6 +19,7 @@ pub struct Unsigned {
 }
 
 settings!(Unsigned);
+kind_header!(Unsigned);
 
 impl Unsigned {
     /// A source with this name, whose deliveries have their id in a header.
@@ -42,11 +43,10 @@ impl Provider for Unsigned {
     fn verify(&self, headers: &HeaderMap, body: Bytes, _: Timestamp) -> Result<Verified, Rejected> {
         self.settings.fits(&body)?;
         Ok(Verified::Delivery(Delivery {
-            source: self.settings.source.clone(),
-            id: header(headers, &self.id_header)?.to_owned(),
-            kind: None,
-            at: None,
-            body,
+            kind: self.settings.kind(headers)?,
+            ..self
+                .settings
+                .delivery(header(headers, &self.id_header)?, body)
         }))
     }
 }

@@ -1,4 +1,4 @@
-//! The id of an event's workflow. It knows nothing of webhooks.
+//! The id of an event's workflow.
 
 use sha2::{Digest, Sha256};
 use stepwell_core::limits::NAME_BYTES_MAX;
@@ -9,11 +9,11 @@ const DIGEST: &str = "sha256:";
 /// `orders-sha256:…`, the SHA-256 of source and parts as canonical JSON
 /// ([RFC 8785](https://www.rfc-editor.org/rfc/rfc8785)).
 ///
-/// Different events never have one id: a `-` in the source is written `%2D`, and a part that looks
-/// like a digest is hashed.
+/// Different events never have one id: a `-` in the source is written `%2D`, a `:` is `%3A`, and a part
+/// that looks like a digest is hashed.
 ///
 /// ```
-/// use stepwell_webhooks::event_id;
+/// use stepwell_events::event_id;
 ///
 /// assert_eq!(event_id("stripe", &["evt_123"]), "stripe-evt_123");
 /// assert_eq!(event_id("stripe-eu", &["evt_123"]), "stripe%2Deu-evt_123");
@@ -21,7 +21,8 @@ const DIGEST: &str = "sha256:";
 /// ```
 #[must_use]
 pub fn event_id(source: &str, parts: &[&str]) -> String {
-    let prefix = source.replace('%', "%25").replace('-', "%2D");
+    let prefix = source.replace('%', "%25");
+    let prefix = prefix.replace('-', "%2D").replace(':', "%3A");
     if let [part] = parts {
         let id = format!("{prefix}-{part}");
         if !part.is_empty() && !part.starts_with(DIGEST) && fits(&id) {

@@ -1,0 +1,411 @@
+//! The one durable write: an event is accepted by starting its workflow.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use stepwell_core::{
+    App, BoxFuture, Call, Error, ErrorKind, Handle, Payload, StartOutcome, Workflow, WorkflowId,
+    limits::{NAME_BYTES_MAX, check_name},
+    store::NewWorkflow,
+};
+
+use crate::{
+    delivery::Delivery,
+    event_id::event_id,
+    poisoned::{Poison, Poisoned, poison, poison_id},
+};
+
+/// The first and the longest pause before events are handed in again that could not be started.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+type Map<W> = dyn Fn(&Delivery) -> Result<Call<W>, String> + Send + Sync;
+type Started<W> = Result<(Handle<W>, StartOutcome), Error>;
+
+/// Accepts the events of one source. Cheap to clone.
+pub struct Intake<W: Workflow> {
+    entry: Arc<Entry<W>>,
+    repeats: Repeats,
+}
+
+/// What a poison event is tried again by.
+struct Entry<W: Workflow> {
+    app: App<W::State>,
+    map: Box<Map<W>>,
+}
+
+impl<W: Workflow> Clone for Intake<W> {
+    fn clone(&self) -> Self {
+        Self {
+            entry: Arc::clone(&self.entry),
+            repeats: self.repeats,
+        }
+    }
+}
+
+impl<W: Workflow> fmt::Debug for Intake<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake")
+            .field("workflow", &W::NAME)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How an event looks when it comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeats {
+    /// As before. With an id that is known and another content it is another event (a topic was deleted
+    /// and made again), and it is kept as poison.
+    Alike,
+    /// Perhaps in other words (Stripe changes `pending_webhooks` between deliveries). The id alone says
+    /// that it is the same.
+    InOtherWords,
+}
+
+/// What became of a delivery. Each of them is durable: it may be acknowledged.
+pub enum Taken<W> {
+    /// Its workflow exists from now on.
+    Started(Handle<W>),
+    /// Its workflow was there.
+    Duplicate(Handle<W>),
+    /// No workflow can be made of it; it is kept among the dead letters.
+    Poison {
+        /// The id of the workflow that keeps it.
+        id: String,
+    },
+}
+
+impl<W> Clone for Taken<W> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Started(handle) => Self::Started(handle.clone()),
+            Self::Duplicate(handle) => Self::Duplicate(handle.clone()),
+            Self::Poison { id } => Self::Poison { id: id.clone() },
+        }
+    }
+}
+
+impl<W> fmt::Debug for Taken<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started(handle) => f.debug_tuple("Started").field(handle).finish(),
+            Self::Duplicate(handle) => f.debug_tuple("Duplicate").field(handle).finish(),
+            Self::Poison { id } => f.debug_struct("Poison").field("id", id).finish(),
+        }
+    }
+}
+
+/// The application stops: what was not accepted is not acknowledged, and the source has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopping;
+
+impl fmt::Display for Stopping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the application stops")
+    }
+}
+
+impl std::error::Error for Stopping {}
+
+impl<W: Workflow> Intake<W> {
+    pub(crate) fn new<E: fmt::Display>(
+        app: &App<W::State>,
+        source: &str,
+        map: impl Fn(&Delivery) -> Result<Call<W>, E> + Send + Sync + 'static,
+    ) -> Self {
+        let entry = Arc::new(Entry {
+            app: app.clone(),
+            map: Box::new(move |delivery| map(delivery).map_err(|error| error.to_string())),
+        });
+        let intakes = app.client().shared::<Intakes>();
+        // Whoever holds the source holds the intake: the application must not hold itself.
+        let again: Weak<dyn Again> = Arc::<Entry<W>>::downgrade(&entry);
+        intakes.add(source, again);
+        Self {
+            entry,
+            repeats: Repeats::Alike,
+        }
+    }
+
+    /// Says how an event looks when it comes again; alike unless said otherwise.
+    #[must_use]
+    pub fn repeats(mut self, repeats: Repeats) -> Self {
+        self.repeats = repeats;
+        self
+    }
+
+    /// The application.
+    #[must_use]
+    pub fn app(&self) -> &App<W::State> {
+        &self.entry.app
+    }
+
+    /// Returns when the application has begun to stop: fetch nothing more.
+    pub async fn stopping(&self) {
+        self.app().stopping().await;
+    }
+
+    /// Accepts one delivery, once it is durable.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Full`] if its queue has no room, [`ErrorKind::Unavailable`] without a database: then
+    /// it must not be acknowledged.
+    pub async fn accept(&self, delivery: &Delivery) -> Result<Taken<W>, Error> {
+        let mut all = self.accept_each(&[delivery]).await;
+        all.pop().unwrap_or_else(|| {
+            let message = "a start was not answered";
+            Err(Error::new(ErrorKind::Internal, message))
+        })
+    }
+
+    /// Accepts deliveries, in this order and in one commit. While their queue has no room, or the
+    /// database is away, it pauses and tries those again that are left.
+    ///
+    /// # Errors
+    /// When the application stops before all are accepted.
+    pub async fn accept_all(&self, deliveries: &[Delivery]) -> Result<Vec<Taken<W>>, Stopping> {
+        let mut left: Vec<usize> = (0..deliveries.len()).collect();
+        let mut all: Vec<Option<Taken<W>>> = deliveries.iter().map(|_| None).collect();
+        let mut pause = PAUSE.0;
+        loop {
+            let handed: Vec<&Delivery> = left.iter().map(|index| &deliveries[*index]).collect();
+            let taken = self.accept_each(&handed).await;
+            let mut refused = None;
+            left = left
+                .into_iter()
+                .zip(taken)
+                .filter_map(|(index, taken)| match taken {
+                    Ok(taken) => {
+                        all[index] = Some(taken);
+                        None
+                    }
+                    Err(error) => {
+                        refused.get_or_insert(error);
+                        Some(index)
+                    }
+                })
+                .collect();
+            let Some(error) = refused else {
+                return Ok(all.into_iter().flatten().collect());
+            };
+            if left.len() < handed.len() {
+                pause = PAUSE.0;
+            }
+            tracing::warn!(%error, left = left.len(), "a source waits: events cannot be started");
+            rest(self.app(), &mut pause).await?;
+        }
+    }
+
+    /// Tries each of them once, all in one commit.
+    async fn accept_each(&self, deliveries: &[&Delivery]) -> Vec<Result<Taken<W>, Error>> {
+        let mut calls = Vec::with_capacity(deliveries.len());
+        let mapped: Vec<Result<String, String>> = deliveries
+            .iter()
+            .map(|delivery| {
+                let (id, call) = self.entry.call(delivery)?;
+                calls.push(call);
+                Ok(id)
+            })
+            .collect();
+        let mut started = self.app().start_all(calls).await.into_iter();
+        let taken = deliveries.iter().zip(mapped).map(|(delivery, mapped)| {
+            let started = match mapped {
+                Ok(id) => Ok((id, started.next())),
+                Err(reason) => Err(reason),
+            };
+            async move {
+                match started {
+                    Ok((id, Some(started))) => self.started(delivery, id, started).await,
+                    Ok((id, None)) => Err(unanswered(&id)),
+                    Err(reason) => self.keep(delivery, reason).await,
+                }
+            }
+        });
+        join_all(taken).await
+    }
+
+    async fn started(
+        &self,
+        delivery: &Delivery,
+        id: String,
+        started: Started<W>,
+    ) -> Result<Taken<W>, Error> {
+        match started {
+            Ok((handle, StartOutcome::New)) => Ok(Taken::Started(handle)),
+            Ok((handle, StartOutcome::Existing(_))) => {
+                tracing::info!(
+                    workflow_id = id,
+                    source = delivery.source,
+                    "an event came again"
+                );
+                Ok(Taken::Duplicate(handle))
+            }
+            // A limit stays broken however often the event comes.
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                self.keep(delivery, error.to_string()).await
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                self.known(delivery, id, error).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The id is taken by a workflow with another name or input.
+    async fn known(
+        &self,
+        delivery: &Delivery,
+        id: String,
+        conflict: Error,
+    ) -> Result<Taken<W>, Error> {
+        if self.repeats == Repeats::Alike {
+            return self.keep(delivery, conflict.to_string()).await;
+        }
+        // Only what is really there is acknowledged: another unique key may be what was refused.
+        if self.app().client().get(&id).await?.is_none() {
+            return self.keep(delivery, conflict.to_string()).await;
+        }
+        tracing::warn!(workflow_id = id, %conflict, "an event came again with other content");
+        Ok(Taken::Duplicate(self.app().handle(id)))
+    }
+
+    /// Keeps an event that no workflow can be made of, once.
+    async fn keep(&self, delivery: &Delivery, reason: String) -> Result<Taken<W>, Error> {
+        let (source, event) = (&delivery.source, &delivery.id);
+        tracing::error!(
+            source,
+            event,
+            reason,
+            "no workflow can be made of an event: it is kept"
+        );
+        let bytes_max = self.app().payload_bytes_max();
+        let kept = Poison::new(delivery, reason, bytes_max);
+        let id = poison_id(delivery);
+        let input = Payload::of(&(kept,), bytes_max)?;
+        let new = NewWorkflow {
+            origin: Some(origin(delivery)),
+            ..NewWorkflow::new(WorkflowId::new(id.as_str())?, poison::NAME, input)
+        };
+        match self.app().client().start(new).await {
+            // The same content with another reason: it is kept.
+            Err(error) if error.kind() != ErrorKind::Conflict => Err(error),
+            _ => Ok(Taken::Poison { id }),
+        }
+    }
+}
+
+impl<W: Workflow> Entry<W> {
+    /// The call that the event is mapped to, with its id.
+    fn call(&self, delivery: &Delivery) -> Result<(String, Call<W>), String> {
+        let mapped = std::panic::catch_unwind(AssertUnwindSafe(|| (self.map)(delivery)));
+        let mut call =
+            mapped.unwrap_or_else(|_| Err("the mapping of the event panicked".into()))?;
+        if call.given_origin().is_none() {
+            call = call.origin(origin(delivery));
+        }
+        // A source is faster than its workflows: what this process has no room for waits in the
+        // database, for whoever has.
+        if !self.app.has_room() {
+            call = call.anywhere();
+        }
+        match call.given_id() {
+            Some(id) => Ok((id.to_owned(), call)),
+            None => {
+                let id = event_id(&delivery.source, &[&delivery.id]);
+                Ok((id.clone(), call.id(id)))
+            }
+        }
+    }
+}
+
+/// Where a workflow comes from: `stripe/invoice.paid`.
+fn origin(delivery: &Delivery) -> String {
+    let with_kind = delivery.kind.as_deref();
+    let with_kind = with_kind.map(|kind| format!("{}/{kind}", delivery.source));
+    with_kind
+        .filter(|origin| check_name("origin", origin, NAME_BYTES_MAX).is_ok())
+        .unwrap_or_else(|| delivery.source.clone())
+}
+
+/// Pauses, longer each time.
+async fn rest<S: Send + Sync + 'static>(
+    app: &App<S>,
+    pause: &mut Duration,
+) -> Result<(), Stopping> {
+    tokio::select! {
+        () = app.stopping() => return Err(Stopping),
+        () = tokio::time::sleep(*pause) => {}
+    }
+    *pause = (*pause * 2).min(PAUSE.1);
+    Ok(())
+}
+
+fn unanswered(id: &str) -> Error {
+    let message = format!("the start of `{id}` was not answered");
+    Error::new(ErrorKind::Internal, message)
+}
+
+/// Tries poison again, whatever it starts.
+trait Again: Send + Sync {
+    fn again(&self, delivery: Delivery) -> BoxFuture<'_, Result<String, Poisoned>>;
+}
+
+impl<W: Workflow> Again for Entry<W> {
+    fn again(&self, delivery: Delivery) -> BoxFuture<'_, Result<String, Poisoned>> {
+        Box::pin(async move {
+            let mut pause = PAUSE.0;
+            loop {
+                let (id, call) = self.call(&delivery).map_err(Poisoned::new)?;
+                match self.app.start_new(call).await {
+                    Ok(_) => return Ok(id),
+                    Err(error) => match error.kind() {
+                        ErrorKind::Invalid | ErrorKind::Conflict => {
+                            return Err(Poisoned::new(error.to_string()));
+                        }
+                        _ => {}
+                    },
+                }
+                // Trouble of the database is none of the event's. When the application stops, the step is
+                // dropped here.
+                if rest(&self.app, &mut pause).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        })
+    }
+}
+
+/// The intakes of an application by their sources' names: how its poison finds them again.
+#[derive(Default)]
+pub(crate) struct Intakes(Mutex<HashMap<String, Weak<dyn Again>>>);
+
+impl Intakes {
+    fn add(&self, source: &str, intake: Weak<dyn Again>) {
+        let mut intakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        intakes.insert(source.to_owned(), intake);
+    }
+
+    fn get(&self, source: &str) -> Option<Arc<dyn Again>> {
+        let intakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        intakes.get(source)?.upgrade()
+    }
+
+    /// Starts what a poison event should have started, if its mapping can by now.
+    pub(crate) async fn again(&self, kept: Poison) -> Result<String, Poisoned> {
+        let Some(intake) = self.get(&kept.source) else {
+            let (reason, source) = (kept.reason, kept.source);
+            let reason =
+                format!("{reason} (and this process has no source `{source}` to try again)");
+            return Err(Poisoned::new(reason));
+        };
+        match kept.delivery() {
+            Ok(delivery) => intake.again(delivery).await,
+            Err(_) => Err(Poisoned::new(kept.reason)),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Events that no workflow can be made of.
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use stepwell_core::{
+    __private::{Registration, inventory},
+    BoxFuture, Ctx, Schedule, Workflow, WorkflowId,
+    limits::NAME_BYTES_MAX,
+};
+
+use crate::{delivery::Delivery, event_id::event_id, intake::Intakes};
+
+/// How much of a payload the rest of a poison event may take, in bytes.
+const BESIDE_THE_BODY: usize = 64 * 1024;
+
+/// A poison event: as it came, and why no workflow can be made of it. The input of the workflow
+/// `stepwell.poison`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poison {
+    /// The source: `stripe`.
+    pub source: String,
+    /// Where the source has it: its id of the event.
+    pub id: String,
+    /// What happened, in the source's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What its order is kept by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// When it happened or was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// What the source says beside the body.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<(String, String)>,
+    /// The body as it came.
+    pub body: Body,
+    /// Why no workflow can be made of it.
+    pub reason: String,
+}
+
+/// Bytes that JSON can hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// They are UTF-8.
+    Text(String),
+    /// They are not.
+    Base64(String),
+    /// The first ones, of more than fit a payload.
+    Beginning {
+        /// In base64.
+        base64: String,
+        /// How many there were.
+        of_bytes: usize,
+    },
+}
+
+impl Body {
+    /// As many of the bytes as a payload of this size holds.
+    fn of(bytes: &[u8], payload_bytes_max: usize) -> Self {
+        // JSON writes a control character in six bytes, base64 three bytes in four.
+        let room = payload_bytes_max.saturating_sub(BESIDE_THE_BODY);
+        match std::str::from_utf8(bytes) {
+            Ok(text) if text.len() <= room / 6 => Self::Text(text.to_owned()),
+            _ if bytes.len() <= room / 4 * 3 => Self::Base64(STANDARD.encode(bytes)),
+            _ => Self::Beginning {
+                base64: STANDARD.encode(&bytes[..room / 4 * 3]),
+                of_bytes: bytes.len(),
+            },
+        }
+    }
+
+    /// The bytes.
+    ///
+    /// # Errors
+    /// When only some are there, or it was edited to what is no base64.
+    pub fn bytes(&self) -> Result<Vec<u8>, Poisoned> {
+        match self {
+            Self::Text(text) => Ok(text.clone().into_bytes()),
+            Self::Base64(text) => STANDARD
+                .decode(text)
+                .map_err(|error| Poisoned::new(format!("the kept body is no base64: {error}"))),
+            Self::Beginning { of_bytes, .. } => Err(Poisoned::new(format!(
+                "the body had {of_bytes} bytes, more than could be kept; have the source send it again"
+            ))),
+        }
+    }
+}
+
+impl Poison {
+    pub(crate) fn new(delivery: &Delivery, reason: String, payload_bytes_max: usize) -> Self {
+        Self {
+            source: delivery.source.clone(),
+            id: delivery.id.clone(),
+            kind: delivery.kind.clone(),
+            key: delivery.key.clone(),
+            at: delivery.at,
+            attributes: delivery.attributes.clone(),
+            body: Body::of(&delivery.body, payload_bytes_max),
+            reason,
+        }
+    }
+
+    /// The event, to be tried again.
+    ///
+    /// # Errors
+    /// As [`Body::bytes`].
+    pub fn delivery(&self) -> Result<Delivery, Poisoned> {
+        Ok(Delivery {
+            source: self.source.clone(),
+            id: self.id.clone(),
+            kind: self.kind.clone(),
+            key: self.key.clone(),
+            at: self.at,
+            attributes: self.attributes.clone(),
+            body: self.body.bytes()?.into(),
+        })
+    }
+}
+
+/// The id of the workflow that keeps a poison event: another one than the event's own, which is free
+/// for the workflow that it starts once it is mended, and another one for each content.
+pub(crate) fn poison_id(delivery: &Delivery) -> String {
+    let content = hex::encode(&Sha256::digest(&delivery.body)[..8]);
+    let event = event_id(&delivery.source, &[&delivery.id]);
+    let id = format!("poison:{event}:{content}");
+    if WorkflowId::new(id.as_str()).is_ok() {
+        return id;
+    }
+    let digest = Sha256::digest(event.as_bytes());
+    let id = format!("poison:sha256:{}:{content}", hex::encode(digest));
+    debug_assert!(id.len() <= NAME_BYTES_MAX);
+    id
+}
+
+/// Why a poison event is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poisoned {
+    reason: String,
+}
+
+impl Poisoned {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+        }
+    }
+}
+
+impl fmt::Display for Poisoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for Poisoned {}
+
+/// The workflow `stepwell.poison`: it asks the source's mapping once more, and fails with what that
+/// says, so that its event is among the dead letters.
+///
+/// Run again from there, after the mapping was mended, it starts the workflow that the event should
+/// have started. Its output is that one's id.
+#[expect(non_camel_case_types, reason = "workflows are named like functions")]
+#[derive(Debug, Clone, Copy)]
+pub struct poison;
+
+inventory::submit! { Registration::of::<poison>() }
+
+impl Workflow for poison {
+    const NAME: &'static str = "stepwell.poison";
+    const SCHEDULE: Option<Schedule> = None;
+    type State = ();
+    type Args = (Poison,);
+    type Output = String;
+    type Error = Poisoned;
+
+    fn run<'a>(
+        ctx: &'a mut Ctx,
+        (kept,): (Poison,),
+    ) -> BoxFuture<'a, Result<Self::Output, Self::Error>> {
+        Box::pin(async move {
+            let intakes = ctx.client().shared::<Intakes>();
+            let again = move || {
+                let (intakes, kept) = (Arc::clone(&intakes), kept.clone());
+                async move { intakes.again(kept).await }
+            };
+            ctx.typed_step("start", again).await
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_any_bytes_is_kept_within_a_payload() {
+        let max = BESIDE_THE_BODY + 600;
+        for bytes in [&b""[..], b"text", b"\xff\x00", &[0; 100], &[7; 450]] {
+            let body = Body::of(bytes, max);
+            assert_eq!(body.bytes().as_deref(), Ok(bytes), "{body:?}");
+            let json = serde_json::to_string(&body).expect("it can be written");
+            assert!(json.len() <= max, "{json}");
+        }
+        let cut = Body::of(&[7; 451], max);
+        let Body::Beginning {
+            base64,
+            of_bytes: 451,
+        } = &cut
+        else {
+            panic!("{cut:?}");
+        };
+        assert_eq!(base64.len(), 600);
+        assert!(cut.bytes().is_err());
+    }
+
+    #[test]
+    fn each_content_of_an_event_has_an_id_that_fits() {
+        let id = |id: &str, body: &'static str| poison_id(&Delivery::new("orders", id, body));
+        assert_eq!(id("7", "{}"), "poison:orders-7:44136fa355b3678a");
+        assert_ne!(id("7", "{}"), id("7", "[]"));
+        let long = "x".repeat(245);
+        assert!(WorkflowId::new(id(&long, "")).is_ok());
+        assert_ne!(id(&long, ""), id(&long[1..], ""));
+    }
+}

@@ -1,0 +1,117 @@
+//! Poison is kept, and starts what it should have started once its mapping is mended.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use stepwell::{
+    Call, Position, State,
+    events::{Body, Delivery, Poison, Taken},
+};
+
+use crate::{
+    intake::{app, handle},
+    source::intake,
+};
+
+#[tokio::test]
+async fn poison_is_kept_as_it_came_and_fails_with_its_reason() {
+    let app = app("kept").await;
+    let refuse = |_: &Delivery| -> Result<Call<handle>, String> { Err("no such product".into()) };
+    let intake = intake(&app, "orders", refuse);
+    let delivery = Delivery {
+        kind: Some("placed".to_owned()),
+        key: Some("customer 7".to_owned()),
+        at: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+        attributes: vec![("trace".to_owned(), "0af7".to_owned())],
+        ..Delivery::new("orders", "1", vec![0xff, 0x00])
+    };
+    let Taken::Poison { id } = intake.accept(&delivery).await.unwrap() else {
+        panic!("it was started");
+    };
+    let result = app
+        .handle::<stepwell::events::poison>(id.as_str())
+        .result()
+        .await;
+    assert_eq!(result.unwrap_err().to_string(), "no such product");
+    assert_eq!(
+        app.client().get(&id).await.unwrap().unwrap().state,
+        State::Failed
+    );
+    let input = app.client().history(&id).await.unwrap().input.unwrap();
+    let (kept,): (Poison,) = input.read().unwrap();
+    assert_eq!(kept.body, Body::Base64("/wA=".to_owned()));
+    assert_eq!(kept.delivery().unwrap(), delivery);
+}
+
+#[tokio::test]
+async fn mended_poison_starts_the_workflow_of_its_event_once() {
+    let app = app("mended").await;
+    let mended = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&mended);
+    let intake = intake(&app, "orders", move |delivery: &Delivery| {
+        match seen.load(Ordering::SeqCst) {
+            true => Ok(handle(delivery.id.clone())),
+            false => Err("not understood yet".to_owned()),
+        }
+    });
+    let delivery = Delivery::new("orders", "1", "{}");
+    let Taken::Poison { id } = intake.accept(&delivery).await.unwrap() else {
+        panic!("it was started");
+    };
+    let poison = |id: &str| app.handle::<stepwell::events::poison>(id);
+    poison(&id).result().await.unwrap_err();
+    let client = app.client();
+    client
+        .fork(&id, "again-too-early", Position::top(0))
+        .await
+        .unwrap();
+    poison("again-too-early").result().await.unwrap_err();
+    mended.store(true, Ordering::SeqCst);
+    for again in ["again", "and-again"] {
+        client.fork(&id, again, Position::top(0)).await.unwrap();
+        assert_eq!(poison(again).result().await.unwrap(), "orders-1");
+    }
+    assert_eq!(
+        app.handle::<handle>("orders-1").result().await.unwrap(),
+        "1"
+    );
+    // The source delivers it again: it is the one that the poison has started.
+    assert!(matches!(
+        intake.accept(&delivery).await.unwrap(),
+        Taken::Duplicate(_)
+    ));
+}
+
+#[tokio::test]
+async fn poison_of_a_source_that_is_gone_keeps_its_reason() {
+    let app = app("gone").await;
+    let refuse = |_: &Delivery| -> Result<Call<handle>, String> { Err("no such product".into()) };
+    let intake = intake(&app, "orders", refuse);
+    let Taken::Poison { id } = intake
+        .accept(&Delivery::new("orders", "1", ""))
+        .await
+        .unwrap()
+    else {
+        panic!("it was started");
+    };
+    app.handle::<stepwell::events::poison>(id.as_str())
+        .result()
+        .await
+        .unwrap_err();
+    drop(intake);
+    app.client()
+        .fork(&id, "again", Position::top(0))
+        .await
+        .unwrap();
+    let result = app
+        .handle::<stepwell::events::poison>("again")
+        .result()
+        .await;
+    let reason = result.unwrap_err().to_string();
+    assert!(
+        reason.starts_with("no such product (") && reason.contains("`orders`"),
+        "{reason}"
+    );
+}
