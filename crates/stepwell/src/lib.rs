@@ -54,6 +54,7 @@
 //! - `any`: both, and `AnyTx`, a transaction in the one or the other as a URL says.
 //! - `axum`: workflows as routes, idempotency keys, live progress, ordered shutdown.
 //! - `events`: events from outside as workflows, each once; poison is kept. A source of your own.
+//! - `kafka`: messages of Kafka topics as workflows, each once.
 //! - `webhooks`: signed webhooks of Stripe, GitHub, Slack and others as workflows, each event once.
 
 #[cfg(feature = "any")]
@@ -65,6 +66,8 @@ pub use stepwell_core::__private;
 pub use stepwell_core::*;
 #[cfg(feature = "events")]
 pub use stepwell_events as events;
+#[cfg(feature = "kafka")]
+pub use stepwell_kafka as kafka;
 #[cfg(feature = "macros")]
 pub use stepwell_macros::{State, select, step, transaction, workflow};
 #[cfg(feature = "postgres")]

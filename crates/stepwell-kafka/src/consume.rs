@@ -1,0 +1,180 @@
+//! Fetch, accept, commit.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use rdkafka::{
+    ClientContext, TopicPartitionList,
+    consumer::{
+        BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer,
+    },
+    error::{KafkaError, KafkaResult},
+};
+use stepwell_core::Workflow;
+use stepwell_events::{Delivery, Intake};
+use tracing::{debug, info, warn};
+
+use crate::{
+    Kafka,
+    batch::{Fetched, Place, behind},
+};
+
+/// The pause after the client has reported an error. It goes on by itself.
+const AFTER_ERROR: Duration = Duration::from_millis(500);
+
+pub(crate) type Consumer = StreamConsumer<Context>;
+
+/// Hears of rebalances and commits.
+#[derive(Debug)]
+pub(crate) struct Context {
+    source: String,
+}
+
+impl Context {
+    pub(crate) fn new(source: String) -> Self {
+        Self { source }
+    }
+}
+
+impl ClientContext for Context {}
+
+impl ConsumerContext for Context {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        info!(
+            source = self.source,
+            ?rebalance,
+            "the group's partitions were shared out anew"
+        );
+    }
+
+    fn commit_callback(&self, committed: KafkaResult<()>, _: &TopicPartitionList) {
+        // What was not committed comes again, and finds its workflows.
+        if let Err(error) = committed {
+            warn!(source = self.source, %error, "offsets could not be committed");
+        }
+    }
+}
+
+/// Consumes until the application stops.
+pub(crate) async fn consume<W: Workflow>(consumer: Arc<Consumer>, kafka: Kafka, intake: Intake<W>) {
+    let mut ahead = Ahead {
+        consumer: &consumer,
+        kafka: &kafka,
+        fetched: Vec::new(),
+        paused: false,
+    };
+    let mut done = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = intake.stopping() => break,
+            () = ahead.wait() => {}
+        }
+        let (deliveries, places) = ahead.take();
+        // The next ones are fetched meanwhile, which also tells the group that this member is alive.
+        let accepted = tokio::select! {
+            biased;
+            accepted = intake.accept_all(&deliveries) => accepted,
+            never = ahead.fetch() => match never {},
+        };
+        if accepted.is_err() {
+            break;
+        }
+        ahead.go_on();
+        commit(&consumer, &places, CommitMode::Async);
+        done = places;
+    }
+    // Leaving the group waits for the brokers.
+    let leaving = tokio::task::spawn_blocking(move || {
+        commit(&consumer, &done, CommitMode::Sync);
+        drop(consumer);
+    });
+    if let Err(error) = leaving.await {
+        warn!(%error, "the consumer could not leave its group");
+    }
+}
+
+/// What was fetched and is not handed in yet.
+struct Ahead<'a> {
+    consumer: &'a Consumer,
+    kafka: &'a Kafka,
+    fetched: Vec<Fetched>,
+    paused: bool,
+}
+
+impl Ahead<'_> {
+    /// Waits for a message, and takes those that are there with it.
+    async fn wait(&mut self) {
+        if self.fetched.is_empty() {
+            self.fetch_one().await;
+        }
+        while self.fetched.len() < self.kafka.batch && self.fetch_one().now_or_never().is_some() {}
+    }
+
+    /// Fetches for ever. When a batch is full the partitions are paused: a member that does not ask for
+    /// messages would be taken for dead.
+    async fn fetch(&mut self) -> Infallible {
+        loop {
+            if self.fetched.len() >= self.kafka.batch {
+                self.pause();
+            }
+            self.fetch_one().await;
+        }
+    }
+
+    /// Cancelled while it waits, it has taken nothing.
+    async fn fetch_one(&mut self) {
+        match self.consumer.recv().await {
+            Ok(message) => self.fetched.push(Fetched::read(self.kafka, &message)),
+            Err(error) => {
+                warn!(source = self.kafka.source, %error, "Kafka reports trouble");
+                tokio::time::sleep(AFTER_ERROR).await;
+            }
+        }
+    }
+
+    fn take(&mut self) -> (Vec<Delivery>, Vec<Place>) {
+        let fetched = std::mem::take(&mut self.fetched);
+        fetched
+            .into_iter()
+            .map(|fetched| (fetched.delivery, fetched.at))
+            .unzip()
+    }
+
+    /// Also when they are paused: a rebalance may have brought others.
+    fn pause(&mut self) {
+        let paused = self.consumer.assignment();
+        let paused = paused.and_then(|mine| self.consumer.pause(&mine));
+        self.paused = true;
+        self.heed("pause", paused);
+    }
+
+    fn go_on(&mut self) {
+        if std::mem::take(&mut self.paused) {
+            let resumed = self.consumer.assignment();
+            let resumed = resumed.and_then(|mine| self.consumer.resume(&mine));
+            self.heed("resume", resumed);
+        }
+    }
+
+    /// It matters to memory or to speed only.
+    fn heed(&self, what: &str, done: Result<(), KafkaError>) {
+        if let Err(error) = done {
+            debug!(source = self.kafka.source, %error, "could not {what} the partitions");
+        }
+    }
+}
+
+/// Lets the group go on behind a batch that is durable.
+fn commit(consumer: &Consumer, batch: &[Place], mode: CommitMode) {
+    let committed = consumer.assignment().and_then(|mine| {
+        let offsets = behind(batch, &mine)?;
+        match offsets.count() {
+            0 => Ok(()),
+            _ => consumer.commit(&offsets, mode),
+        }
+    });
+    if let Err(error) = committed {
+        warn!(source = consumer.context().source, %error, "offsets could not be committed");
+    }
+}

@@ -1,0 +1,230 @@
+//! [`Kafka`]: what to consume, and how.
+
+use std::{fmt, sync::Arc};
+
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel, consumer::Consumer as _};
+use stepwell_core::{Error, ErrorKind, Workflow};
+use stepwell_events::{Connected, Delivery, Intake, Source};
+
+use crate::consume::{Consumer, Context, consume};
+
+/// How many messages are accepted in one commit unless said otherwise.
+const BATCH: usize = 500;
+
+/// What this crate sets by itself: its promise stands on it.
+const OURS: [&str; 5] = [
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.partition.eof",
+];
+
+/// The settings that are never printed.
+const SECRET: [&str; 4] = ["password", "secret", "pem", "token"];
+
+/// Topics of a Kafka cluster, consumed as a member of a group.
+#[derive(Clone)]
+pub struct Kafka {
+    pub(crate) source: String,
+    brokers: String,
+    group: String,
+    topics: Vec<String>,
+    pub(crate) batch: usize,
+    settings: Vec<(String, String)>,
+    pub(crate) kind_header: Option<String>,
+    pub(crate) identity: Option<Identity>,
+}
+
+/// What tells an event from others, of messages that say it themselves.
+pub(crate) type Identity = Arc<dyn Fn(&Delivery) -> Option<String> + Send + Sync>;
+
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.settings.iter().map(|(name, value)| {
+            let is_secret = SECRET.iter().any(|word| name.contains(word));
+            (name, if is_secret { "…" } else { value })
+        });
+        f.debug_struct("Kafka")
+            .field("source", &self.source)
+            .field("brokers", &self.brokers)
+            .field("group", &self.group)
+            .field("topics", &self.topics)
+            .field("settings", &shown.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Kafka {
+    /// The cluster of these brokers: `host:port`, several with commas between.
+    #[must_use]
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self {
+            source: "kafka".to_owned(),
+            brokers: brokers.into(),
+            group: String::new(),
+            topics: Vec::new(),
+            batch: BATCH,
+            settings: Vec::new(),
+            kind_header: None,
+            identity: None,
+        }
+    }
+
+    /// The consumer group. Its members share the partitions of the topics.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.group = group.into();
+        self
+    }
+
+    /// Consumes this topic, too.
+    #[must_use]
+    pub fn topic(mut self, topic: impl Into<String>) -> Self {
+        self.topics.push(topic.into());
+        self
+    }
+
+    /// Names the source, where one application consumes from several clusters: their messages'
+    /// coordinates could be the same. A topic that was deleted and made again needs another name as well,
+    /// or what is new at old offsets is kept as poison.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.source = name.into();
+        self
+    }
+
+    /// How many messages are accepted in one commit at most; 500 unless said otherwise. Twice as many are
+    /// in memory. A batch does not wait to be full.
+    #[must_use]
+    pub fn batch(mut self, messages: usize) -> Self {
+        self.batch = messages;
+        self
+    }
+
+    /// The header that says what happened: `ce_type`.
+    #[must_use]
+    pub fn kind_header(mut self, name: impl Into<String>) -> Self {
+        self.kind_header = Some(name.into());
+        self
+    }
+
+    /// Takes the event's id from the message, where producers give it one and may send it twice. None is
+    /// its topic, partition and offset.
+    #[must_use]
+    pub fn identity(
+        mut self,
+        identity: impl Fn(&Delivery) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.identity = Some(Arc::new(identity));
+        self
+    }
+
+    /// Sets a [property of librdkafka](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md):
+    /// `security.protocol`, `sasl.password`, `auto.offset.reset` (which is `earliest` unless said
+    /// otherwise).
+    #[must_use]
+    pub fn set(mut self, property: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((property.into(), value.into()));
+        self
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let problem = if self.group.is_empty() {
+            "has no group; add `.group(\"…\")`".to_owned()
+        } else if self.topics.is_empty() {
+            "has no topic; add `.topic(\"…\")`".to_owned()
+        } else if self.batch == 0 {
+            "has batches of 0 messages; set at least 1".to_owned()
+        } else if let Some((name, _)) = self.settings.iter().find(|(name, _)| is_ours(name)) {
+            format!("sets `{name}`, which is not free; remove it")
+        } else {
+            return Ok(());
+        };
+        Err(self.refused(&problem))
+    }
+
+    fn refused(&self, problem: &str) -> Error {
+        let message = format!("the Kafka source `{}` {problem}", self.source);
+        Error::new(ErrorKind::Setup, message)
+    }
+
+    fn consumer(&self) -> Result<Consumer, Error> {
+        self.check()?;
+        let mut config = ClientConfig::new();
+        config.set("auto.offset.reset", "earliest");
+        for (name, value) in &self.settings {
+            config.set(name, value);
+        }
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "false")
+            .set_log_level(RDKafkaLogLevel::Warning);
+        let context = Context::new(self.source.clone());
+        let consumer: Consumer = config
+            .create_with_context(context)
+            .map_err(|error| self.refused(&format!("cannot be set up: {error}")))?;
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        consumer
+            .subscribe(&topics)
+            .map_err(|error| self.refused(&format!("cannot subscribe to {topics:?}: {error}")))?;
+        Ok(consumer)
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    OURS.contains(&name)
+}
+
+impl<W: Workflow> Source<W> for Kafka {
+    fn name(&self) -> &str {
+        &self.source
+    }
+
+    fn connect(self, intake: Intake<W>) -> Result<Connected, Error> {
+        // The client connects by itself, again and again: brokers that are away are waited for.
+        let consumer = Arc::new(self.consumer()?);
+        Ok(Connected::Consumer(Box::pin(async move {
+            consume(consumer, self, intake).await;
+        })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        let kafka = || Kafka::new("localhost:9092").group("g").topic("t");
+        for (kafka, said) in [
+            (Kafka::new("localhost:9092").topic("t"), "no group"),
+            (Kafka::new("localhost:9092").group("g"), "no topic"),
+            (kafka().batch(0), "0 messages"),
+            (
+                kafka().set("enable.auto.commit", "true"),
+                "`enable.auto.commit`",
+            ),
+            (kafka().set("no.such.property", "1"), "no.such.property"),
+        ] {
+            let error = kafka.consumer().map(drop).expect_err("it was set up");
+            assert_eq!(error.kind(), ErrorKind::Setup);
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let kafka = Kafka::new("b")
+            .set("sasl.password", "hunter2")
+            .set("acks", "all");
+        let printed = format!("{kafka:?}");
+        assert!(
+            !printed.contains("hunter2") && printed.contains("all"),
+            "{printed}"
+        );
+    }
+}

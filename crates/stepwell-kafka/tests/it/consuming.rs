@@ -1,0 +1,146 @@
+//! One consumer.
+
+use std::sync::{Arc, Mutex};
+
+use stepwell::{App, Ctx, Queue, State, events::Delivery, workflow};
+use tempfile::tempdir;
+
+use crate::cluster::{Cluster, app, consuming, number, stop, wait_for};
+
+#[tokio::test]
+async fn each_message_is_one_workflow_and_poison_is_kept() {
+    let cluster = Cluster::with_topic("orders", 2);
+    for offset in 0..20 {
+        let body = if offset == 7 {
+            "seven".to_owned()
+        } else {
+            offset.to_string()
+        };
+        cluster.send("orders", 0, "key", body.as_bytes()).await;
+        cluster.send("orders", 1, "key", body.as_bytes()).await;
+    }
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("shop.db")).await;
+    let consumers = consuming(&app, cluster.kafka("orders"), number);
+    let done = wait_for(&app, State::Succeeded, 38).await;
+    let expected =
+        |offset: u32| (0..2).map(move |partition| format!("kafka-orders-{partition}-{offset}"));
+    for id in (0..20).filter(|offset| *offset != 7).flat_map(expected) {
+        assert!(done.contains(&id), "{id} in {done:?}");
+    }
+    let poison = wait_for(&app, State::Failed, 2).await;
+    assert!(
+        poison
+            .iter()
+            .all(|id| id.starts_with("poison:kafka-orders-")),
+        "{poison:?}"
+    );
+    stop(app, consumers).await;
+}
+
+#[tokio::test]
+async fn a_message_says_where_it_was_and_what_it_is() {
+    let cluster = Cluster::with_topic("orders", 1);
+    cluster.send("orders", 0, "customer-7", b"1").await;
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("shop.db")).await;
+    let seen = Arc::new(Mutex::new(None));
+    let note = Arc::clone(&seen);
+    let kafka = cluster.kafka("orders").kind_header("type").named("eu");
+    let kafka =
+        kafka.identity(|event: &Delivery| Some(format!("own-{}", event.attribute("offset")?)));
+    let consumers = consuming(&app, kafka, move |delivery: &Delivery| {
+        *note.lock().unwrap() = Some(delivery.clone());
+        number(delivery)
+    });
+    assert_eq!(wait_for(&app, State::Succeeded, 1).await, ["eu-own-0"]);
+    let origin = app.client().get("eu-own-0").await.unwrap().unwrap().origin;
+    assert_eq!(origin.as_deref(), Some("eu/placed"));
+    let seen = seen.lock().unwrap().take().unwrap();
+    assert_eq!(seen.key.as_deref(), Some("customer-7"));
+    assert_eq!(seen.kind.as_deref(), Some("placed"));
+    assert_eq!(seen.attribute("topic"), Some("orders"));
+    assert_eq!(seen.attribute("partition"), Some("0"));
+    assert!(seen.at.is_some());
+    stop(app, consumers).await;
+}
+
+#[tokio::test]
+async fn a_group_goes_on_behind_what_was_accepted() {
+    let cluster = Cluster::with_topic("orders", 1);
+    for body in ["0", "1", "2"] {
+        cluster.send("orders", 0, "key", body.as_bytes()).await;
+    }
+    let folder = tempdir().unwrap();
+    let one = app(&folder.path().join("one.db")).await;
+    let consumers = consuming(&one, cluster.kafka("orders"), number);
+    wait_for(&one, State::Succeeded, 3).await;
+    stop(one, consumers).await;
+    cluster.send("orders", 0, "key", b"3").await;
+    // Another database, which would take the first three as well.
+    let other = app(&folder.path().join("other.db")).await;
+    let consumers = consuming(&other, cluster.kafka("orders"), number);
+    assert_eq!(
+        wait_for(&other, State::Succeeded, 1).await,
+        ["kafka-orders-0-3"]
+    );
+    stop(other, consumers).await;
+}
+
+#[tokio::test]
+async fn brokers_that_are_away_are_waited_for() {
+    let cluster = Cluster::with_topic("orders", 1);
+    cluster.send("orders", 0, "key", b"0").await;
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("shop.db")).await;
+    let consumers = consuming(&app, cluster.kafka("orders"), number);
+    wait_for(&app, State::Succeeded, 1).await;
+    cluster.brokers_down();
+    tokio::task::yield_now().await;
+    cluster.brokers_up();
+    cluster.send("orders", 0, "key", b"1").await;
+    wait_for(&app, State::Succeeded, 2).await;
+    stop(app, consumers).await;
+}
+
+static ONE_BY_ONE: Queue = Queue::new("one-by-one").concurrency(1).waiting_max(5);
+
+type Seen = Arc<Mutex<Vec<u32>>>;
+
+#[workflow]
+async fn note(ctx: &mut Ctx<Seen>, number: u32) -> stepwell::Result<()> {
+    ctx.state().lock().unwrap().push(number);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_queue_pauses_the_partitions_and_keeps_their_order() {
+    let cluster = Cluster::with_topic("orders", 1);
+    for offset in 0..100 {
+        cluster
+            .send("orders", 0, "key", offset.to_string().as_bytes())
+            .await;
+    }
+    let folder = tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("shop.db").display());
+    let seen = Seen::default();
+    let app = App::builder("kafka").state(Arc::clone(&seen)).database(url);
+    let app = app.launch().await.unwrap();
+    let kafka = cluster.kafka("orders").batch(10);
+    let sources = stepwell::events::Sources::new(&app).add(kafka, |delivery: &Delivery| {
+        delivery
+            .json()
+            .map(|number| note(number).queue(&ONE_BY_ONE))
+    });
+    let consumers = sources.unwrap().start();
+    let last = tokio::time::timeout(crate::cluster::PATIENCE, async {
+        while seen.lock().unwrap().len() < 100 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    });
+    last.await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), (0..100).collect::<Vec<u32>>());
+    app.stop_taking_work();
+    consumers.ended().await;
+    app.shutdown().await;
+}
