@@ -55,6 +55,7 @@
 //! - `axum`: workflows as routes, idempotency keys, live progress, ordered shutdown.
 //! - `events`: events from outside as workflows, each once; poison is kept. A source of your own.
 //! - `kafka`: messages of Kafka topics as workflows, each once.
+//! - `sqs`: messages of SQS queues as workflows, each once.
 //! - `webhooks`: signed webhooks of Stripe, GitHub, Slack and others as workflows, each event once.
 
 #[cfg(feature = "any")]
@@ -74,6 +75,8 @@ pub use stepwell_macros::{State, select, step, transaction, workflow};
 pub use stepwell_postgres::PostgresTx;
 #[cfg(feature = "sqlite")]
 pub use stepwell_sqlite::SqliteTx;
+#[cfg(feature = "sqs")]
+pub use stepwell_sqs as sqs;
 #[cfg(feature = "webhooks")]
 pub use stepwell_webhooks as webhooks;
 

@@ -1,0 +1,51 @@
+//! What a message says.
+
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as System};
+use jiff::Timestamp;
+use stepwell_events::Delivery;
+
+use crate::{Sqs, sqs::Identity};
+
+/// A message, and what it is deleted by.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    pub(crate) delivery: Delivery,
+    pub(crate) receipt: String,
+}
+
+impl Received {
+    /// None for what is no message: SQS gives each of them an id and a receipt.
+    pub(crate) fn read(sqs: &Sqs, message: &Message) -> Option<Self> {
+        let system = |name: System| message.attributes()?.get(&name).cloned();
+        let id = match sqs.identity {
+            Identity::Message => None,
+            Identity::Deduplication => system(System::MessageDeduplicationId),
+        };
+        let id = id.or_else(|| message.message_id().map(str::to_owned))?;
+        let body = message.body().unwrap_or_default().to_owned();
+        let sent_at = system(System::SentTimestamp).and_then(|at| at.parse().ok());
+        let mut delivery = Delivery {
+            key: system(System::MessageGroupId),
+            at: sent_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
+            attributes: attributes(message),
+            ..Delivery::new(sqs.source.as_str(), id, body)
+        };
+        if let Some(name) = &sqs.kind_attribute {
+            delivery.kind = delivery.attribute(name).map(str::to_owned);
+        }
+        Some(Self {
+            delivery,
+            receipt: message.receipt_handle()?.to_owned(),
+        })
+    }
+}
+
+/// Those that are text or a number, in the order of their names.
+fn attributes(message: &Message) -> Vec<(String, String)> {
+    let attributes = message.message_attributes().into_iter().flatten();
+    let mut attributes: Vec<(String, String)> = attributes
+        .filter_map(|(name, value)| Some((name.clone(), value.string_value()?.to_owned())))
+        .collect();
+    attributes.sort();
+    attributes
+}

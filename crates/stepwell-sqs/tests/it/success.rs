@@ -1,0 +1,74 @@
+//! Messages that are deleted when their workflows have succeeded.
+
+use std::time::Duration;
+
+use stepwell::{Call, Ctx, State, Topic, events::Delivery, workflow};
+use tempfile::tempdir;
+
+use crate::endpoint::{Queue, app, consuming, stop, wait_for};
+
+const GO: Topic<bool> = Topic::new("go");
+
+/// Succeeds or fails as it is told.
+#[workflow]
+async fn told(ctx: &mut Ctx, _number: u32) -> stepwell::Result<()> {
+    match ctx.recv(GO).await {
+        true => Ok(()),
+        false => Err(stepwell::Failure::msg("it was told to")),
+    }
+}
+
+fn as_told(delivery: &Delivery) -> Result<Call<told>, String> {
+    delivery.json().map(told).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_message_stays_until_its_workflow_has_succeeded() {
+    let queue = Queue::new("success", 30).await;
+    let good = format!("sqs-{}", queue.send("1").await);
+    let bad = format!("sqs-{}", queue.send("2").await);
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("shop.db")).await;
+    let consumers = consuming(&app, queue.sqs().delete_when_succeeded(), as_told);
+    wait_for(&app, State::Running, 2).await;
+    assert_eq!(queue.count().await, 2);
+    app.send(&bad, GO, false).await.unwrap();
+    wait_for(&app, State::Failed, 1).await;
+    app.send(&good, GO, true).await.unwrap();
+    let one_left = async {
+        while queue.count().await > 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::endpoint::PATIENCE, one_left)
+        .await
+        .unwrap();
+    assert_eq!(queue.count().await, 1, "the one that failed");
+    stop(app, consumers).await;
+}
+
+#[tokio::test]
+async fn what_was_not_deleted_before_a_stop_finds_its_workflow_after_it() {
+    let queue = Queue::new("stopped", 0).await;
+    let id = format!("sqs-{}", queue.send("1").await);
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("shop.db");
+    let one = app(&path).await;
+    let sqs = || queue.sqs().delete_when_succeeded().receivers(1);
+    let consumers = consuming(&one, sqs(), as_told);
+    wait_for(&one, State::Running, 1).await;
+    stop(one, consumers).await;
+    // It is hidden for a minute unless somebody shows it.
+    let hidden = queue
+        .client
+        .receive_message()
+        .queue_url(&queue.url)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(hidden.messages().len(), 0);
+    let other = app(&path).await;
+    other.send(&id, GO, true).await.unwrap();
+    assert_eq!(wait_for(&other, State::Succeeded, 1).await, [id]);
+    other.shutdown().await;
+}
