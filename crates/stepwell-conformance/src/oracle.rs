@@ -4,13 +4,15 @@
 //! - `steps.rs`: what a sequence is made of, and how it is drawn.
 //! - `resolve.rs`: from its small numbers to batches and claims; `plans.rs`: to workflows and messages.
 //! - `model.rs`: the contract as plain code.
-//! - `play.rs`: a step on both; `reads.rs`: what both say afterwards.
+//! - `play.rs`: a step on both; `outcomes.rs`: what it may come to; `reads.rs`: what both say
+//!   afterwards.
 //!
 //! Where the contract leaves a choice (who of several comes first, in what order keys are listed)
 //! the model checks that the choice is allowed, and follows it.
 
 mod keys;
 mod model;
+mod outcomes;
 mod plans;
 mod play;
 mod reads;

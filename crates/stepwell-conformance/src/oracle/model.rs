@@ -156,6 +156,11 @@ impl Model {
         }
     }
 
+    /// Where a workflow is in its life.
+    pub(super) fn state(&self, key: WorkflowKey) -> State {
+        self.workflows[start::place_of(key)].workflow.state
+    }
+
     pub(super) fn key_of(&self, id: &WorkflowId) -> Option<WorkflowKey> {
         let found = self.workflows.iter().find(|row| row.workflow.id == *id);
         found.map(|row| row.workflow.key)

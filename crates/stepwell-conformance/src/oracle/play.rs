@@ -3,32 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use stepwell_core::{
-    BoxFuture, ExecutorId, State, Timestamp, WorkflowKey,
+    BoxFuture, ExecutorId, Timestamp, WorkflowKey,
     store::{
-        Applied, Batch, Claim, NewExecutor, Progressed, RecoveryRules, Refusal, Store, StoreError,
-        StoreErrorKind, TakenOver,
+        Batch, Claim, NewExecutor, RecoveryRules, Store, StoreError, StoreErrorKind, TakenOver,
     },
 };
 
 use super::{
     keys::Keys,
     model::{Fenced, Model, Seen},
+    outcomes,
     resolve::{NAMES, Resolve, half_minutes, version},
     same::{Slack, same},
     steps::{Draft, Step},
 };
 use crate::Backend;
-
-/// An outcome as it is compared. Of a change that is refused because its workflow waits, a store may
-/// say which state that is before or after a message of the same batch has woken it.
-fn said(applied: &Applied) -> String {
-    match applied {
-        Applied::Progress(Progressed::Refused(Refusal::NotRunning(
-            State::Parked | State::Enqueued,
-        ))) => "Progress(Refused(it waits))".to_owned(),
-        applied => format!("{applied:?}"),
-    }
-}
 
 /// A sequence on its way.
 pub(super) struct Play<'a> {
@@ -175,7 +164,9 @@ impl<'a> Play<'a> {
         )?;
         for ((actual, expected), change) in actual.applied.iter().zip(expected).zip(&batch.changes)
         {
-            let (actual, expected) = (said(&self.keys.applied(actual)), said(expected));
+            let mut actual = self.keys.applied(actual);
+            outcomes::align(&mut actual, expected, &self.model);
+            let (actual, expected) = (format!("{actual:?}"), format!("{expected:?}"));
             same(&format!("the outcome of {change:?}"), &actual, &expected)?;
         }
         Ok(())

@@ -159,10 +159,10 @@ impl<'c> Open<'c> {
             Change::Start(new) if new.unique.is_none() => {
                 self.add_cold_start(new);
             }
-            Change::Finish(finish) => drop(self.cold_keys.insert(finish.key)),
             Change::Send(message) => drop(self.cold_ids.insert(message.to.as_str())),
-            // One of a kind finds others, a cancellation reaches descendants, a fork copies a history: of workflows whose keys
-            // are not known here. Rare, so everything waits behind them.
+            // One of a kind finds others, a cancellation reaches descendants, a fork copies a history,
+            // one that gets stuck may be started once more by its id: of these, not all keys or ids
+            // are known here. Rare, so everything waits behind them.
             _ => self.cold_touches_all = true,
         }
     }

@@ -176,6 +176,8 @@ fn nothing_overtakes_what_may_touch_anything() {
         &[cancel("a"), Change::Resume(id("a")), start("b")],
         &["|0 1", "2|"],
     );
+    // It may be the one with this id, which is to be found stuck.
+    check(&[stick(1), start("a")], &["|0", "1|"]);
 }
 
 #[test]
