@@ -168,6 +168,13 @@ macro_rules! every_case {
                 a_filter_by_time_begins_at_one_instant_and_ends_before_another
                 a_list_is_read_in_pages a_page_has_bounds every_condition_must_hold
             }
+            dead_letters {
+                dead_letters_are_grouped_by_what_they_have_in_common
+                an_acknowledged_letter_is_in_no_group_and_keeps_its_note
+                a_letter_is_acknowledged_once only_a_dead_letter_can_be_acknowledged
+                a_letter_that_goes_on_is_acknowledged_no_more
+                a_list_may_be_of_letters_that_are_alike_and_new
+            }
             claims {
                 a_claim_brings_what_a_run_needs a_claimed_workflow_runs_in_its_executor
                 a_workflow_is_claimed_once a_claim_takes_no_more_than_it_asks_for

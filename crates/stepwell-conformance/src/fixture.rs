@@ -10,8 +10,8 @@ use serde_json::Value;
 use stepwell_core::{
     Position, Record, State, WorkflowKey,
     store::{
-        Applied, Batch, Cancel, CancelCause, Cancelled, Change, Filter, Fork, Forked, NewMessage,
-        NewWorkflow, Resumed, Sent, Started, Store, Workflow, Written,
+        Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Filter,
+        Fork, Forked, NewMessage, NewWorkflow, Resumed, Sent, Started, Store, Workflow, Written,
     },
 };
 
@@ -131,6 +131,17 @@ impl<'a> Case<'a> {
 
     pub(crate) async fn resume(&self, workflow_id: &str) -> Resumed {
         only!(self.apply(Change::Resume(id(workflow_id))).await, Resume)
+    }
+
+    pub(crate) async fn acknowledge(&self, workflow_id: &str, note: &str) -> Acknowledged {
+        let acknowledge = Acknowledge {
+            id: id(workflow_id),
+            note: note.to_owned(),
+        };
+        only!(
+            self.apply(Change::Acknowledge(acknowledge)).await,
+            Acknowledge
+        )
     }
 
     pub(crate) async fn fork(&self, source: &str, fork: &str, from: u32) -> Forked {

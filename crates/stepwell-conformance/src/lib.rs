@@ -28,6 +28,7 @@ pub mod bounds;
 pub mod cancel;
 pub mod children;
 pub mod claims;
+pub mod dead_letters;
 pub mod deadlines;
 pub mod delays;
 pub mod events;

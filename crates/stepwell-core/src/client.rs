@@ -2,6 +2,7 @@
 //!
 //! The application, the web integration, the CLI, the console and other languages all go through it.
 
+mod letters;
 mod open;
 mod queues;
 mod schedules;

@@ -9,6 +9,8 @@ use crate::{
 
 /// The longest workflow id, and the longest name of anything, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
+/// How long a note on a dead letter may be.
+pub const NOTE_BYTES_MAX: usize = 1_024;
 /// How deep a payload may nest. `serde_json` reads no deeper than 128.
 pub const PAYLOAD_DEPTH_MAX: usize = 120;
 /// How large a payload may be unless the application says otherwise: 16 MiB.

@@ -21,9 +21,9 @@ mod workflows;
 use jiff::Timestamp;
 
 pub use change::{
-    Applied, Batch, Cancel, CancelCause, Cancelled, Change, Effect, EffectOutcome, Finish,
-    Finished, Fork, Forked, NewMessage, NewRecord, Progress, Progressed, Refusal, Resumed, Sent,
-    Written,
+    Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Effect,
+    EffectOutcome, Finish, Finished, Fork, Forked, NewMessage, NewRecord, Progress, Progressed,
+    Refusal, Resumed, Sent, Written,
 };
 pub use driver::{
     Migration, Migrations, OpenStore, ReadMigrations, StoreDriver, StoreUrl, open_store,
@@ -46,7 +46,7 @@ pub use schedules::{
 };
 pub use start::{Launch, NewWorkflow, Owner, QueueUse, StartMessage, Started};
 pub use turns::{KEYS_PER_LOOK, Lane, Turns, enough, take_turns};
-pub use workflows::{Filter, WorkflowStore};
+pub use workflows::{DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, WorkflowStore};
 
 use crate::BoxFuture;
 pub use crate::workflow::Workflow;

@@ -75,6 +75,12 @@ impl State {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 
+    /// Whether a workflow of this state is a dead letter: it did not do its work, and will not by itself.
+    #[must_use]
+    pub fn is_dead_letter(self) -> bool {
+        matches!(self, Self::Failed | Self::Stuck | Self::Dead)
+    }
+
     /// Whether nothing happens any more unless a person or another version acts.
     #[must_use]
     pub fn is_at_rest(self) -> bool {
@@ -101,6 +107,13 @@ pub struct Workflow {
     pub state: State,
     /// Why it is cancelled, stuck or dead, or what it waits for if it is parked, in a sentence.
     pub reason: Option<String>,
+    /// What it has in common with others that failed alike: the error's type, and its message without
+    /// digits and ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Of a dead letter: that somebody has looked at it, and need not look again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
     /// Who runs it, or ran it last.
     pub executor: Option<ExecutorId>,
     /// The queue that it goes through.
@@ -123,6 +136,15 @@ pub struct Workflow {
     pub wake_at: Option<Timestamp>,
     /// Attributes for search.
     pub attributes: Vec<(String, String)>,
+}
+
+/// That somebody has looked at a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Acknowledgement {
+    /// When.
+    pub at: Timestamp,
+    /// What there is to say: who it was, what was done.
+    pub note: String,
 }
 
 /// What an operation is. Replay compares it, together with the name.

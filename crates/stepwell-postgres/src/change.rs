@@ -21,6 +21,7 @@
 //! those that are stuck, then the rest. Where two meet all the same, Postgres breaks one off, and
 //! it begins anew.
 
+mod acknowledge;
 mod cancel;
 mod effect;
 mod fence;
@@ -224,6 +225,7 @@ impl Scope<'_> {
             Change::Cancel(cancel) => Applied::Cancel(cancel::apply(self, cancel).await?),
             Change::Resume(id) => Applied::Resume(resume::apply(self, id).await?),
             Change::Fork(fork) => Applied::Fork(fork::apply(self, fork).await?),
+            Change::Acknowledge(it) => Applied::Acknowledge(acknowledge::apply(self, it).await?),
             Change::Queue(change) => Applied::Queue(queue::apply(self, change).await?),
             Change::Schedule(it) => Applied::Schedule(schedule::apply(self, it).await?),
         };

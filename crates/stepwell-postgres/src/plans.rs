@@ -244,6 +244,8 @@ async fn check_list(tables: &Tables) {
     };
     let sql = workflows::list_sql(&filter);
     tables.uses(&sql, "workflows_troubled").await;
+    let letters = workflows::DEAD_LETTERS;
+    tables.uses(letters, "workflows_dead_letters").await;
 }
 
 async fn check(size: Size) {

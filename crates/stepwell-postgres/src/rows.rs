@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stepwell_core::{
-    ExecutorId, Outcome, Payload, Place, Record, RecordKind, State, WorkflowId, WorkflowKey,
-    store::Workflow,
+    Acknowledgement, ExecutorId, Outcome, Payload, Place, Record, RecordKind, State, WorkflowId,
+    WorkflowKey, store::Workflow,
 };
 use tokio_postgres::{Row, types::FromSql};
 
@@ -29,13 +29,14 @@ macro_rules! workflow_columns {
         (select array_agg(a.name order by a.name)
             from {schema}.attributes as a where a.workflow_key = w.workflow_key),
         (select array_agg(a.value order by a.name)
-            from {schema}.attributes as a where a.workflow_key = w.workflow_key)"
+            from {schema}.attributes as a where a.workflow_key = w.workflow_key),
+        w.fingerprint, w.acknowledged_at, w.acknowledged_note"
     };
 }
 pub(crate) use workflow_columns;
 
 /// The number of columns that [`workflow`] reads.
-pub(crate) const WORKFLOW_COLUMNS: usize = 17;
+pub(crate) const WORKFLOW_COLUMNS: usize = 20;
 
 /// Reads a column.
 pub(crate) fn get<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, Failure> {
@@ -93,6 +94,8 @@ pub(crate) fn workflow(row: &Row) -> Result<Workflow, Failure> {
         name: get(row, 2)?,
         state: state(row, 3)?,
         reason: get(row, 4)?,
+        fingerprint: get(row, 17)?,
+        acknowledged: acknowledgement(row)?,
         executor: get::<Option<String>>(row, 5)?.map(ExecutorId::from_stored),
         queue: get(row, 6)?,
         parent: get::<Option<String>>(row, 7)?.map(as_id).transpose()?,
@@ -107,6 +110,17 @@ pub(crate) fn workflow(row: &Row) -> Result<Workflow, Failure> {
             .zip(values.into_iter().flatten())
             .collect(),
     })
+}
+
+fn acknowledgement(row: &Row) -> Result<Option<Acknowledgement>, Failure> {
+    let Some(at) = instant_opt(row, 18)? else {
+        return Ok(None);
+    };
+    let note: Option<String> = get(row, 19)?;
+    Ok(Some(Acknowledgement {
+        at,
+        note: note.unwrap_or_default(),
+    }))
 }
 
 /// Reads `place, kind, name, failed, payload, attempts, started_at, recorded_at`.

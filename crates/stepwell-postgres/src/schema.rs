@@ -8,9 +8,10 @@ use crate::{connection::Connection, error::Failure, params::params, rows::get};
 const MAJOR: i32 = 1;
 
 /// The migrations of this major version: the first is number 1. Append only.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
 ];
 
 /// The schema, if there is one: whether the user may use it, and whether it is ours.

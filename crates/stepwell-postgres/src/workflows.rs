@@ -5,7 +5,7 @@ mod list;
 use futures_util::FutureExt;
 use stepwell_core::{
     ExecutorId, Outcome, Place, Record, Takeover, WorkflowId, WorkflowKey,
-    store::{Filter, StoreFuture, Workflow, WorkflowStore},
+    store::{DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, StoreFuture, Workflow, WorkflowStore},
 };
 use tokio_postgres::Row;
 
@@ -79,6 +79,36 @@ pub(crate) const TAKEOVERS: &str = "
     where t.workflow_key = $1
     order by t.takeover_number";
 
+/// Dead letters by what they have in common. Counted in the index that was made for them.
+pub(crate) const DEAD_LETTERS: &str = "
+    with groups as materialized (
+        select name, state, fingerprint, count(*) as letters,
+            min(workflow_key) as oldest, max(workflow_key) as newest
+        from {schema}.workflows
+        where acknowledged_at is null
+          and (state = 'failed' or state = 'stuck' or state = 'dead')
+        group by name, state, fingerprint
+        order by letters desc, newest desc
+        limit $1
+    )
+    select g.name, g.state, g.fingerprint, g.letters, o.created_at, n.created_at, n.workflow_id
+    from groups as g
+    join {schema}.workflows as o on o.workflow_key = g.oldest
+    join {schema}.workflows as n on n.workflow_key = g.newest
+    order by g.letters desc, g.newest desc";
+
+fn dead_letters(row: &Row) -> Result<DeadLetters, Failure> {
+    Ok(DeadLetters {
+        name: get(row, 0)?,
+        state: rows::state(row, 1)?,
+        fingerprint: get(row, 2)?,
+        count: u64::from(rows::number(row, 3)?),
+        first_at: instant(row, 4)?,
+        last_at: instant(row, 5)?,
+        newest: rows::workflow_id(row, 6)?,
+    })
+}
+
 #[cfg(test)]
 pub(crate) fn list_sql(filter: &Filter) -> String {
     list::query(filter).sql
@@ -131,6 +161,17 @@ impl WorkflowStore for PostgresStore {
                 let query = list::query(filter);
                 let found = db.query_once(&query.sql, &query.params()).await?;
                 found.iter().map(rows::workflow).collect()
+            }
+            .boxed()
+        })
+    }
+
+    fn dead_letters(&self) -> StoreFuture<'_, Vec<DeadLetters>> {
+        self.side("count dead letters", (), |db, ()| {
+            async move {
+                let most = i64::from(DEAD_LETTER_GROUPS_MAX);
+                let rows = db.query(DEAD_LETTERS, params![most]).await?;
+                rows.iter().map(dead_letters).collect()
             }
             .boxed()
         })

@@ -1,5 +1,6 @@
 //! Applies a batch: the fence first, then each change in its order, in one transaction.
 
+mod acknowledge;
 mod cancel;
 mod effect;
 mod finish;
@@ -73,7 +74,7 @@ const OWNER: &str = "
 
 /// Every statement that a batch can run.
 #[cfg(test)]
-pub(crate) const HOT: [&str; 41] = [
+pub(crate) const HOT: [&str; 43] = [
     OWNER,
     record::ADD,
     start::INSERT,
@@ -100,6 +101,8 @@ pub(crate) const HOT: [&str; 41] = [
     resume::FIND,
     resume::GO_ON,
     resume::UNSTICK,
+    acknowledge::FIND,
+    acknowledge::ACKNOWLEDGE,
     fork::INSERT,
     fork::COPY_RECORDS,
     fork::COPY_EVENTS,
@@ -165,6 +168,7 @@ impl<'c> Scope<'c> {
             Change::Cancel(cancel) => Applied::Cancel(cancel::apply(self, &cancel)?),
             Change::Resume(id) => Applied::Resume(resume::apply(self, &id)?),
             Change::Fork(fork) => Applied::Fork(fork::apply(self, &fork)?),
+            Change::Acknowledge(it) => Applied::Acknowledge(acknowledge::apply(self, &it)?),
             Change::Queue(change) => Applied::Queue(queue::apply(self, &change)?),
             Change::Schedule(change) => Applied::Schedule(schedule::apply(self, &change)?),
         };

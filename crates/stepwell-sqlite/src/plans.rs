@@ -138,3 +138,15 @@ fn a_list_of_troubled_workflows_reads_only_those() {
         );
     }
 }
+
+#[test]
+fn dead_letters_are_counted_in_their_index() {
+    for db in [empty(), full()] {
+        let plan = plan(&db, workflows::DEAD_LETTERS);
+        assert!(
+            plan.iter()
+                .any(|line| line.contains("workflows_dead_letters")),
+            "{plan:#?}"
+        );
+    }
+}

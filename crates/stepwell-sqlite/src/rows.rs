@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use stepwell_core::{
-    ExecutorId, Outcome, Payload, Place, Record, RecordKind, State, WorkflowId, WorkflowKey,
+    Acknowledgement, ExecutorId, Outcome, Payload, Place, Record, RecordKind, State, WorkflowId,
+    WorkflowKey,
     store::{QueueLimits, Rate, Workflow},
 };
 
@@ -16,7 +17,8 @@ pub(crate) const WORKFLOW_COLUMNS: &str = "
     w.workflow_key, w.workflow_id, w.name, w.state, w.reason,
     coalesce(w.executor_id, w.previous_executor_id), w.queue_name,
     (select p.workflow_id from workflows as p where p.workflow_key = w.parent_key),
-    w.origin, w.recoveries, w.created_at, w.started_at, w.ended_at, w.deadline_at, w.wake_at";
+    w.origin, w.recoveries, w.created_at, w.started_at, w.ended_at, w.deadline_at, w.wake_at,
+    w.fingerprint, w.acknowledged_at, w.acknowledged_note";
 
 /// What [`record`] reads, from `records`.
 pub(crate) const RECORD_COLUMNS: &str =
@@ -30,6 +32,8 @@ pub(crate) fn workflow(row: &Row<'_>) -> rusqlite::Result<Workflow> {
         name: row.get(2)?,
         state: state(row.get_ref(3)?.as_str()?)?,
         reason: row.get(4)?,
+        fingerprint: row.get(15)?,
+        acknowledged: acknowledgement(row.get(16)?, row.get(17)?)?,
         executor: row
             .get::<_, Option<String>>(5)?
             .map(ExecutorId::from_stored),
@@ -47,6 +51,19 @@ pub(crate) fn workflow(row: &Row<'_>) -> rusqlite::Result<Workflow> {
         wake_at: row.get::<_, Option<i64>>(14)?.map(instant).transpose()?,
         attributes: Vec::new(),
     })
+}
+
+fn acknowledgement(
+    at: Option<i64>,
+    note: Option<String>,
+) -> rusqlite::Result<Option<Acknowledgement>> {
+    let acknowledgement = |at| {
+        Ok(Acknowledgement {
+            at: instant(at)?,
+            note: note.unwrap_or_default(),
+        })
+    };
+    at.map(acknowledgement).transpose()
 }
 
 /// Reads a workflow's attributes, by name.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use stepwell_core::{
     ExecutorId, Outcome, Place, Record, Takeover, WorkflowId, WorkflowKey,
-    store::{Filter, StoreFuture, Workflow, WorkflowStore},
+    store::{DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, StoreFuture, Workflow, WorkflowStore},
 };
 
 use crate::{
@@ -64,6 +64,37 @@ pub(crate) fn children_sql() -> String {
     )
 }
 
+/// Dead letters by what they have in common. Counted in the index that was made for them: SQLite would
+/// rather read the rows of all that ever failed.
+pub(crate) const DEAD_LETTERS: &str = "
+    with groups as materialized (
+        select name, state, fingerprint, count(*) as letters,
+            min(workflow_key) as oldest, max(workflow_key) as newest
+        from workflows indexed by workflows_dead_letters
+        where acknowledged_at is null
+          and (state = 'failed' or state = 'stuck' or state = 'dead')
+        group by name, state, fingerprint
+        order by letters desc, newest desc
+        limit ?1
+    )
+    select g.name, g.state, g.fingerprint, g.letters, o.created_at, n.created_at, n.workflow_id
+    from groups as g
+    join workflows as o on o.workflow_key = g.oldest
+    join workflows as n on n.workflow_key = g.newest
+    order by g.letters desc, g.newest desc";
+
+fn dead_letters(row: &Row<'_>) -> rusqlite::Result<DeadLetters> {
+    Ok(DeadLetters {
+        name: row.get(0)?,
+        state: rows::state(row.get_ref(1)?.as_str()?)?,
+        fingerprint: row.get(2)?,
+        count: row.get::<_, u32>(3)?.into(),
+        first_at: rows::instant(row.get(4)?)?,
+        last_at: rows::instant(row.get(5)?)?,
+        newest: rows::workflow_id(row.get(6)?)?,
+    })
+}
+
 #[cfg(test)]
 pub(crate) fn list_sql(filter: &Filter) -> String {
     list::query(filter).sql
@@ -118,6 +149,14 @@ impl WorkflowStore for SqliteStore {
             snapshot(db, |db| {
                 workflows(db, &query.sql, rusqlite::params_from_iter(&query.values))
             })
+        })
+    }
+
+    fn dead_letters(&self) -> StoreFuture<'_, Vec<DeadLetters>> {
+        self.read("count dead letters", move |db| {
+            let mut statement = db.prepare_cached(DEAD_LETTERS)?;
+            let groups = statement.query_map(params![DEAD_LETTER_GROUPS_MAX], dead_letters)?;
+            Ok(groups.collect::<rusqlite::Result<_>>()?)
         })
     }
 

@@ -8,6 +8,7 @@ mod claim;
 mod executors;
 mod finish;
 mod fork;
+mod letters;
 mod park;
 mod progress;
 mod queues;
@@ -151,6 +152,7 @@ impl Model {
             Change::Cancel(cancel) => Applied::Cancel(self.cancel(by, cancel)),
             Change::Resume(id) => Applied::Resume(self.resume(id)),
             Change::Fork(fork) => Applied::Fork(self.fork(fork)),
+            Change::Acknowledge(letter) => Applied::Acknowledge(self.acknowledge(letter)),
             Change::Queue(change) => Applied::Queue(self.steer(change)),
             Change::Schedule(change) => Applied::Schedule(self.schedule(by, change)),
         }
@@ -188,6 +190,8 @@ impl Row {
             name,
             state: State::Enqueued,
             reason: None,
+            fingerprint: None,
+            acknowledged: None,
             executor: None,
             queue: None,
             parent: None,

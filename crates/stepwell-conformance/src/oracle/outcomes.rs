@@ -12,7 +12,9 @@ use super::model::Model;
 pub(super) fn align(actual: &mut Applied, expected: &Applied, after: &Model) {
     let mut expected_starts = Vec::new();
     let mut expected = expected.clone();
-    starts(&mut expected, &mut |started| expected_starts.push(started.clone()));
+    starts(&mut expected, &mut |started| {
+        expected_starts.push(started.clone())
+    });
     let mut expected_starts = expected_starts.into_iter();
     starts(actual, &mut |started| {
         if let Some(expected) = expected_starts.next() {

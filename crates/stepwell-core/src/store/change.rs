@@ -49,6 +49,8 @@ pub enum Change {
     Resume(WorkflowId),
     /// Starts a workflow from the first part of another one's history. [`Applied::Fork`].
     Fork(Fork),
+    /// Says of a dead letter that nobody need look at it any more. [`Applied::Acknowledge`].
+    Acknowledge(Acknowledge),
     /// Changes a schedule, or lets it tick. [`Applied::Schedule`].
     Schedule(ScheduleChange),
     /// Changes a queue. [`Applied::Queue`].
@@ -84,6 +86,8 @@ pub enum Applied {
     Resume(Resumed),
     /// Of [`Change::Fork`].
     Fork(Forked),
+    /// Of [`Change::Acknowledge`].
+    Acknowledge(Acknowledged),
     /// Of [`Change::Schedule`].
     Schedule(Scheduled),
     /// Of [`Change::Queue`].
@@ -324,5 +328,27 @@ pub enum Forked {
     /// A workflow with the new id is there; nothing was written.
     Existing,
     /// There is no such source.
+    NoSuchWorkflow,
+}
+
+/// Says of a dead letter that nobody need look at it any more. It stays as it is, and keeps the note.
+#[derive(Debug, Clone)]
+pub struct Acknowledge {
+    /// The workflow: failed, stuck or dead.
+    pub id: WorkflowId,
+    /// What there is to say.
+    pub note: String,
+}
+
+/// What an acknowledgement came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// It is acknowledged now.
+    Now,
+    /// It was before; nothing was written, and the first note stays.
+    Already,
+    /// It is no dead letter; nothing was written.
+    Not(State),
+    /// There is no such workflow.
     NoSuchWorkflow,
 }

@@ -40,7 +40,9 @@ impl Room {
                 !matches!(started, Started::Existing { .. } | Started::Conflict { .. })
             }
             Applied::Progress(progressed) => !matches!(progressed, Progressed::Conflict { .. }),
-            Applied::Finish(_) | Applied::Park(_) | Applied::Send(_) => true,
+            Applied::Finish(_) | Applied::Park(_) | Applied::Send(_) | Applied::Acknowledge(_) => {
+                true
+            }
             Applied::Cancel(_)
             | Applied::Resume(_)
             | Applied::Fork(_)

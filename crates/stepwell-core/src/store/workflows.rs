@@ -1,6 +1,7 @@
 //! Reads of workflows and their histories.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::StoreFuture;
 use crate::{
@@ -27,11 +28,37 @@ pub trait WorkflowStore {
     /// The workflows that a filter lets through, newest first.
     fn list(&self, filter: Filter) -> StoreFuture<'_, Vec<Workflow>>;
 
+    /// The dead letters that nobody has acknowledged, grouped by what they have in common: the largest
+    /// groups first, up to [`DEAD_LETTER_GROUPS_MAX`].
+    fn dead_letters(&self) -> StoreFuture<'_, Vec<DeadLetters>>;
+
     /// The take-overs of a workflow, oldest first.
     fn takeovers(&self, key: WorkflowKey) -> StoreFuture<'_, Vec<Takeover>>;
 
     /// The workflows that this one started, oldest first.
     fn children(&self, key: WorkflowKey) -> StoreFuture<'_, Vec<Workflow>>;
+}
+
+/// How many groups of dead letters are told at most.
+pub const DEAD_LETTER_GROUPS_MAX: u32 = 1_000;
+
+/// Dead letters that are alike: failed, stuck or dead, and not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeadLetters {
+    /// The name of the function.
+    pub name: String,
+    /// Failed, stuck or dead.
+    pub state: State,
+    /// The error's type, and its message without digits and ids; none of those that are stuck or dead.
+    pub fingerprint: Option<String>,
+    /// How many there are.
+    pub count: u64,
+    /// When the first of them was started.
+    pub first_at: Timestamp,
+    /// When the last of them was started.
+    pub last_at: Timestamp,
+    /// The newest of them.
+    pub newest: WorkflowId,
 }
 
 /// Which workflows a list shows. Every condition that is given must hold.
@@ -47,6 +74,10 @@ pub struct Filter {
     pub id_prefix: Option<String>,
     /// An attribute with this name and value.
     pub attribute: Option<(String, String)>,
+    /// What it has in common with others that failed alike.
+    pub fingerprint: Option<String>,
+    /// Only dead letters that nobody has acknowledged.
+    pub unacknowledged: bool,
     /// Started at this instant or later.
     pub created_from: Option<Timestamp>,
     /// Started before this instant.

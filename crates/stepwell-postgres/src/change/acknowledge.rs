@@ -25,7 +25,10 @@ pub(super) async fn apply(
     scope: &Scope<'_>,
     letter: &Acknowledge,
 ) -> Result<Acknowledged, Failure> {
-    let found = scope.db.query_opt(FIND, params![letter.id.as_str()]).await?;
+    let found = scope
+        .db
+        .query_opt(FIND, params![letter.id.as_str()])
+        .await?;
     let Some(row) = found else {
         return Ok(Acknowledged::NoSuchWorkflow);
     };
@@ -37,7 +40,8 @@ pub(super) async fn apply(
         return Ok(Acknowledged::Already);
     }
     let note = letter.note.as_str();
-    let set = params![key.0, At(scope.now), note];
-    scope.db.execute(ACKNOWLEDGE, set).await?;
+    let db = scope.db;
+    db.execute(ACKNOWLEDGE, params![key.0, At(scope.now), note])
+        .await?;
     Ok(Acknowledged::Now)
 }

@@ -59,6 +59,7 @@ fn is_hot(change: &Change) -> bool {
         | Change::Cancel(_)
         | Change::Resume(_)
         | Change::Fork(_)
+        | Change::Acknowledge(_)
         | Change::Queue(_)
         | Change::Schedule(_) => false,
     }

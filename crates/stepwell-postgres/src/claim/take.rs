@@ -21,6 +21,8 @@ pub(crate) const RUN: &str = "
         lost_why = null,
         started_at = coalesce(w.started_at, $2),
         ended_at = null,
+        acknowledged_at = null,
+        acknowledged_note = null,
         recoveries = i.recoveries,
         records_at_claim = i.records
     from unnest($3::bigint[], $4::bigint[], $5::bigint[])
@@ -31,6 +33,8 @@ pub(crate) const DIE: &str = "
     update {schema}.workflows as w
     set state = 'dead',
         reason = i.reason,
+        acknowledged_at = null,
+        acknowledged_note = null,
         recoveries = i.recoveries,
         ended_at = $1
     from unnest($2::bigint[], $3::bigint[], $4::text[])

@@ -35,6 +35,10 @@ impl Query {
     }
 }
 
+/// As the index of dead letters says it.
+const UNACKNOWLEDGED: &str = "w.acknowledged_at is null \
+     and (w.state = 'failed' or w.state = 'stuck' or w.state = 'dead')";
+
 /// The workflows that a filter lets through, newest first. Text of the filter goes into values,
 /// never into the statement.
 pub(crate) fn query(filter: &Filter) -> Query {
@@ -68,6 +72,13 @@ pub(crate) fn query(filter: &Filter) -> Query {
     }
     if let Some((name, value)) = &filter.attribute {
         attribute(&mut query, name, value);
+    }
+    if let Some(fingerprint) = &filter.fingerprint {
+        let fingerprint = query.bind(fingerprint.clone());
+        query.condition(&format!("w.fingerprint = {fingerprint}"));
+    }
+    if filter.unacknowledged {
+        query.condition(UNACKNOWLEDGED);
     }
     times_and_page(&mut query, filter);
     query

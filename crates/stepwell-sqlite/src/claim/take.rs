@@ -48,6 +48,8 @@ pub(crate) const RUN: &str = "
         lost_why = null,
         started_at = coalesce(started_at, ?3),
         ended_at = null,
+        acknowledged_at = null,
+        acknowledged_note = null,
         recoveries = ?4,
         records_at_claim = ?5
     where workflow_key = ?1";
@@ -56,6 +58,8 @@ const DIE: &str = "
     update workflows
     set state = 'dead',
         reason = ?2,
+        acknowledged_at = null,
+        acknowledged_note = null,
         recoveries = ?3,
         ended_at = ?4
     where workflow_key = ?1";

@@ -19,6 +19,10 @@ impl Query {
     }
 }
 
+/// As the index of dead letters says it.
+const UNACKNOWLEDGED: &str = "w.acknowledged_at is null \
+     and (w.state = 'failed' or w.state = 'stuck' or w.state = 'dead')";
+
 /// The workflows that a filter lets through, newest first. Text of the filter goes into values,
 /// never into the statement.
 pub(crate) fn query(filter: &Filter) -> Query {
@@ -50,6 +54,12 @@ pub(crate) fn query(filter: &Filter) -> Query {
              where a.name = ? and a.value = ?)",
             [Value::from(name.clone()), Value::from(value.clone())],
         );
+    }
+    if let Some(fingerprint) = &filter.fingerprint {
+        query.condition("w.fingerprint = ?", [Value::from(fingerprint.clone())]);
+    }
+    if filter.unacknowledged {
+        query.condition(UNACKNOWLEDGED, []);
     }
     if let Some(from) = filter.created_from {
         query.condition("w.created_at >= ?", [Value::from(micros(from))]);

@@ -17,10 +17,11 @@ use stepwell::{
     clock::{Clock, SystemClock},
     step,
     store::{
-        Applied, Batch, Change, Claim, Claimed, Executor, ExecutorStore, Filter, Message,
-        MessageStore, NewExecutor, News, Progressed, PublishedEvent, QueueInfo, QueueStore,
-        Renewed, ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture,
-        StoreUrl, StreamEntry, TakenOver, Workflow, WorkflowStore, Written, open_store,
+        Applied, Batch, Change, Claim, Claimed, DeadLetters, Executor, ExecutorStore, Filter,
+        Message, MessageStore, NewExecutor, News, Progressed, PublishedEvent, QueueInfo,
+        QueueStore, Renewed, ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind,
+        StoreFuture, StoreUrl, StreamEntry, TakenOver, Workflow, WorkflowStore, Written,
+        open_store,
     },
     workflow,
 };
@@ -155,6 +156,7 @@ pass_on!(WorkflowStore {
     fn list(filter: Filter) -> Vec<Workflow>;
     fn takeovers(key: WorkflowKey) -> Vec<Takeover>;
     fn children(key: WorkflowKey) -> Vec<Workflow>;
+    fn dead_letters() -> Vec<DeadLetters>;
 });
 
 pass_on!(MessageStore {

@@ -10,6 +10,7 @@ mod concurrency;
 mod crashes;
 mod enlist;
 mod faults;
+mod letters;
 mod messages;
 mod parking;
 mod queues;

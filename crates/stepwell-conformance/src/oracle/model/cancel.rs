@@ -91,6 +91,7 @@ impl Model {
         }
         workflow.state = State::Enqueued;
         workflow.reason = None;
+        workflow.acknowledged = None;
         workflow.recoveries = 0;
         workflow.ended_at = None;
         workflow.wake_at = None;

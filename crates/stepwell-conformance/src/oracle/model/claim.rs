@@ -124,6 +124,7 @@ impl Model {
         row.workflow.recoveries = row.recoveries_if_claimed();
         row.workflow.state = State::Running;
         row.workflow.reason = None;
+        row.workflow.acknowledged = None;
         row.workflow.executor = Some(me.clone());
         row.workflow.started_at.get_or_insert(now);
         row.workflow.ended_at = None;
@@ -154,6 +155,7 @@ impl Model {
         let row = &mut self.workflows[place_of(key)];
         row.workflow.recoveries = row.recoveries_if_claimed();
         row.workflow.state = State::Dead;
+        row.workflow.acknowledged = None;
         row.workflow.ended_at = Some(now);
         row.workflow.reason = seen.get(&key).and_then(|seen| seen.reason.clone());
     }

@@ -22,7 +22,10 @@ impl Model {
         let result = |outcome| (Place::Result, RecordKind::Result, outcome);
         let (state, last) = match &finish.end {
             End::Succeeded(output) => (State::Succeeded, result(Outcome::Ok(output.clone()))),
-            End::Failed { error, .. } => (State::Failed, result(Outcome::Err(error.clone()))),
+            End::Failed { error, fingerprint } => {
+                row.workflow.fingerprint = Some(fingerprint.clone());
+                (State::Failed, result(Outcome::Err(error.clone())))
+            }
             End::Stuck { reason } => {
                 row.workflow.state = State::Stuck;
                 row.workflow.reason = Some(reason.clone());

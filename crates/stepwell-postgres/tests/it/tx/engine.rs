@@ -236,7 +236,8 @@ async fn a_deadlock_is_run_again() {
     let (one, two) = tokio::join!(test.app.run(swap(1, 2)), test.app.run(swap(2, 1)));
     one.and(two).unwrap();
     assert_eq!(items(&shop).await, ["a++", "b++"]);
-    assert_eq!(test.app.state().runs(), 3);
+    // More often if the one that gave way was in the way once more.
+    assert!(test.app.state().runs() >= 3);
 }
 
 #[tokio::test]

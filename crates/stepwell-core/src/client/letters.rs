@@ -1,0 +1,49 @@
+//! Dead letters: workflows that did not do their work, and will not by themselves.
+
+use super::{Client, unexpected};
+use crate::{
+    error::{Error, ErrorKind},
+    id::WorkflowId,
+    limits::{NOTE_BYTES_MAX, check_name},
+    store::{Acknowledge, Acknowledged, Applied, Change, DeadLetters},
+};
+
+impl Client {
+    /// The dead letters that nobody has acknowledged, grouped by what they have in common: workflows
+    /// that failed, are stuck or dead. The largest groups come first. The letters of one are
+    /// [`list`](Self::list)ed by their name, state and fingerprint.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] without a database.
+    pub async fn dead_letters(&self) -> Result<Vec<DeadLetters>, Error> {
+        let groups = self.0.store.dead_letters().await;
+        groups.map_err(|error| Error::of_store("count dead letters", error))
+    }
+
+    /// Says of a dead letter that nobody need look at it any more, and why. It stays as it is. Saying so
+    /// once more is no error; the first note stays. If it goes on (resumed, or tried by another version)
+    /// and fails again, it has to be looked at again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow, [`ErrorKind::Conflict`] if it is no dead
+    /// letter, [`ErrorKind::Invalid`] for a note that is empty or has more than 1,024 bytes.
+    pub async fn acknowledge(&self, id: &str, note: &str) -> Result<(), Error> {
+        check_name("note", note, NOTE_BYTES_MAX)?;
+        let change = Change::Acknowledge(Acknowledge {
+            id: WorkflowId::new(id)?,
+            note: note.to_owned(),
+        });
+        match self.request(&format!("acknowledge `{id}`"), change).await? {
+            Applied::Acknowledge(Acknowledged::Now | Acknowledged::Already) => Ok(()),
+            Applied::Acknowledge(Acknowledged::Not(state)) => Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "the workflow `{id}` is {state}; only one that failed, is stuck or dead can be \
+                     acknowledged"
+                ),
+            )),
+            Applied::Acknowledge(Acknowledged::NoSuchWorkflow) => Err(Error::no_such_workflow(id)),
+            _ => Err(unexpected("an acknowledgement")),
+        }
+    }
+}
