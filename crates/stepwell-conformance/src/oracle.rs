@@ -43,19 +43,17 @@ const LANES: usize = 4;
 const SHRINKING_MS_MAX: u32 = 30_000;
 
 /// Plays random sequences, each on an empty database: `everyday` of them, or as many as
-/// `STEPWELL_ORACLE_SEQUENCES` says, from the seed 0 on. With `STEPWELL_ORACLE_SEED` it plays the
-/// one with that seed. Several are played at once, each in a lane of its own, which `backend` is told.
+/// `STEPWELL_ORACLE_SEQUENCES` says, from the seed 0 on. With `STEPWELL_ORACLE_SEED` it begins with
+/// that seed, and plays one unless said otherwise. Several are played at once, each in a lane of its
+/// own, which `backend` is told.
 ///
 /// # Panics
 /// If a store disagrees with the model: with the seed, the smallest sequence found, and what differs.
 pub fn agree<B: Backend>(everyday: u64, backend: impl Fn(usize) -> B + Sync) {
-    let (first, count) = match number_of("STEPWELL_ORACLE_SEED") {
-        Some(seed) => (seed, 1),
-        None => (
-            0,
-            number_of("STEPWELL_ORACLE_SEQUENCES").unwrap_or(everyday),
-        ),
-    };
+    let seed = number_of("STEPWELL_ORACLE_SEED");
+    let usual = if seed.is_some() { 1 } else { everyday };
+    let count = number_of("STEPWELL_ORACLE_SEQUENCES").unwrap_or(usual);
+    let first = seed.unwrap_or(0);
     let next = AtomicU64::new(first);
     thread::scope(|scope| {
         let lanes = (0..LANES).map(|lane| {

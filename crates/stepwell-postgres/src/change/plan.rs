@@ -78,6 +78,9 @@ struct Open<'c> {
     cold_ids: HashSet<&'c str>,
     /// The queues that they may make, with limits of their own.
     cold_queues: HashSet<&'c str>,
+    /// A cold start brings a message, which comes only to one that has not ended: whose key that is, is
+    /// not known here.
+    cold_start_sends: bool,
     /// A cold change that touches workflows which it does not name.
     cold_touches_all: bool,
 }
@@ -124,7 +127,8 @@ impl<'c> Open<'c> {
     /// An end stands in one statement with records before it, if of each it can be told afterwards
     /// what became of it. That holds for those that came alone: one that is not new is old.
     fn takes_finish(&self, finish: &Finish) -> bool {
-        !self.cold_keys.contains(&finish.key)
+        !self.cold_start_sends
+            && !self.cold_keys.contains(&finish.key)
             && !self.ended.contains(&finish.key)
             && !(self.recorded.get(&finish.key)).is_some_and(|recorded| recorded.together)
     }
@@ -169,6 +173,7 @@ impl<'c> Open<'c> {
     }
 
     fn add_cold_start(&mut self, new: &'c NewWorkflow) {
+        self.cold_start_sends |= new.message.is_some();
         self.cold_ids.insert(new.id.as_str());
         self.cold_queues.extend(queue_of(new));
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use stepwell_core::{
     Outcome, Payload, Position, RecordKind, WorkflowId,
-    store::{Cancel, CancelCause, Launch, NewMessage, NewRecord},
+    store::{Cancel, CancelCause, Launch, NewMessage, NewRecord, StartMessage},
 };
 
 use super::*;
@@ -178,6 +178,21 @@ fn nothing_overtakes_what_may_touch_anything() {
     );
     // It may be the one with this id, which is to be found stuck.
     check(&[stick(1), start("a")], &["|0", "1|"]);
+}
+
+/// The message comes only to one that has not ended.
+#[test]
+fn no_end_overtakes_a_start_that_brings_a_message() {
+    let mut brings = new("a");
+    brings.message = Some(Box::new(StartMessage {
+        topic: String::new(),
+        payload: Payload::null(),
+        key: "k".into(),
+    }));
+    check(
+        &[Change::Start(brings), finish(1), record(2, &[0])],
+        &["|0", "1 2|"],
+    );
 }
 
 #[test]
