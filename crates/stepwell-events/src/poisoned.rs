@@ -14,8 +14,10 @@ use stepwell_core::{
 
 use crate::{delivery::Delivery, event_id::event_id, intake::Intakes};
 
-/// How much of a payload the rest of a poison event may take, in bytes.
-const BESIDE_THE_BODY: usize = 64 * 1024;
+/// How long the reason is that is kept, in bytes: a mapping's error may repeat its whole input.
+const REASON_BYTES_MAX: usize = 1_024;
+/// The longest name of a body's form, and what JSON puts around it, in bytes.
+const AROUND_THE_BODY: usize = 128;
 
 /// A poison event: as it came, and why no workflow can be made of it. The input of the workflow
 /// `stepwell.poison`.
@@ -34,7 +36,7 @@ pub struct Poison {
     /// When it happened or was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// What the source says beside the body.
+    /// What the source says beside the body; nothing if that is more than half a payload.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<(String, String)>,
     /// The body as it came.
@@ -61,10 +63,9 @@ pub enum Body {
 }
 
 impl Body {
-    /// As many of the bytes as a payload of this size holds.
-    fn of(bytes: &[u8], payload_bytes_max: usize) -> Self {
+    /// As many of the bytes as go into so much JSON.
+    fn of(bytes: &[u8], room: usize) -> Self {
         // JSON writes a control character in six bytes, base64 three bytes in four.
-        let room = payload_bytes_max.saturating_sub(BESIDE_THE_BODY);
         match std::str::from_utf8(bytes) {
             Ok(text) if text.len() <= room / 6 => Self::Text(text.to_owned()),
             _ if bytes.len() <= room / 4 * 3 => Self::Base64(STANDARD.encode(bytes)),
@@ -93,17 +94,31 @@ impl Body {
 }
 
 impl Poison {
+    /// Whatever is too large is cut, so that it fits a payload: a source must not wait for ever for an
+    /// event that can be neither started nor kept.
     pub(crate) fn new(delivery: &Delivery, reason: String, payload_bytes_max: usize) -> Self {
-        Self {
+        let mut kept = Self {
             source: delivery.source.clone(),
             id: delivery.id.clone(),
             kind: delivery.kind.clone(),
             key: delivery.key.clone(),
             at: delivery.at,
             attributes: delivery.attributes.clone(),
-            body: Body::of(&delivery.body, payload_bytes_max),
-            reason,
+            body: Body::Text(String::new()),
+            reason: cut(reason),
+        };
+        if kept.json_bytes() > payload_bytes_max / 2 {
+            kept.attributes.clear();
+            kept.key = None;
+            kept.kind = None;
         }
+        let beside = kept.json_bytes().saturating_add(AROUND_THE_BODY);
+        kept.body = Body::of(&delivery.body, payload_bytes_max.saturating_sub(beside));
+        kept
+    }
+
+    fn json_bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
     }
 
     /// The event, to be tried again.
@@ -121,6 +136,12 @@ impl Poison {
             body: self.body.bytes()?.into(),
         })
     }
+}
+
+/// The beginning of a reason.
+fn cut(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+    reason
 }
 
 /// The id of the workflow that keeps a poison event: another one than the event's own, which is free
@@ -147,7 +168,7 @@ pub struct Poisoned {
 impl Poisoned {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self {
-            reason: reason.into(),
+            reason: cut(reason.into()),
         }
     }
 }
@@ -199,15 +220,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_of_any_bytes_is_kept_within_a_payload() {
-        let max = BESIDE_THE_BODY + 600;
+    fn a_body_of_any_bytes_is_kept_in_its_room() {
+        let room = 600;
         for bytes in [&b""[..], b"text", b"\xff\x00", &[0; 100], &[7; 450]] {
-            let body = Body::of(bytes, max);
+            let body = Body::of(bytes, room);
             assert_eq!(body.bytes().as_deref(), Ok(bytes), "{body:?}");
             let json = serde_json::to_string(&body).expect("it can be written");
-            assert!(json.len() <= max, "{json}");
+            assert!(json.len() <= room + AROUND_THE_BODY, "{json}");
         }
-        let cut = Body::of(&[7; 451], max);
+        let cut = Body::of(&[7; 451], room);
         let Body::Beginning {
             base64,
             of_bytes: 451,

@@ -115,3 +115,29 @@ async fn poison_of_a_source_that_is_gone_keeps_its_reason() {
         "{reason}"
     );
 }
+
+/// What is too large beside the body must not hold its source up for ever.
+#[tokio::test]
+async fn poison_that_fits_no_payload_is_kept_as_far_as_it_does() {
+    let builder = stepwell::App::builder("large").database("sqlite::memory:");
+    let app = builder.payload_bytes_max(4_096).launch().await.unwrap();
+    let refuse = |_: &Delivery| -> Result<Call<handle>, String> { Err("\u{e4}\n".repeat(9_000)) };
+    let intake = intake(&app, "orders", refuse);
+    let delivery = Delivery {
+        attributes: vec![("header".to_owned(), "x".repeat(9_000))],
+        ..Delivery::new("orders", "1", vec![7; 9_000])
+    };
+    let Taken::Poison { id } = intake.accept(&delivery).await.unwrap() else {
+        panic!("it was started");
+    };
+    let input = app.client().history(&id).await.unwrap().input.unwrap();
+    let (kept,): (Poison,) = input.read().unwrap();
+    assert!(kept.reason.starts_with("\u{e4}\n"), "{}", kept.reason);
+    assert!(matches!(
+        kept.body,
+        Body::Beginning {
+            of_bytes: 9_000,
+            ..
+        }
+    ));
+}
