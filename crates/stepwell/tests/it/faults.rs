@@ -327,6 +327,9 @@ struct Unruly {
     at_once: AtomicU32,
     most_at_once: AtomicU32,
     late: AtomicU32,
+    with_records: AtomicU32,
+    held: Notify,
+    joined: Notify,
     last_places: Mutex<HashMap<WorkflowKey, Place>>,
 }
 
@@ -356,9 +359,28 @@ impl Unruly {
         }
     }
 
+    /// Holds the first batch with records in the air until another one is there too.
+    async fn hold(&self, batch: &Batch) {
+        let is_record = |change: &Change| matches!(change, Change::Progress(_));
+        if !batch.changes.iter().any(is_record) {
+            return;
+        }
+        match self.with_records.fetch_add(1, SeqCst) {
+            0 => {
+                self.held.notify_one();
+                // If none comes, the test says so.
+                let joined = self.joined.notified();
+                let _ = tokio::time::timeout(Duration::from_secs(20), joined).await;
+            }
+            1 => self.joined.notify_one(),
+            _ => {}
+        }
+    }
+
     async fn commit(&self, store: &dyn Store, batch: Batch) -> Result<Written, StoreError> {
         let at_once = self.at_once.fetch_add(1, SeqCst) + 1;
         self.most_at_once.fetch_max(at_once, SeqCst);
+        self.hold(&batch).await;
         for _ in 0..self.roll(40) {
             tokio::task::yield_now().await;
         }
@@ -391,13 +413,20 @@ async fn many_records(ctx: &mut Ctx<Counts>, number: u32) -> stepwell::Result<u3
 async fn changes_of_a_run_arrive_in_order_however_batches_overtake_each_other() {
     let store = Faulty::with(Some(Unruly::default())).await;
     let app = launch(Arc::clone(&store)).await;
-    let runs = (0..100).map(|number| app.run(many_records(number)));
-    let results = futures_util::future::join_all(runs).await;
-    for (number, result) in (0..).zip(results) {
-        assert_eq!(result.unwrap(), number);
-    }
-    assert_eq!(app.state().steps.load(SeqCst), 100 * 5);
     let unruly = store.unruly.as_ref().unwrap();
+    let run = async |numbers: std::ops::Range<u32>| {
+        let runs = numbers.clone().map(|number| app.run(many_records(number)));
+        let results = futures_util::future::join_all(runs).await;
+        for (number, result) in numbers.zip(results) {
+            assert_eq!(result.unwrap(), number);
+        }
+    };
+    // The others outnumber those whose batch is held, so theirs goes beside it.
+    tokio::join!(run(0..20), async {
+        unruly.held.notified().await;
+        run(20..100).await;
+    });
+    assert_eq!(app.state().steps.load(SeqCst), 100 * 5);
     assert_eq!(
         unruly.late.load(SeqCst),
         0,
