@@ -157,9 +157,18 @@ impl<S: Send + Sync + 'static> Slot<S> {
         }
     }
 
+    /// Below which members number that run side by side.
+    pub(crate) fn of_members(&self) -> Self {
+        Self {
+            run: Arc::clone(&self.run),
+            state: Arc::clone(&self.state),
+            position: self.position.of_members(),
+        }
+    }
+
     /// A context that numbers below this position.
     pub(crate) fn into_ctx(self) -> Ctx<S> {
-        Ctx::below(self.run, self.state, self.position)
+        Ctx::below(self.run, self.state, self.position.of_sequence())
     }
 }
 

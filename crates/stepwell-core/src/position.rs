@@ -1,7 +1,8 @@
 //! Where an operation stands in its workflow: a path of numbers, `4`, `4.0`, `4.0.2`.
 //!
-//! An operation takes the next number of its context; members of a join, a race or a branch number
-//! below it. So a number never depends on timing.
+//! The numbers of a path take turns: the first counts operations that come one after the other, the
+//! second members that run side by side (of a join or a race), the third operations of one member, and
+//! so on. So a number never depends on timing, and two positions say whether one comes after the other.
 
 use std::fmt;
 
@@ -43,6 +44,35 @@ impl Position {
         self.is_within(ancestor)
             .then(|| self.0.get(ancestor.0.len()).copied())
             .flatten()
+    }
+
+    /// The position below which members number that run side by side.
+    #[must_use]
+    pub(crate) fn of_members(&self) -> Self {
+        match self.0.len() % 2 {
+            1 => self.clone(),
+            _ => self.child(0),
+        }
+    }
+
+    /// The position below which operations number that come one after the other.
+    #[must_use]
+    pub(crate) fn of_sequence(&self) -> Self {
+        match self.0.len() % 2 {
+            1 => self.child(0),
+            _ => self.clone(),
+        }
+    }
+
+    /// Whether what stands here came after what stands at `other`, and not beside it or before it.
+    #[must_use]
+    pub fn is_after(&self, other: &Self) -> bool {
+        let mut pairs = self.0.iter().zip(&other.0).enumerate();
+        match pairs.find(|(_, (mine, others))| mine != others) {
+            Some((level, (mine, others))) => level % 2 == 0 && mine > others,
+            // The record of what encloses an operation is made when that has ended.
+            None => self.0.len() < other.0.len(),
+        }
     }
 
     /// The form that a store keeps: its bytes sort as the positions do, and a person can read it.
@@ -124,6 +154,33 @@ mod tests {
         assert_eq!(race.child(1).child(7).member_of(&race), Some(1));
         assert_eq!(race.member_of(&race), None);
         assert_eq!(Position::top(30).member_of(&race), None);
+    }
+
+    #[test]
+    fn only_what_comes_one_after_the_other_is_after() {
+        let at = |text: &str| Position::parse(text).expect("a position");
+        for (later, earlier) in [
+            ("5", "4"),
+            ("5", "4.1.2"),
+            ("4.1.3", "4.1.2"),
+            ("4", "4.1.2"),
+        ] {
+            assert!(at(later).is_after(&at(earlier)), "{later} {earlier}");
+            assert!(!at(earlier).is_after(&at(later)), "{earlier} {later}");
+        }
+        for (one, other) in [("4.0", "4.1"), ("4.0.7", "4.1.2"), ("4.1", "4.1")] {
+            assert!(!at(one).is_after(&at(other)), "{one} {other}");
+            assert!(!at(other).is_after(&at(one)), "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn members_and_sequences_take_turns() {
+        let (operation, member) = (Position::top(4), Position::top(4).child(1));
+        assert_eq!(operation.of_members(), operation);
+        assert_eq!(operation.of_sequence(), operation.child(0));
+        assert_eq!(member.of_members(), member.child(0));
+        assert_eq!(member.of_sequence(), member);
     }
 
     proptest! {

@@ -32,6 +32,7 @@ macro_rules! join {
             where
                 Self: 'a,
             {
+                let at = at.of_members();
                 Box::pin(async move {
                     futures_util::join!($(run(self.$number, at.child($number))),*)
                 })
@@ -70,6 +71,7 @@ where
     S: Send + Sync + 'static,
     O: Op<S>,
 {
+    let at = at.of_members();
     let members: Vec<_> = ops
         .enumerate()
         .map(|(number, op)| run(op, at.child(number)))

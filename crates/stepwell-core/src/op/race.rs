@@ -45,6 +45,7 @@ macro_rules! race {
             {
                 Box::pin(async move {
                     let here = Here::from(&at);
+                    let at = at.of_members();
                     if let Some(winner) = won(&here, $members).await {
                         return match winner {
                             $($number => self.$number.ready(at.child($number)).await.map($race::$member),)*
@@ -80,14 +81,14 @@ race!(Race8, 8; A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
 async fn won(here: &Here, members: u32) -> Option<u32> {
     let winner = here.recorded_value(RecordKind::Race, "").await?;
     here.run
-        .history(|history| history.settle_race(&here.position, winner, members));
+        .history(|history| history.settle_race(&here.position.of_members(), winner, members));
     Some(winner)
 }
 
 /// Adds the winner's number to the winner's change.
 async fn win<T>(here: &Here, winner: u32, members: u32, ready: Ready<T>) -> Ready<T> {
     here.run
-        .history(|history| history.settle_race(&here.position, winner, members));
+        .history(|history| history.settle_race(&here.position.of_members(), winner, members));
     let value = here
         .stored("race", Payload::of(&winner, here.bytes_max()))
         .await;
