@@ -24,11 +24,7 @@ pub async fn every_change_is_answered_in_its_place(backend: &dyn Backend) {
         id: id("order-2"),
         cause: CancelCause::Request,
     };
-    let fork = Fork {
-        source: id("order-1"),
-        id: id("fork"),
-        from: Position::top(1),
-    };
+    let fork = Fork::new(id("order-1"), id("fork"), Position::top(1));
     let batch = vec![
         Change::Send(message("order-1", json!(1))),
         Change::Resume(id("order-1")),
@@ -64,11 +60,7 @@ pub async fn a_change_sees_those_before_it(backend: &dyn Backend) {
         id: id("order-1"),
         cause: CancelCause::Request,
     };
-    let fork = Fork {
-        source: id("order-1"),
-        id: id("fork"),
-        from: Position::top(0),
-    };
+    let fork = Fork::new(id("order-1"), id("fork"), Position::top(0));
     let batch = vec![
         Change::Send(keyed("order-1", "early", json!(1))),
         Change::Start(workflow("order-1")),

@@ -74,17 +74,18 @@ pub async fn an_end_is_not_cancelled(backend: &dyn Backend) {
     assert_eq!(case.find("order-1").await, before);
 }
 
-/// "It was at rest before": so is what is stuck.
-pub async fn a_stuck_workflow_is_not_cancelled(backend: &dyn Backend) {
+/// What is stuck has not ended, and no version goes on with it once it is cancelled.
+pub async fn a_stuck_workflow_is_cancelled(backend: &dyn Backend) {
     let case = Case::new(backend).await;
     let worker = case.register().await;
     let key = worker.start("order-1").await;
     worker.stick(key, "the code changed").await;
 
     let cancelled = case.cancel("order-1").await;
-    assert_eq!(cancelled, Cancelled::Already(State::Stuck));
-    let row = case.find("order-1").await;
-    assert_eq!(row.reason.as_deref(), Some("the code changed"));
+    assert_eq!(cancelled, Cancelled::Now(vec![key]));
+    let other = case.register_version("2").await;
+    assert!(other.claim_ids().await.is_empty());
+    assert_eq!(case.state("order-1").await, State::Cancelled);
 }
 
 /// [`Cancelled::NoSuchWorkflow`].

@@ -85,7 +85,7 @@ macro_rules! every_case {
             cancel {
                 a_running_workflow_is_cancelled a_cancelled_workflow_is_not_claimed
                 a_cancelled_delay_never_ends an_end_is_not_cancelled
-                a_stuck_workflow_is_not_cancelled what_does_not_exist_is_not_cancelled
+                a_stuck_workflow_is_cancelled what_does_not_exist_is_not_cancelled
                 a_lost_race_is_the_reason children_and_their_children_are_cancelled_with_it
                 a_detached_child_goes_on a_child_that_has_ended_keeps_its_end
                 a_parent_goes_on_without_its_child a_record_before_the_cancellation_stays
@@ -116,7 +116,9 @@ macro_rules! every_case {
                 a_fork_cuts_between_paths a_fork_leaves_its_source_alone
                 a_fork_is_claimed_with_its_history an_id_that_is_taken_is_not_forked_to
                 a_workflow_is_not_forked_onto_itself what_does_not_exist_is_not_forked
-                a_fork_has_the_events_before_its_position a_fork_has_the_stream_before_its_position
+                a_fork_has_the_events_before_its_position a_fork_leaves_out_what_is_named
+                a_fork_has_arguments_and_attributes_of_its_own
+                a_fork_has_the_stream_before_its_position
             }
             messages {
                 a_message_waits_in_the_inbox messages_are_read_in_the_order_of_sending
@@ -174,6 +176,11 @@ macro_rules! every_case {
                 a_letter_is_acknowledged_once only_a_dead_letter_can_be_acknowledged
                 a_letter_that_goes_on_is_acknowledged_no_more
                 a_list_may_be_of_letters_that_are_alike_and_new
+            }
+            delete {
+                nothing_is_left_of_what_was_deleted only_what_has_ended_is_deleted
+                a_deleted_id_is_free what_is_gone_is_not_deleted
+                children_stay_when_their_parent_is_deleted
             }
             claims {
                 a_claim_brings_what_a_run_needs a_claimed_workflow_runs_in_its_executor

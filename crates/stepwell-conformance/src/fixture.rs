@@ -10,8 +10,9 @@ use serde_json::Value;
 use stepwell_core::{
     Position, Record, State, WorkflowKey,
     store::{
-        Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Filter,
-        Fork, Forked, NewMessage, NewWorkflow, Resumed, Sent, Started, Store, Workflow, Written,
+        Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Deleted,
+        Filter, Fork, Forked, NewMessage, NewWorkflow, Resumed, Sent, Started, Store, Workflow,
+        Written,
     },
 };
 
@@ -144,12 +145,17 @@ impl<'a> Case<'a> {
         )
     }
 
+    pub(crate) async fn delete(&self, workflow_id: &str) -> Deleted {
+        only!(self.apply(Change::Delete(id(workflow_id))).await, Delete)
+    }
+
+    pub(crate) async fn forked(&self, fork: Fork) {
+        let forked = only!(self.apply(Change::Fork(fork)).await, Fork);
+        assert!(matches!(forked, Forked::New { .. }), "{forked:?}");
+    }
+
     pub(crate) async fn fork(&self, source: &str, fork: &str, from: u32) -> Forked {
-        let fork = Fork {
-            source: id(source),
-            id: id(fork),
-            from: Position::top(from),
-        };
+        let fork = Fork::new(id(source), id(fork), Position::top(from));
         only!(self.apply(Change::Fork(fork)).await, Fork)
     }
 

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 use stepwell_core::{
-    Place, Position, State,
-    store::{Forked, NewRecord, Progressed},
+    Outcome, Place, Position, State,
+    store::{Fork, Forked, NewRecord, Progressed},
 };
 
 use crate::{
     Backend,
-    fixture::{Case, Worker, step},
+    fixture::{Case, Worker, id, payload, step, workflow},
 };
 
 /// Records three steps and ends.
@@ -202,4 +202,58 @@ pub async fn a_fork_has_the_stream_before_its_position(backend: &dyn Backend) {
 
     assert_eq!(case.stream(fork, "log").await, [json!(0), json!(2)]);
     assert_eq!(case.stream(source, "log").await, [json!(0), json!(1)]);
+}
+
+/// "Records before it that run anew too", with what they published and appended.
+pub async fn a_fork_leaves_out_what_is_named(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let source = worker.start("order-1").await;
+    for number in 0..3 {
+        worker
+            .publish(source, number, "status", json!(number))
+            .await;
+        worker
+            .append(source, number + 3, "log", json!(number))
+            .await;
+    }
+    let fork = Fork {
+        without: vec![Place::At(Position::top(2)), Place::At(Position::top(4))],
+        ..Fork::new(id("order-1"), id("fork"), Position::top(9))
+    };
+    case.forked(fork).await;
+
+    let fork = case.find("fork").await.key;
+    assert_eq!(case.places(fork).await, ["", "0", "1", "3", "5"]);
+    assert_eq!(case.event(fork, "status").await, Some(json!(1)));
+    assert_eq!(case.stream(fork, "log").await, [json!(0), json!(2)]);
+}
+
+/// "The arguments in place of the copied ones", and attributes beside them or in their place. Where
+/// it came from stays.
+pub async fn a_fork_has_arguments_and_attributes_of_its_own(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let attribute = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut new = workflow("order-1");
+    new.attributes = vec![attribute("customer", "ann"), attribute("try", "1")];
+    new.origin = Some("stripe/paid".to_owned());
+    case.new_workflow(new).await;
+    let fork = Fork {
+        input: Some(payload(json!(["mended"]))),
+        attributes: vec![attribute("job", "7"), attribute("try", "2")],
+        ..Fork::new(id("order-1"), id("fork"), Position::top(0))
+    };
+    case.forked(fork).await;
+
+    let fork = case.find("fork").await;
+    let records = case.history(fork.key).await;
+    assert_eq!(records[0].outcome, Outcome::Ok(payload(json!(["mended"]))));
+    let expected = [
+        attribute("customer", "ann"),
+        attribute("job", "7"),
+        attribute("try", "2"),
+    ];
+    assert_eq!(fork.attributes, expected);
+    assert_eq!(fork.origin.as_deref(), Some("stripe/paid"));
+    assert_eq!(fork.forked_from, Some(id("order-1")));
 }

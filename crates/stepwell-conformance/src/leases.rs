@@ -35,11 +35,7 @@ fn every_change(worker: &Worker, key: WorkflowKey) -> Vec<Change> {
         cause: CancelCause::Request,
     };
     let from = stepwell_core::Position::top(0);
-    let fork = Fork {
-        source: id("order-1"),
-        id: id("fork"),
-        from,
-    };
+    let fork = Fork::new(id("order-1"), id("fork"), from);
     vec![
         Change::Start(here("started")),
         Change::Start(workflow("enqueued")),

@@ -31,6 +31,7 @@ pub mod claims;
 pub mod dead_letters;
 pub mod deadlines;
 pub mod delays;
+pub mod delete;
 pub mod events;
 pub mod finish;
 pub mod fork;

@@ -83,11 +83,7 @@ pub async fn a_fork_counts_for_its_batch(backend: &dyn Backend) {
     let case = Case::new(backend).await;
     case.new_workflow(queued("a", "mail", bounded(2))).await;
     let again = Change::Start(queued("a", "mail", bounded(2)));
-    let fork = Change::Fork(Fork {
-        source: id("a"),
-        id: id("b"),
-        from: Position::top(0),
-    });
+    let fork = Change::Fork(Fork::new(id("a"), id("b"), Position::top(0)));
     let more = Change::Start(queued("c", "mail", bounded(2)));
     let applied = case.commit(vec![again, fork, more]).await;
 

@@ -203,11 +203,7 @@ pub async fn a_repeated_fork_happens_once(backend: &dyn Backend) {
     worker.record(key, 0, "charge", json!(1)).await;
 
     let from = Position::top(1);
-    let fork = Fork {
-        source: id("order-1"),
-        id: id("fork"),
-        from,
-    };
+    let fork = Fork::new(id("order-1"), id("fork"), from);
     let again = twice(&case, &worker, Change::Fork(fork)).await;
     assert!(
         matches!(again, Applied::Fork(Forked::Existing)),

@@ -21,9 +21,9 @@ mod workflows;
 use jiff::Timestamp;
 
 pub use change::{
-    Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Effect,
-    EffectOutcome, Finish, Finished, Fork, Forked, NewMessage, NewRecord, Progress, Progressed,
-    Refusal, Resumed, Sent, Written,
+    Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Deleted,
+    Effect, EffectOutcome, Finish, Finished, Fork, Forked, NewMessage, NewRecord, Progress,
+    Progressed, Refusal, Resumed, Sent, Written,
 };
 pub use driver::{
     Migration, Migrations, OpenStore, ReadMigrations, StoreDriver, StoreUrl, open_store,

@@ -120,6 +120,9 @@ pub struct Workflow {
     pub queue: Option<String>,
     /// The workflow that started it.
     pub parent: Option<WorkflowId>,
+    /// The workflow whose first part it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<WorkflowId>,
     /// Where it came from: an HTTP route, a schedule, an event source.
     pub origin: Option<String>,
     /// How often it was recovered since its last progress.

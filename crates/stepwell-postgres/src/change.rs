@@ -23,6 +23,7 @@
 
 mod acknowledge;
 mod cancel;
+mod delete;
 mod effect;
 mod fence;
 mod finish;
@@ -226,6 +227,7 @@ impl Scope<'_> {
             Change::Resume(id) => Applied::Resume(resume::apply(self, id).await?),
             Change::Fork(fork) => Applied::Fork(fork::apply(self, fork).await?),
             Change::Acknowledge(it) => Applied::Acknowledge(acknowledge::apply(self, it).await?),
+            Change::Delete(id) => Applied::Delete(delete::apply(self, id).await?),
             Change::Queue(change) => Applied::Queue(queue::apply(self, change).await?),
             Change::Schedule(it) => Applied::Schedule(schedule::apply(self, it).await?),
         };

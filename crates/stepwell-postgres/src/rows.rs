@@ -30,13 +30,13 @@ macro_rules! workflow_columns {
             from {schema}.attributes as a where a.workflow_key = w.workflow_key),
         (select array_agg(a.value order by a.name)
             from {schema}.attributes as a where a.workflow_key = w.workflow_key),
-        w.fingerprint, w.acknowledged_at, w.acknowledged_note"
+        w.fingerprint, w.acknowledged_at, w.acknowledged_note, w.forked_from"
     };
 }
 pub(crate) use workflow_columns;
 
 /// The number of columns that [`workflow`] reads.
-pub(crate) const WORKFLOW_COLUMNS: usize = 20;
+pub(crate) const WORKFLOW_COLUMNS: usize = 21;
 
 /// Reads a column.
 pub(crate) fn get<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, Failure> {
@@ -99,6 +99,7 @@ pub(crate) fn workflow(row: &Row) -> Result<Workflow, Failure> {
         executor: get::<Option<String>>(row, 5)?.map(ExecutorId::from_stored),
         queue: get(row, 6)?,
         parent: get::<Option<String>>(row, 7)?.map(as_id).transpose()?,
+        forked_from: get::<Option<String>>(row, 20)?.map(as_id).transpose()?,
         origin: get(row, 8)?,
         recoveries: number(row, 9)?,
         created_at: instant(row, 10)?,

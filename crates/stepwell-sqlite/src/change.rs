@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod cancel;
+mod delete;
 mod effect;
 mod finish;
 mod fork;
@@ -74,7 +75,7 @@ const OWNER: &str = "
 
 /// Every statement that a batch can run.
 #[cfg(test)]
-pub(crate) const HOT: [&str; 43] = [
+pub(crate) const HOT: [&str; 56] = [
     OWNER,
     record::ADD,
     start::INSERT,
@@ -103,7 +104,20 @@ pub(crate) const HOT: [&str; 43] = [
     resume::UNSTICK,
     acknowledge::FIND,
     acknowledge::ACKNOWLEDGE,
+    delete::FIND,
+    delete::DELETE[0],
+    delete::DELETE[1],
+    delete::DELETE[2],
+    delete::DELETE[3],
+    delete::DELETE[4],
+    delete::DELETE[5],
+    delete::DELETE[6],
+    delete::DELETE[7],
+    delete::DELETE[8],
+    delete::DELETE[9],
+    delete::DELETE[10],
     fork::INSERT,
+    fork::REPLACE_INPUT,
     fork::COPY_RECORDS,
     fork::COPY_EVENTS,
     fork::COPY_STREAMS,
@@ -169,6 +183,7 @@ impl<'c> Scope<'c> {
             Change::Resume(id) => Applied::Resume(resume::apply(self, &id)?),
             Change::Fork(fork) => Applied::Fork(fork::apply(self, &fork)?),
             Change::Acknowledge(it) => Applied::Acknowledge(acknowledge::apply(self, &it)?),
+            Change::Delete(id) => Applied::Delete(delete::apply(self, &id)?),
             Change::Queue(change) => Applied::Queue(queue::apply(self, &change)?),
             Change::Schedule(change) => Applied::Schedule(schedule::apply(self, &change)?),
         };

@@ -18,7 +18,7 @@ pub(crate) const WORKFLOW_COLUMNS: &str = "
     coalesce(w.executor_id, w.previous_executor_id), w.queue_name,
     (select p.workflow_id from workflows as p where p.workflow_key = w.parent_key),
     w.origin, w.recoveries, w.created_at, w.started_at, w.ended_at, w.deadline_at, w.wake_at,
-    w.fingerprint, w.acknowledged_at, w.acknowledged_note";
+    w.fingerprint, w.acknowledged_at, w.acknowledged_note, w.forked_from";
 
 /// What [`record`] reads, from `records`.
 pub(crate) const RECORD_COLUMNS: &str =
@@ -40,6 +40,10 @@ pub(crate) fn workflow(row: &Row<'_>) -> rusqlite::Result<Workflow> {
         queue: row.get(6)?,
         parent: row
             .get::<_, Option<String>>(7)?
+            .map(workflow_id)
+            .transpose()?,
+        forked_from: row
+            .get::<_, Option<String>>(18)?
             .map(workflow_id)
             .transpose()?,
         origin: row.get(8)?,

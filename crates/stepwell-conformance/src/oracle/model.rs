@@ -63,6 +63,8 @@ pub(super) struct Row {
     pub(super) takeovers: Vec<Takeover>,
     parent: Option<WorkflowKey>,
     detached: bool,
+    /// Its place in the list stays: keys are never used again.
+    pub(super) is_deleted: bool,
     queue_key: String,
     /// When it may run, each point of priority counted as waiting.
     rank: Timestamp,
@@ -153,6 +155,7 @@ impl Model {
             Change::Resume(id) => Applied::Resume(self.resume(id)),
             Change::Fork(fork) => Applied::Fork(self.fork(fork)),
             Change::Acknowledge(letter) => Applied::Acknowledge(self.acknowledge(letter)),
+            Change::Delete(id) => Applied::Delete(self.delete(id)),
             Change::Queue(change) => Applied::Queue(self.steer(change)),
             Change::Schedule(change) => Applied::Schedule(self.schedule(by, change)),
         }
@@ -164,16 +167,21 @@ impl Model {
     }
 
     pub(super) fn key_of(&self, id: &WorkflowId) -> Option<WorkflowKey> {
-        let found = self.workflows.iter().find(|row| row.workflow.id == *id);
+        let found = self.rows().find(|row| row.workflow.id == *id);
         found.map(|row| row.workflow.key)
     }
 
+    /// The workflows that were not deleted.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.workflows.iter().filter(|row| !row.is_deleted)
+    }
+
     pub(super) fn row(&self, key: WorkflowKey) -> Option<&Row> {
-        self.workflows.iter().find(|row| row.workflow.key == key)
+        self.rows().find(|row| row.workflow.key == key)
     }
 
     fn row_mut(&mut self, key: WorkflowKey) -> Option<&mut Row> {
-        (self.workflows.iter_mut()).find(|row| row.workflow.key == key)
+        (self.workflows.iter_mut()).find(|row| row.workflow.key == key && !row.is_deleted)
     }
 }
 
@@ -195,6 +203,7 @@ impl Row {
             executor: None,
             queue: None,
             parent: None,
+            forked_from: None,
             origin: None,
             recoveries: 0,
             created_at: now,
@@ -213,6 +222,7 @@ impl Row {
             takeovers: Vec::new(),
             parent: None,
             detached: false,
+            is_deleted: false,
             queue_key: String::new(),
             rank: now,
             unique: None,
@@ -295,10 +305,7 @@ impl Row {
 
 impl Model {
     pub(super) fn children(&self, parent: WorkflowKey) -> Vec<Workflow> {
-        let rows = self
-            .workflows
-            .iter()
-            .filter(|row| row.parent == Some(parent));
+        let rows = self.rows().filter(|row| row.parent == Some(parent));
         rows.map(|row| row.workflow.clone()).collect()
     }
 

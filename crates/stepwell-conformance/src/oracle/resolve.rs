@@ -6,8 +6,9 @@ use serde_json::json;
 use stepwell_core::{
     End, ExecutorId, Missed, Outcome, Place, Position, RecordKind, WorkflowKey,
     store::{
-        Cancel, CancelCause, Change, DeclaredBy, Effect, Finish, Fork, NewRecord, NewSchedule,
-        NewWorkflow, Owner, Park, Progress, QueueChange, QueueUse, ScheduleChange, Tick, Wait,
+        Acknowledge, Cancel, CancelCause, Change, DeclaredBy, Effect, Finish, Fork, NewRecord,
+        NewSchedule, NewWorkflow, Owner, Park, Progress, QueueChange, QueueUse, ScheduleChange,
+        Tick, Wait,
     },
 };
 
@@ -81,11 +82,16 @@ impl Resolve<'_> {
                 },
             }),
             Draft::Resume { id } => Change::Resume(workflow_id(*id)),
-            Draft::Fork { source, id, from } => Change::Fork(Fork {
-                source: workflow_id(*source),
+            Draft::Fork { source, id, from } => Change::Fork(Fork::new(
+                workflow_id(*source),
+                workflow_id(*id),
+                Position::top(u32::from(*from)),
+            )),
+            Draft::Acknowledge { id } => Change::Acknowledge(Acknowledge {
                 id: workflow_id(*id),
-                from: Position::top(u32::from(*from)),
+                note: "seen".to_owned(),
             }),
+            Draft::Delete { id } => Change::Delete(workflow_id(*id)),
             Draft::Limit { .. } | Draft::PauseQueue { .. } | Draft::ResumeQueue { .. } => {
                 Change::Queue(steer(draft))
             }
@@ -100,7 +106,7 @@ impl Resolve<'_> {
             keys = self.model.owned(executor);
         }
         if keys.is_empty() {
-            keys.extend(self.model.workflows.iter().map(|row| row.workflow.key));
+            keys.extend(self.model.rows().map(|row| row.workflow.key));
         }
         match keys.len() {
             0 => NOWHERE,
@@ -188,7 +194,7 @@ impl Resolve<'_> {
 
     /// Nobody waits for what is not there.
     fn park(&self, on: u8, until: Option<u8>, waits: &[(u8, u8, u8)]) -> Park {
-        let rows = &self.model.workflows;
+        let rows: Vec<_> = self.model.rows().collect();
         let other = |of: u8| rows.get(usize::from(of) % rows.len().max(1));
         let name = |names: [&str; 2], number: u8| names[usize::from(number) % 2].to_owned();
         let wait = |(kind, of, number): &(u8, u8, u8)| match kind {

@@ -99,6 +99,9 @@ impl Instants for Workflow {
         both(&mut self.ended_at, expected.ended_at, align);
         both(&mut self.deadline_at, expected.deadline_at, align);
         both(&mut self.wake_at, expected.wake_at, align);
+        if let (Some(own), Some(expected)) = (&mut self.acknowledged, &expected.acknowledged) {
+            align(&mut own.at, expected.at);
+        }
     }
 }
 

@@ -72,6 +72,12 @@ pub(super) enum Draft {
         id: u8,
         from: u8,
     },
+    Acknowledge {
+        id: u8,
+    },
+    Delete {
+        id: u8,
+    },
     Limit {
         queue: u8,
         limits: u8,
@@ -213,6 +219,8 @@ fn draft() -> impl Strategy<Value = Draft> {
         3 => (0..IDS).prop_map(|id| Draft::Resume { id }),
         2 => (0..IDS, 0..IDS, 0..8u8)
             .prop_map(|(source, id, from)| Draft::Fork { source, id, from }),
+        1 => (0..IDS).prop_map(|id| Draft::Acknowledge { id }),
+        1 => (0..IDS).prop_map(|id| Draft::Delete { id }),
         2 => steering(),
         2 => scheduling(),
     ]

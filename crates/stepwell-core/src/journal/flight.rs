@@ -150,7 +150,7 @@ impl Entry {
     fn waits_for_all(&self) -> bool {
         matches!(
             self.change,
-            Change::Cancel(_) | Change::Resume(_) | Change::Fork(_)
+            Change::Cancel(_) | Change::Resume(_) | Change::Fork(_) | Change::Delete(_)
         )
     }
 }

@@ -51,6 +51,8 @@ pub enum Change {
     Fork(Fork),
     /// Says of a dead letter that nobody need look at it any more. [`Applied::Acknowledge`].
     Acknowledge(Acknowledge),
+    /// Deletes a workflow at rest, with all that is kept of it. [`Applied::Delete`].
+    Delete(WorkflowId),
     /// Changes a schedule, or lets it tick. [`Applied::Schedule`].
     Schedule(ScheduleChange),
     /// Changes a queue. [`Applied::Queue`].
@@ -88,6 +90,8 @@ pub enum Applied {
     Fork(Forked),
     /// Of [`Change::Acknowledge`].
     Acknowledge(Acknowledged),
+    /// Of [`Change::Delete`].
+    Delete(Deleted),
     /// Of [`Change::Schedule`].
     Schedule(Scheduled),
     /// Of [`Change::Queue`].
@@ -266,6 +270,8 @@ pub enum CancelCause {
     LostRace,
     /// It waited, and a start of its kind took its place.
     Replaced,
+    /// It was started anew under another id.
+    StartedAnew,
 }
 
 impl CancelCause {
@@ -277,6 +283,7 @@ impl CancelCause {
             Self::Deadline => "its deadline passed",
             Self::LostRace => "another operation of its parent's race won",
             Self::Replaced => "a later start took its place",
+            Self::StartedAnew => "it was started anew",
         }
     }
 }
@@ -287,7 +294,7 @@ pub enum Cancelled {
     /// These workflows are cancelled now: the one, and its attached descendants. Those that ran
     /// in another executor are in that executor's interrupts.
     Now(Vec<WorkflowKey>),
-    /// It was at rest before; nothing was written.
+    /// It had ended before; nothing was written.
     Already(State),
     /// Its deadline is ahead or it has none; nothing was written.
     NotDue,
@@ -313,8 +320,29 @@ pub struct Fork {
     pub source: WorkflowId,
     /// The new workflow's id; the same id again forks nothing.
     pub id: WorkflowId,
-    /// The first operation that runs anew; everything before it is copied.
+    /// The first operation that runs anew; everything before it is copied, but `without`.
     pub from: Position,
+    /// Records before it that run anew too: those of a member of a join, whose others are kept.
+    pub without: Vec<Place>,
+    /// The arguments in place of the copied ones.
+    pub input: Option<Payload>,
+    /// Attributes beside the copied ones, or in their place.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl Fork {
+    /// A copy of everything before a position.
+    #[must_use]
+    pub fn new(source: WorkflowId, id: WorkflowId, from: Position) -> Self {
+        Self {
+            source,
+            id,
+            from,
+            without: Vec::new(),
+            input: None,
+            attributes: Vec::new(),
+        }
+    }
 }
 
 /// What a fork came to.
@@ -350,5 +378,16 @@ pub enum Acknowledged {
     /// It is no dead letter; nothing was written.
     Not(State),
     /// There is no such workflow.
+    NoSuchWorkflow,
+}
+
+/// What a deletion came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// Nothing is left of it.
+    Now,
+    /// It may go on by itself; nothing was written.
+    Not(State),
+    /// There is no such workflow: perhaps not any more.
     NoSuchWorkflow,
 }

@@ -40,9 +40,11 @@ impl Room {
                 !matches!(started, Started::Existing { .. } | Started::Conflict { .. })
             }
             Applied::Progress(progressed) => !matches!(progressed, Progressed::Conflict { .. }),
-            Applied::Finish(_) | Applied::Park(_) | Applied::Send(_) | Applied::Acknowledge(_) => {
-                true
-            }
+            Applied::Finish(_)
+            | Applied::Park(_)
+            | Applied::Send(_)
+            | Applied::Acknowledge(_)
+            | Applied::Delete(_) => true,
             Applied::Cancel(_)
             | Applied::Resume(_)
             | Applied::Fork(_)

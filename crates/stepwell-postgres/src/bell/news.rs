@@ -81,7 +81,7 @@ impl Tidings {
                 self.news.work = true
             }
             // Nobody waits for it.
-            Change::Park(_) | Change::Acknowledge(_) | Change::Schedule(_) => {}
+            Change::Park(_) | Change::Acknowledge(_) | Change::Delete(_) | Change::Schedule(_) => {}
         }
     }
 

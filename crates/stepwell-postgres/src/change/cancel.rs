@@ -165,7 +165,7 @@ pub(super) async fn apply(scope: &mut Scope<'_>, cancel: &Cancel) -> Result<Canc
         return Ok(Cancelled::NoSuchWorkflow);
     };
     let (root, state) = (rows::key(&found, 0)?, rows::state(&found, 1)?);
-    if state.is_at_rest() {
+    if state.has_ended() {
         return Ok(Cancelled::Already(state));
     }
     let deadline_at = instant_opt(&found, 2)?;
@@ -174,22 +174,22 @@ pub(super) async fn apply(scope: &mut Scope<'_>, cancel: &Cancel) -> Result<Canc
         return Ok(Cancelled::NotDue);
     }
     let rows = descendants(scope, root).await?;
-    if let Some(at_rest) = came_to_rest(scope, cancel, root, &rows).await? {
-        return Ok(Cancelled::Already(at_rest));
+    if let Some(ended) = has_ended(scope, cancel, root, &rows).await? {
+        return Ok(Cancelled::Already(ended));
     }
     end(scope, &rows, (root, cancel.cause)).await?;
     Ok(Cancelled::Now(rows.iter().map(|row| row.key).collect()))
 }
 
-/// Whether the workflow came to rest while its lock was waited for.
-async fn came_to_rest(
+/// Whether the workflow has ended while its lock was waited for.
+async fn has_ended(
     scope: &Scope<'_>,
     cancel: &Cancel,
     root: WorkflowKey,
     rows: &[Row],
 ) -> Result<Option<State>, Failure> {
     if let Some(row) = rows.iter().find(|row| row.key == root) {
-        return Ok(Some(row.state).filter(|state| state.is_at_rest()));
+        return Ok(Some(row.state).filter(|state| state.has_ended()));
     }
     let found = scope
         .db

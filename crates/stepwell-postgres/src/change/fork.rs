@@ -1,6 +1,9 @@
 //! A new workflow that begins with another one's history before a position.
 
-use stepwell_core::store::{Fork, Forked};
+use stepwell_core::{
+    Payload, Place,
+    store::{Fork, Forked},
+};
 
 use super::Scope;
 use crate::{
@@ -20,15 +23,16 @@ const FIND: &str = "
 /// anew: branches that ran side by side can leave gaps.
 pub(crate) const FORK: &str = "
     with source as materialized (
-        select workflow_key, name, queue_name, queue_key
+        select workflow_key, workflow_id, name, queue_name, queue_key, origin
         from {schema}.workflows
         where workflow_id = $1
     ),
     fork as (
         insert into {schema}.workflows
-            (workflow_id, name, state, queue_name, queue_key, queue_rank, origin, created_at)
+            (workflow_id, name, state, queue_name, queue_key, queue_rank, origin, forked_from,
+            created_at)
         select $2, name, 'enqueued', queue_name, queue_key,
-            (extract(epoch from $5::timestamptz) * 1000000)::bigint, $4, $5
+            (extract(epoch from $5::timestamptz) * 1000000)::bigint, origin, workflow_id, $5
         from source
         on conflict (workflow_id) do nothing
         returning workflow_key
@@ -36,13 +40,15 @@ pub(crate) const FORK: &str = "
     record_copies as (
         insert into {schema}.records
             (workflow_key, place, kind, name, failed, payload, attempts, started_at, recorded_at)
-        select fork.workflow_key, r.place, r.kind, r.name, r.failed, r.payload, r.attempts,
-            r.started_at, r.recorded_at
+        select fork.workflow_key, r.place, r.kind, r.name, r.failed,
+            case when r.place = '' then coalesce($6, r.payload) else r.payload end,
+            r.attempts, r.started_at, r.recorded_at
         from fork
         cross join source
         join {schema}.records as r
           on r.workflow_key = source.workflow_key
          and r.place < $3
+         and r.place <> all($4)
     ),
     event_copies as (
         insert into {schema}.events
@@ -53,6 +59,7 @@ pub(crate) const FORK: &str = "
         join {schema}.events as e
           on e.workflow_key = source.workflow_key
          and e.place < $3
+         and e.place <> all($4)
     ),
     stream_copies as (
         insert into {schema}.stream_entries
@@ -65,6 +72,7 @@ pub(crate) const FORK: &str = "
         join {schema}.stream_entries as s
           on s.workflow_key = source.workflow_key
          and s.place < $3
+         and s.place <> all($4)
     ),
     attribute_copies as (
         insert into {schema}.attributes (workflow_key, name, value)
@@ -73,6 +81,13 @@ pub(crate) const FORK: &str = "
         cross join source
         join {schema}.attributes as a
           on a.workflow_key = source.workflow_key
+         and a.name <> all($7)
+    ),
+    attributes as (
+        insert into {schema}.attributes (workflow_key, name, value)
+        select fork.workflow_key, a.name, a.value
+        from fork
+        cross join unnest($7::text[], $8::text[]) as a (name, value)
     )
     select workflow_key
     from fork";
@@ -88,16 +103,17 @@ pub(super) async fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Fail
     if !get::<bool>(&found, 1)? {
         return Ok(Forked::NoSuchWorkflow);
     }
-    let origin = format!("fork of {} at {}", fork.source, fork.from);
     let before = fork.from.encode();
-    Ok(
-        match scope
-            .db
-            .query_opt(FORK, params![source, id, before, origin, At(scope.now)])
-            .await?
-        {
-            Some(row) => Forked::New { key: key(&row, 0)? },
-            None => Forked::Existing,
-        },
-    )
+    let without: Vec<String> = fork.without.iter().map(Place::encode).collect();
+    let input = fork.input.as_ref().map(Payload::as_str);
+    let attributes = fork.attributes.iter();
+    let (names, values): (Vec<&str>, Vec<&str>) = attributes
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .unzip();
+    let now = At(scope.now);
+    let values = params![source, id, before, without, now, input, names, values];
+    Ok(match scope.db.query_opt(FORK, values).await? {
+        Some(row) => Forked::New { key: key(&row, 0)? },
+        None => Forked::Existing,
+    })
 }

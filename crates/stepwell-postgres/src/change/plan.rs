@@ -60,6 +60,7 @@ fn is_hot(change: &Change) -> bool {
         | Change::Resume(_)
         | Change::Fork(_)
         | Change::Acknowledge(_)
+        | Change::Delete(_)
         | Change::Queue(_)
         | Change::Schedule(_) => false,
     }

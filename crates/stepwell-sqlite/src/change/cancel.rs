@@ -71,7 +71,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, cancel: &Cancel) -> Result<Cancelled,
     let Some((key, state, deadline_at)) = found.optional()? else {
         return Ok(Cancelled::NoSuchWorkflow);
     };
-    if state.is_at_rest() {
+    if state.has_ended() {
         return Ok(Cancelled::Already(state));
     }
     let now = scope.now_micros();

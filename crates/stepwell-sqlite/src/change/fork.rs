@@ -2,17 +2,17 @@
 
 use rusqlite::{Connection, params};
 use stepwell_core::{
-    WorkflowKey,
+    Place, WorkflowKey,
     store::{Fork, Forked},
 };
 
-use super::{Scope, send::key_of_id};
+use super::{Scope, send::key_of_id, start};
 use crate::error::Failure;
 
 pub(super) const INSERT: &str = "
     insert into workflows (workflow_id, name, state, queue_name, queue_key, queue_rank,
-        origin, created_at)
-    select ?2, name, 'enqueued', queue_name, queue_key, ?4, ?3, ?4
+        origin, forked_from, created_at)
+    select ?2, name, 'enqueued', queue_name, queue_key, ?3, origin, workflow_id, ?3
     from workflows
     where workflow_key = ?1";
 
@@ -23,14 +23,22 @@ pub(super) const COPY_RECORDS: &str = "
     select ?2, place, kind, name, failed, payload, attempts, started_at, recorded_at
     from records
     where workflow_key = ?1
-      and place < ?3";
+      and place < ?3
+      and place not in (select value from json_each(?4))";
+
+pub(super) const REPLACE_INPUT: &str = "
+    update records
+    set payload = ?2
+    where workflow_key = ?1
+      and place = ''";
 
 pub(super) const COPY_EVENTS: &str = "
     insert into events (workflow_key, name, event_number, place, value, published_at)
     select ?2, name, event_number, place, value, published_at
     from events
     where workflow_key = ?1
-      and place < ?3";
+      and place < ?3
+      and place not in (select value from json_each(?4))";
 
 /// Numbered anew: branches that ran side by side can leave gaps.
 pub(super) const COPY_STREAMS: &str = "
@@ -39,7 +47,8 @@ pub(super) const COPY_STREAMS: &str = "
         place, value, appended_at
     from stream_entries
     where workflow_key = ?1
-      and place < ?3";
+      and place < ?3
+      and place not in (select value from json_each(?4))";
 
 const COPY_ATTRIBUTES: &str = "
     insert into attributes (workflow_key, name, value)
@@ -55,29 +64,40 @@ pub(super) fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
     let Some(source) = key_of_id(scope, &fork.source)? else {
         return Ok(Forked::NoSuchWorkflow);
     };
-    let origin = format!("fork of {} at {}", fork.source, fork.from);
     scope.db.prepare_cached(INSERT)?.execute(params![
         source.0,
         fork.id.as_str(),
-        origin,
         scope.now_micros(),
     ])?;
     let key = WorkflowKey(scope.db.last_insert_rowid());
-    copy_history(scope.db, source, key, &fork.from.encode())?;
+    copy_history(scope.db, source, key, fork)?;
+    if let Some(input) = &fork.input {
+        let mut replace = scope.db.prepare_cached(REPLACE_INPUT)?;
+        replace.execute(params![key.0, input.as_str()])?;
+    }
+    for (name, value) in &fork.attributes {
+        let mut set = scope.db.prepare_cached(start::SET_ATTRIBUTE)?;
+        set.execute(params![key.0, name, value])?;
+    }
     Ok(Forked::New { key })
 }
 
 fn copy_history(
     db: &Connection,
     source: WorkflowKey,
-    fork: WorkflowKey,
-    before: &str,
+    key: WorkflowKey,
+    fork: &Fork,
 ) -> Result<(), Failure> {
+    let before = fork.from.encode();
+    // Places have no character that JSON would escape.
+    let quoted = |place: &Place| format!("\"{}\"", place.encode());
+    let without: Vec<String> = fork.without.iter().map(quoted).collect();
+    let without = format!("[{}]", without.join(","));
     for copy in [COPY_RECORDS, COPY_EVENTS, COPY_STREAMS] {
         db.prepare_cached(copy)?
-            .execute(params![source.0, fork.0, before])?;
+            .execute(params![source.0, key.0, before, without])?;
     }
     db.prepare_cached(COPY_ATTRIBUTES)?
-        .execute(params![source.0, fork.0])?;
+        .execute(params![source.0, key.0])?;
     Ok(())
 }

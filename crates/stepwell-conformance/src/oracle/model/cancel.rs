@@ -15,7 +15,7 @@ impl Model {
             return Cancelled::NoSuchWorkflow;
         };
         let workflow = &self.workflows[place_of(key)].workflow;
-        if workflow.state.is_at_rest() {
+        if workflow.state.has_ended() {
             return Cancelled::Already(workflow.state);
         }
         let is_due = workflow.deadline_at.is_some_and(|at| at <= self.now);

@@ -1,7 +1,7 @@
 //! A workflow begins with another one's history.
 
 use stepwell_core::{
-    WorkflowKey,
+    Outcome, Place, WorkflowKey,
     store::{Fork, Forked},
 };
 
@@ -17,22 +17,28 @@ impl Model {
         };
         let source = self.workflows[place_of(source)].clone();
         let from = fork.from.encode();
+        let without: Vec<String> = fork.without.iter().map(Place::encode).collect();
+        let is_kept = |place: &String| *place < from && !without.contains(place);
         let key = WorkflowKey(i64::try_from(self.workflows.len()).unwrap_or(i64::MAX) + 1);
         let named = (key, fork.id.clone(), source.workflow.name.clone());
-        let input = source
-            .input()
-            .expect("every workflow has its input")
-            .clone();
-        let mut row = Row::new(named, input, self.now);
+        let input = source.input().expect("every workflow has its input");
+        let mut row = Row::new(named, input.clone(), self.now);
         row.records = source.records;
-        row.records.retain(|place, _| *place < from);
+        row.records.retain(|place, _| is_kept(place));
+        if let (Some(input), Some(record)) = (&fork.input, row.records.get_mut("")) {
+            record.outcome = Outcome::Ok(input.clone());
+        }
         row.events = source.events;
-        row.events.retain(|event| event.place < from);
+        row.events.retain(|event| is_kept(&event.place));
         row.streams = source.streams;
-        row.streams.retain(|value| value.place < from);
+        row.streams.retain(|value| is_kept(&value.place));
         row.workflow.attributes = source.workflow.attributes;
+        for (name, value) in &fork.attributes {
+            row.set_attribute(name, value);
+        }
         row.workflow.queue = source.workflow.queue;
-        row.workflow.origin = Some(format!("fork of {} at {}", fork.source, fork.from));
+        row.workflow.origin = source.workflow.origin;
+        row.workflow.forked_from = Some(fork.source.clone());
         row.queue_key = source.queue_key;
         self.workflows.push(row);
         Forked::New { key }

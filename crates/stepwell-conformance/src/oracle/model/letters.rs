@@ -1,8 +1,8 @@
-//! Somebody has looked at a dead letter.
+//! Somebody has looked at a dead letter, or deletes what has ended.
 
 use stepwell_core::{
-    Acknowledgement,
-    store::{Acknowledge, Acknowledged},
+    Acknowledgement, WorkflowId,
+    store::{Acknowledge, Acknowledged, Deleted},
 };
 
 use super::{Model, start::place_of};
@@ -23,5 +23,24 @@ impl Model {
         let note = letter.note.clone();
         workflow.acknowledged = Some(Acknowledgement { at, note });
         Acknowledged::Now
+    }
+
+    pub(super) fn delete(&mut self, id: &WorkflowId) -> Deleted {
+        let Some(key) = self.key_of(id) else {
+            return Deleted::NoSuchWorkflow;
+        };
+        let row = &mut self.workflows[place_of(key)];
+        if !row.workflow.state.has_ended() {
+            return Deleted::Not(row.workflow.state);
+        }
+        row.is_deleted = true;
+        row.unique = None;
+        for child in &mut self.workflows {
+            if child.parent == Some(key) {
+                child.parent = None;
+                child.workflow.parent = None;
+            }
+        }
+        Deleted::Now
     }
 }

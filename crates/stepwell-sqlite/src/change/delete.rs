@@ -1,0 +1,48 @@
+//! Nothing is left of a workflow that has ended.
+
+use rusqlite::{OptionalExtension, params};
+use stepwell_core::{WorkflowId, store::Deleted};
+
+use super::Scope;
+use crate::{error::Failure, rows};
+
+pub(super) const FIND: &str = "
+    select workflow_key, state
+    from workflows
+    where workflow_id = ?1";
+
+/// What is kept of it, and last the workflow itself. Its children stay, without a parent. Where a
+/// queue's rate counts it, it stays counted.
+///
+/// Messages by their two indexes: every one has a key, or waits.
+pub(super) const DELETE: [&str; 11] = [
+    "delete from records where workflow_key = ?1",
+    "delete from attributes where workflow_key = ?1",
+    "delete from messages where workflow_key = ?1 and message_key is not null",
+    "delete from messages where workflow_key = ?1 and received_at is null",
+    "delete from events where workflow_key = ?1",
+    "delete from stream_entries where workflow_key = ?1",
+    "delete from takeovers where workflow_key = ?1",
+    "delete from stuck where workflow_key = ?1",
+    "delete from waiters where workflow_key = ?1",
+    "update workflows set parent_key = null where parent_key = ?1",
+    "delete from workflows where workflow_key = ?1",
+];
+
+pub(super) fn apply(scope: &Scope<'_>, id: &WorkflowId) -> Result<Deleted, Failure> {
+    let mut find = scope.db.prepare_cached(FIND)?;
+    let found = find.query_row(params![id.as_str()], |row| {
+        let state = rows::state(row.get_ref(1)?.as_str()?)?;
+        Ok((row.get::<_, i64>(0)?, state))
+    });
+    let Some((key, state)) = found.optional()? else {
+        return Ok(Deleted::NoSuchWorkflow);
+    };
+    if !state.has_ended() {
+        return Ok(Deleted::Not(state));
+    }
+    for delete in DELETE {
+        scope.db.prepare_cached(delete)?.execute(params![key])?;
+    }
+    Ok(Deleted::Now)
+}
