@@ -5,6 +5,7 @@
 mod letters;
 mod open;
 mod queues;
+mod redrive;
 mod schedules;
 mod shared;
 mod waits;
@@ -263,7 +264,8 @@ impl Client {
         sent(&applied, id)
     }
 
-    /// Cancels a workflow and its attached children. Cancelling one that is cancelled is no error.
+    /// Cancels a workflow and its attached children, also one that is stuck or dead. Cancelling one that
+    /// is cancelled is no error.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such workflow, [`ErrorKind::Conflict`] if it has ended
@@ -294,13 +296,18 @@ impl Client {
         });
         match self.request(&format!("cancel `{id}`"), change).await? {
             Applied::Cancel(cancelled) => {
-                if let (Cancelled::Now(keys), Some(engine)) = (&cancelled, self.0.engine()) {
-                    keys.iter()
-                        .for_each(|key| engine.interrupt(*key, Interrupt::Cancelled));
-                }
+                self.interrupt(&cancelled);
                 Ok(cancelled)
             }
             _ => Err(unexpected("a cancellation")),
+        }
+    }
+
+    /// Ends those of the cancelled that run in this process.
+    fn interrupt(&self, cancelled: &Cancelled) {
+        if let (Cancelled::Now(keys), Some(engine)) = (cancelled, self.0.engine()) {
+            keys.iter()
+                .for_each(|key| engine.interrupt(*key, Interrupt::Cancelled));
         }
     }
 
@@ -331,11 +338,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no workflow `id`.
     pub async fn fork(&self, id: &str, new_id: &str, from: Position) -> Result<(), Error> {
-        let fork = Fork {
-            source: WorkflowId::new(id)?,
-            id: WorkflowId::new(new_id)?,
-            from,
-        };
+        let fork = Fork::new(WorkflowId::new(id)?, WorkflowId::new(new_id)?, from);
         match self
             .request(&format!("fork `{id}` as `{new_id}`"), Change::Fork(fork))
             .await?
@@ -403,6 +406,16 @@ impl Client {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.0.store.now()
+    }
+
+    /// Changes that reach the disk together.
+    async fn request_together(
+        &self,
+        what: &str,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Applied>, Error> {
+        let applied = self.0.journal.request_together(changes).await;
+        applied.map_err(|error| Error::of_store(what, error))
     }
 
     async fn request(&self, what: &str, change: Change) -> Result<Applied, Error> {

@@ -10,6 +10,7 @@ use crate::{
     durable::{Durable, DurableError, HasState, Provide, Result, Workflow},
     failure::Failure,
     handle::Handle,
+    id::WorkflowKey,
     names::{Event, Stream, Topic},
     op::{
         Op, Slot,
@@ -93,6 +94,10 @@ impl<S: Send + Sync + 'static> Ctx<S> {
             abandoned.completed();
             output
         })
+    }
+
+    pub(crate) fn key(&self) -> WorkflowKey {
+        self.run.key
     }
 
     /// The workflow's id.

@@ -20,7 +20,7 @@ use std::{
 };
 
 use flight::{Aloft, Flight, Landed, Next};
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::try_join_all, stream::FuturesUnordered};
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -189,6 +189,24 @@ impl Journal {
         let (sender, answer) = oneshot::channel();
         self.hand_in(change, Answer::Client(sender));
         answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Hands in requests of a client, which reach the disk together and in this order.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    pub(crate) async fn request_together(
+        &self,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Applied>, StoreError> {
+        let mut answers = Vec::with_capacity(changes.len());
+        let entries = changes.into_iter().map(|change| {
+            let (sender, answer) = oneshot::channel();
+            answers.push(async { answer.await.unwrap_or_else(|_| Err(closed())) });
+            (change, Answer::Client(sender))
+        });
+        self.hand_in_together(entries.collect());
+        try_join_all(answers).await
     }
 
     /// Hands in starts, which reach the disk together and in this order; each answer comes when they

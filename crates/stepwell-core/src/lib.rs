@@ -34,6 +34,7 @@ mod names;
 mod op;
 mod payload;
 mod position;
+pub mod redrive;
 mod registry;
 mod run;
 mod schedule;

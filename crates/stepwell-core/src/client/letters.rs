@@ -1,11 +1,15 @@
-//! Dead letters: workflows that did not do their work, and will not by themselves.
+//! Dead letters: workflows that did not do their work, and will not by themselves. See `redrive.rs` for
+//! how they are tried again.
 
 use super::{Client, unexpected};
 use crate::{
     error::{Error, ErrorKind},
     id::WorkflowId,
     limits::{NOTE_BYTES_MAX, check_name},
-    store::{Acknowledge, Acknowledged, Applied, Change, DeadLetters},
+    store::{
+        Acknowledge, Acknowledged, Applied, Cancel, CancelCause, Change, DeadLetters, Deleted,
+    },
+    workflow::State,
 };
 
 impl Client {
@@ -46,4 +50,43 @@ impl Client {
             _ => Err(unexpected("an acknowledgement")),
         }
     }
+
+    /// Deletes a workflow that has ended, is stuck or dead, with all that is kept of it. Its children
+    /// stay. It cannot be brought back; and its id is free again, so that an event or a request that
+    /// comes once more is taken for a new one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow, [`ErrorKind::Conflict`] if it may go on by
+    /// itself.
+    pub async fn delete(&self, id: &str) -> Result<(), Error> {
+        let workflow = self.existing(id).await?;
+        if !workflow.state.is_at_rest() {
+            return Err(not_at_rest(id, workflow.state));
+        }
+        // What is stuck or dead ends first, in the same commit: whoever waits for it hears of its end.
+        let id = workflow.id;
+        let cancel = Change::Cancel(Cancel {
+            id: id.clone(),
+            cause: CancelCause::Request,
+        });
+        let changes = match workflow.state.has_ended() {
+            true => vec![Change::Delete(id.clone())],
+            false => vec![cancel, Change::Delete(id.clone())],
+        };
+        let what = format!("delete `{id}`");
+        match self.request_together(&what, changes).await?.pop() {
+            Some(Applied::Delete(Deleted::Now)) => Ok(()),
+            Some(Applied::Delete(Deleted::Not(state))) => Err(not_at_rest(id.as_str(), state)),
+            Some(Applied::Delete(Deleted::NoSuchWorkflow)) => {
+                Err(Error::no_such_workflow(id.as_str()))
+            }
+            _ => Err(unexpected("a deletion")),
+        }
+    }
+}
+
+fn not_at_rest(id: &str, state: State) -> Error {
+    let message =
+        format!("the workflow `{id}` is {state} and may go on; cancel it before it is deleted");
+    Error::new(ErrorKind::Conflict, message)
 }

@@ -15,6 +15,7 @@ mod messages;
 mod parking;
 mod queues;
 mod recovery;
+mod redrive;
 mod replay;
 mod retries;
 mod schedules;

@@ -1,0 +1,213 @@
+//! Dead letters are tried again.
+
+use super::{Client, StartOutcome, unexpected};
+use crate::{
+    durable::Workflow as _,
+    error::{Error, ErrorKind},
+    id::WorkflowId,
+    limits::InvalidInput,
+    payload::Payload,
+    position::Position,
+    redrive::{Redrive, RedriveFrom, cut, redrive},
+    store::{
+        Acknowledge, Applied, Cancel, CancelCause, Change, Fork, Forked, NewWorkflow, Workflow,
+    },
+    workflow::State,
+};
+
+/// How many ids are looked at for one that is free.
+const TRIES_MAX: u32 = 1_000;
+
+impl Client {
+    /// Tries a dead letter again and says under which id. A failed one keeps its own result and is
+    /// acknowledged; what is tried is a new workflow, in the same queue, with the next id: `order-7~2`,
+    /// `order-7~3`. A stuck or dead one goes on under its own id if it is tried from where it stopped,
+    /// and is cancelled if it is started anew.
+    ///
+    /// The same letter again starts nothing and says the same id. Steps that run anew have
+    /// [idempotency keys](crate::Attempt::key) of the new workflow.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such workflow, [`ErrorKind::Conflict`] if it is no dead
+    /// letter.
+    pub async fn redrive(&self, id: &str, from: RedriveFrom) -> Result<String, Error> {
+        self.redrive_with(id, from, None, Vec::new()).await
+    }
+
+    /// Tries a dead letter again from its beginning, with other arguments: a JSON array.
+    ///
+    /// # Errors
+    /// As [`redrive`](Self::redrive), and [`ErrorKind::Invalid`] for what is no array.
+    pub async fn redrive_with_input(&self, id: &str, input: Payload) -> Result<String, Error> {
+        if !input.as_str().trim_start().starts_with('[') {
+            return Err(InvalidInput::new(format!(
+                "the arguments of a workflow are a JSON array, `[{input:?}]` instead of `{input:?}`"
+            ))
+            .into());
+        }
+        let (from, none) = (RedriveFrom::Start, Vec::new());
+        self.redrive_with(id, from, Some(input), none).await
+    }
+
+    /// Starts a workflow that tries many dead letters again, at a limited rate; any executor may run it.
+    /// It publishes how far it has come ([`PROGRESS`](crate::redrive::PROGRESS)), can be cancelled and
+    /// resumed, and goes on after a crash. The same `job_id` again starts nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a redrive that makes no sense, [`ErrorKind::Conflict`] if the id belongs
+    /// to something else.
+    pub async fn redrive_all(&self, job_id: &str, job: &Redrive) -> Result<StartOutcome, Error> {
+        job.check()?;
+        let input = Payload::of(&(job,), self.0.payload_bytes_max)?;
+        self.start(NewWorkflow::new(
+            WorkflowId::new(job_id)?,
+            redrive::NAME,
+            input,
+        ))
+        .await
+    }
+
+    pub(crate) async fn redrive_with(
+        &self,
+        id: &str,
+        from: RedriveFrom,
+        input: Option<Payload>,
+        attributes: Vec<(String, String)>,
+    ) -> Result<String, Error> {
+        let letter = self.existing(id).await?;
+        for _ in 0..TRIES_MAX {
+            let new_id = match self.next_try(&letter).await? {
+                Try::Known(id) => return Ok(id.to_string()),
+                Try::Free(id) => id,
+            };
+            check_letter(&letter)?;
+            if letter.state != State::Failed && from == RedriveFrom::FailedStep {
+                self.resume(id).await?;
+                return Ok(id.to_owned());
+            }
+            let fork = Fork {
+                input: input.clone(),
+                attributes: attributes.clone(),
+                ..self.fork_of(&letter, new_id, from).await?
+            };
+            if let Some(new_id) = self.fork_instead(&letter, fork).await? {
+                return Ok(new_id);
+            }
+        }
+        Err(unexpected("a redrive"))
+    }
+
+    /// Under which id a letter was tried again, or can be.
+    async fn next_try(&self, letter: &Workflow) -> Result<Try, Error> {
+        let mut id = next_id(&letter.id);
+        for _ in 0..TRIES_MAX {
+            match self.get(id.as_str()).await? {
+                None => return Ok(Try::Free(id)),
+                Some(known) if known.forked_from.as_ref() == Some(&letter.id) => {
+                    return Ok(Try::Known(id));
+                }
+                // Somebody else's workflow is called like a second try.
+                Some(_) => id = next_id(&id),
+            }
+        }
+        Err(unexpected("a look for a free id"))
+    }
+
+    async fn fork_of(
+        &self,
+        letter: &Workflow,
+        id: WorkflowId,
+        from: RedriveFrom,
+    ) -> Result<Fork, Error> {
+        let source = letter.id.clone();
+        if from == RedriveFrom::Start {
+            return Ok(Fork::new(source, id, Position::top(0)));
+        }
+        let records = self.records(letter.key).await;
+        let records =
+            records.map_err(|error| Error::of_store(&format!("read `{source}`"), error))?;
+        let cut = cut::cut(&records);
+        Ok(Fork {
+            without: cut.without,
+            ..Fork::new(source, id, cut.from)
+        })
+    }
+
+    /// Forks a letter and lays it aside, in one commit. None if somebody has taken the id since it was
+    /// looked up: another redrive of the same letter, or, as it must be called like a second try,
+    /// hardly anybody else. Then a crash before the next look leaves the letter aside and not tried.
+    async fn fork_instead(&self, letter: &Workflow, fork: Fork) -> Result<Option<String>, Error> {
+        let (id, new_id) = (letter.id.clone(), fork.id.to_string());
+        let aside = match letter.state {
+            State::Failed => Change::Acknowledge(Acknowledge {
+                id,
+                note: format!("redriven as {new_id}"),
+            }),
+            _ => Change::Cancel(Cancel {
+                id,
+                cause: CancelCause::StartedAnew,
+            }),
+        };
+        let what = format!("redrive `{}`", letter.id);
+        let changes = vec![Change::Fork(fork), aside];
+        let mut is_new = false;
+        for applied in self.request_together(&what, changes).await? {
+            match applied {
+                Applied::Fork(forked) => is_new = matches!(forked, Forked::New { .. }),
+                Applied::Cancel(cancelled) => self.interrupt(&cancelled),
+                _ => {}
+            }
+        }
+        Ok(is_new.then_some(new_id))
+    }
+}
+
+/// A second try of a letter.
+enum Try {
+    /// It was made, under this id.
+    Known(WorkflowId),
+    /// It can be made under this id.
+    Free(WorkflowId),
+}
+
+fn check_letter(letter: &Workflow) -> Result<(), Error> {
+    if letter.state.is_dead_letter() {
+        return Ok(());
+    }
+    let message = format!(
+        "the workflow `{}` is {}; only one that failed, is stuck or dead is tried again",
+        letter.id, letter.state
+    );
+    Err(Error::new(ErrorKind::Conflict, message))
+}
+
+/// `order-7` is tried as `order-7~2`, and that as `order-7~3`.
+fn next_id(id: &WorkflowId) -> WorkflowId {
+    let tried = id.as_str().rsplit_once('~');
+    let tried = tried.and_then(|(first, number)| Some((first, number.parse::<u32>().ok()?)));
+    let next = match tried {
+        Some((first, number)) => format!("{first}~{}", number.saturating_add(1)),
+        None => format!("{id}~2"),
+    };
+    // Near the longest id a readable one does not fit: a digest of it does, and is as stable.
+    let digest = || uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, id.as_str().as_bytes());
+    WorkflowId::new(next)
+        .or_else(|_| WorkflowId::new(format!("{}~2", digest())))
+        .unwrap_or_else(|_| WorkflowId::generate())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_try_is_called_like_the_first() {
+        let next = |id: &str| next_id(&WorkflowId::new(id).expect("an id")).to_string();
+        assert_eq!(next("order-7"), "order-7~2");
+        assert_eq!(next("order-7~2"), "order-7~3");
+        assert_eq!(next("a~b"), "a~b~2");
+        let longest = "x".repeat(255);
+        assert_eq!(next(&longest), next(&longest));
+        assert!(next(&longest).ends_with("~2"));
+    }
+}
