@@ -69,14 +69,17 @@ const NOTE_TAKEOVER: &str = "
         (workflow_key, lost_at, taken_at, from_executor_id, to_executor_id, replayed, why)
     values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
-/// What a queue's rate counts.
+/// What a queue's rate counts. A workflow that begins twice in one microsecond (one executor gets stuck
+/// in it, another tries) counts twice.
 const NOTE_START: &str = "
     insert into queue_starts (queue_name, started_at, workflow_key)
-    select queue_name, ?2, ?3
+    select queue_name,
+        ?2 + (select count(*) from queue_starts as s
+            where s.queue_name = ?1 and s.started_at >= ?2 and s.workflow_key = ?3),
+        ?3
     from queues
     where queue_name = ?1
-      and rate_starts is not null
-    on conflict do nothing";
+      and rate_starts is not null";
 
 /// What an interrupt says of a run that is over; the new one must not hear it.
 const FORGET_INTERRUPT: &str = "
