@@ -2,7 +2,9 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{dev, executor, migrate, output::Format, postgres, queue, schedule, start, workflow};
+use crate::{
+    dead_letter, dev, executor, migrate, output::Format, postgres, queue, schedule, start, workflow,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     /// Find workflows, see what they did, cancel, resume, fork them
     #[command(subcommand)]
     Workflow(workflow::Command),
+    /// See what did not do its work, try it again, lay it aside
+    #[command(subcommand, visible_alias = "dlq")]
+    DeadLetter(dead_letter::Command),
     /// See queues, pause them, change their limits
     #[command(subcommand)]
     Queue(queue::Command),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use stepwell_core::{BoxFuture, Client, Error, State, store::Workflow};
 
 use crate::{
-    choice::{Conditions, is_many, named},
+    choice::{Conditions, Which, is_many, named},
     confirm::{Answer, Care, confirm},
     exit::{Exit, Problem},
     output::{Output, Shown},
@@ -35,15 +35,20 @@ pub(crate) struct Bulk {
 }
 
 /// Something that can be done to a workflow.
-pub(crate) struct Deed {
+pub(crate) struct Deed<'d> {
     /// `cancel`
     pub(crate) verb: &'static str,
     /// `cancelled`
     pub(crate) done: &'static str,
+    /// What conditions find it among.
+    pub(crate) which: Which,
     /// The states in which it makes sense: what conditions find that name no state.
     pub(crate) states: &'static [State],
-    pub(crate) act: for<'a> fn(&'a Client, &'a str) -> BoxFuture<'a, Result<(), Error>>,
+    pub(crate) act: &'d Act<'d>,
 }
+
+/// Does it to one workflow.
+type Act<'d> = dyn for<'a> Fn(&'a Client, &'a str) -> BoxFuture<'a, Result<(), Error>> + 'd;
 
 /// What came of it for one workflow.
 #[derive(Debug, Serialize)]
@@ -80,7 +85,7 @@ impl Shown for Done {
 /// Does it to every workflow that is chosen.
 pub(crate) async fn run(
     bulk: Bulk,
-    deed: &Deed,
+    deed: &Deed<'_>,
     client: &Client,
     output: Output,
 ) -> Result<Exit, Problem> {
@@ -122,7 +127,7 @@ impl Chosen {
     }
 }
 
-async fn choose(bulk: &Bulk, deed: &Deed, client: &Client) -> Result<Chosen, Problem> {
+async fn choose(bulk: &Bulk, deed: &Deed<'_>, client: &Client) -> Result<Chosen, Problem> {
     match (bulk.ids.is_empty(), bulk.conditions.is_empty()) {
         (false, true) => Ok(Chosen::Named(named(&bulk.ids)?)),
         (true, false) => {
@@ -130,7 +135,8 @@ async fn choose(bulk: &Bulk, deed: &Deed, client: &Client) -> Result<Chosen, Pro
             if conditions.state.is_empty() {
                 conditions.state = deed.states.to_vec();
             }
-            Ok(Chosen::Found(conditions.find(client, usize::MAX).await?))
+            let found = conditions.find(deed.which, client, usize::MAX).await?;
+            Ok(Chosen::Found(found))
         }
         (true, true) => Err(Problem::usage(format!(
             "nothing says which workflows to {}",
@@ -145,7 +151,7 @@ async fn choose(bulk: &Bulk, deed: &Deed, client: &Client) -> Result<Chosen, Pro
 /// Lists what it would be done to.
 async fn show(
     chosen: &Chosen,
-    deed: &Deed,
+    deed: &Deed<'_>,
     client: &Client,
     output: Output,
 ) -> Result<Exit, Problem> {
@@ -179,7 +185,7 @@ async fn show(
     Ok(exit)
 }
 
-async fn act(ids: Vec<String>, deed: &Deed, client: &Client) -> Vec<Done> {
+async fn act(ids: Vec<String>, deed: &Deed<'_>, client: &Client) -> Vec<Done> {
     let acts = ids.into_iter().map(|id| async {
         let problem = (deed.act)(client, &id).await.err().map(Problem::from);
         Done {
@@ -196,7 +202,7 @@ async fn act(ids: Vec<String>, deed: &Deed, client: &Client) -> Vec<Done> {
     stream::iter(acts).buffered(AT_ONCE).collect().await
 }
 
-fn report(all: &[Done], deed: &Deed, output: Output) -> Result<Exit, Problem> {
+fn report(all: &[Done], deed: &Deed<'_>, output: Output) -> Result<Exit, Problem> {
     output.list(all)?;
     let exits: Vec<_> = all.iter().map(|done| done.exit).collect();
     let done = exits.iter().filter(|exit| **exit == Exit::Ok).count();
@@ -205,7 +211,7 @@ fn report(all: &[Done], deed: &Deed, output: Output) -> Result<Exit, Problem> {
 }
 
 /// How the whole ended.
-fn exit_of(exits: &[Exit]) -> Exit {
+pub(crate) fn exit_of(exits: &[Exit]) -> Exit {
     let failed: Vec<_> = exits.iter().filter(|exit| **exit != Exit::Ok).collect();
     match failed.as_slice() {
         [] => Exit::Ok,

@@ -16,6 +16,15 @@ use crate::{
 /// How many workflows are read at once.
 const PAGE: u32 = 1_000;
 
+/// What conditions are about, before any of them is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All workflows.
+    All,
+    /// Dead letters that nobody has acknowledged.
+    NewDeadLetters,
+}
+
 /// Conditions on workflows. Every one that is given must hold.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Conditions")]
@@ -35,6 +44,9 @@ pub(crate) struct Conditions {
     /// With this attribute: `customer=ada`
     #[arg(long, value_parser = attribute, value_name = "NAME=VALUE")]
     pub(crate) attribute: Option<(String, String)>,
+    /// That failed alike: as `stepwell dead-letter groups` shows it
+    #[arg(long)]
+    pub(crate) fingerprint: Option<String>,
     /// Started then or later: an instant, a date, or how long ago (`2h`, `7d`)
     #[arg(long, value_parser = instant::parse, value_name = "INSTANT")]
     pub(crate) since: Option<Instant>,
@@ -51,6 +63,7 @@ impl Conditions {
             && self.queue.is_none()
             && self.id_prefix.is_none()
             && self.attribute.is_none()
+            && self.fingerprint.is_none()
             && self.since.is_none()
             && self.until.is_none()
     }
@@ -62,6 +75,7 @@ impl Conditions {
             queue: self.queue.clone(),
             id_prefix: self.id_prefix.clone(),
             attribute: self.attribute.clone(),
+            fingerprint: self.fingerprint.clone(),
             created_from: self.since.map(|since| since.by(now)),
             created_before: self.until.map(|until| until.by(now)),
             ..Filter::default()
@@ -71,10 +85,14 @@ impl Conditions {
     /// The workflows that meet them, newest first, up to `limit`.
     pub(crate) async fn find(
         &self,
+        which: Which,
         client: &Client,
         limit: usize,
     ) -> Result<Vec<Workflow>, Problem> {
-        let mut filter = self.filter(client.now());
+        let mut filter = Filter {
+            unacknowledged: which == Which::NewDeadLetters,
+            ..self.filter(client.now())
+        };
         let mut found: Vec<Workflow> = Vec::new();
         loop {
             let left = u32::try_from(limit - found.len()).unwrap_or(u32::MAX);

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - `args`: the commands, their groups and the options that all of them have
-//! - `workflow` and the files below it, `queue`, `schedule`, `executor`, `migrate`, `completions`: a
+//! - `workflow` and `dead_letter` with the files below them, `queue`, `schedule`, `executor`, `migrate`, `completions`: a
 //!   room for each group; each reads or steers through `Client`, and knows no SQL
 //! - `dev` and the files below it: builds a program, runs it, watches its source
 //! - `start`: runs a program; `program` is its process, `restarts` the rule for starting it again
@@ -18,12 +18,14 @@ mod choice;
 mod completions;
 mod confirm;
 mod database;
+mod dead_letter;
 mod dev;
 mod executor;
 mod exit;
 mod instant;
 mod migrate;
 mod output;
+mod payload;
 mod person;
 mod postgres;
 mod program;
@@ -64,6 +66,7 @@ async fn run(cli: Cli) -> Result<Exit, Problem> {
     let database = Database::new(cli.options.database);
     match cli.command {
         Command::Workflow(command) => workflow::run(command, &database, output).await,
+        Command::DeadLetter(command) => dead_letter::run(command, &database, output).await,
         Command::Queue(command) => queue::run(command, &database, output).await,
         Command::Schedule(command) => schedule::run(command, &database, output).await,
         Command::Executor(command) => executor::run(command, &database, output).await,

@@ -86,9 +86,9 @@ fn limit(text: &str) -> Result<Limit, String> {
 
 /// A rate as it is written: so many in a time, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct NewRate(Option<Rate>);
+pub(crate) struct NewRate(pub(crate) Option<Rate>);
 
-fn rate(text: &str) -> Result<NewRate, String> {
+pub(crate) fn rate(text: &str) -> Result<NewRate, String> {
     if text == "none" {
         return Ok(NewRate(None));
     }

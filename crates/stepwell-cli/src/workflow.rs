@@ -1,8 +1,8 @@
 //! `stepwell workflow`: what workflows did and do, and how they are steered.
 
 mod fork;
-mod get;
-mod list;
+pub(crate) mod get;
+pub(crate) mod list;
 mod send;
 mod steps;
 pub(crate) mod view;
@@ -12,6 +12,7 @@ use stepwell_core::State;
 
 use crate::{
     bulk::{self, Bulk, Deed},
+    choice::Which,
     database::Database,
     exit::{Exit, Problem},
     output::Output,
@@ -36,9 +37,10 @@ pub(crate) enum Command {
     Send(send::Send),
 }
 
-const CANCEL: Deed = Deed {
+const CANCEL: Deed<'static> = Deed {
     verb: "cancel",
     done: "cancelled",
+    which: Which::All,
     states: &[
         State::Delayed,
         State::Enqueued,
@@ -47,14 +49,15 @@ const CANCEL: Deed = Deed {
         State::Stuck,
         State::Dead,
     ],
-    act: |client, id| Box::pin(client.cancel(id)),
+    act: &|client, id| Box::pin(client.cancel(id)),
 };
 
-const RESUME: Deed = Deed {
+const RESUME: Deed<'static> = Deed {
     verb: "resume",
     done: "resumed",
+    which: Which::All,
     states: &[State::Cancelled, State::Stuck, State::Dead],
-    act: |client, id| Box::pin(client.resume(id)),
+    act: &|client, id| Box::pin(client.resume(id)),
 };
 
 /// Runs a command.
@@ -65,7 +68,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Problem> {
     let client = database.open().await?;
     match command {
-        Command::List(command) => list::run(&command, &client, output).await,
+        Command::List(command) => list::run(&command, Which::All, &client, output).await,
         Command::Get(command) => get::run(&command, &client, output).await,
         Command::Steps(command) => steps::run(&command, &client, output).await,
         Command::Cancel(command) => bulk::run(command, &CANCEL, &client, output).await,

@@ -86,7 +86,10 @@ impl Redrive {
     }
 
     /// Refuses what makes no sense. That nothing is named never means everything.
-    pub(crate) fn check(&self) -> Result<(), InvalidInput> {
+    ///
+    /// # Errors
+    /// For the value that is wrong, with its limit.
+    pub fn check(&self) -> Result<(), InvalidInput> {
         let named = [
             ("name", &self.name),
             ("fingerprint", &self.fingerprint),

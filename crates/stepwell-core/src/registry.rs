@@ -118,7 +118,23 @@ pub(crate) fn fingerprint(type_name: &str, message: &str) -> String {
         .chars()
         .take(200)
         .collect();
-    format!("{type_name}: {message}")
+    format!("{}: {message}", without_paths(type_name))
+}
+
+/// `alloc::vec::Vec<shop::PayError>` as `Vec<PayError>`: a type that moves stays the same error.
+fn without_paths(type_name: &str) -> String {
+    let is_of_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut short = String::with_capacity(type_name.len());
+    let mut rest = type_name;
+    while !rest.is_empty() {
+        let end = rest.find(|c| !is_of_name(c)).unwrap_or(rest.len());
+        let (path, behind) = rest.split_at(end);
+        short.push_str(path.rsplit("::").next().unwrap_or(path));
+        let mut others = behind.chars();
+        short.extend(others.next());
+        rest = others.as_str();
+    }
+    short
 }
 
 /// A workflow that this process can run.
@@ -212,5 +228,15 @@ mod tests {
         let two = fingerprint("E", "order 9 of 0192f1d2-9b22-7d41 has 12 widgets");
         assert_eq!(one, two);
         assert_eq!(one, "E: order  of … has  widgets");
+    }
+
+    #[test]
+    fn an_error_that_moved_to_another_module_is_the_same() {
+        assert_eq!(
+            without_paths("core::result::Result<alloc::vec::Vec<shop::Pan>, shop::pay::PayError>"),
+            "Result<Vec<Pan>, PayError>"
+        );
+        assert_eq!(without_paths("&(a::b::C, [u8])"), "&(C, [u8])");
+        assert_eq!(without_paths(""), "");
     }
 }

@@ -6,7 +6,7 @@ use stepwell_core::Client;
 
 use super::view::WorkflowLine;
 use crate::{
-    choice::Conditions,
+    choice::{Conditions, Which},
     exit::{Exit, Problem},
     output::Output,
 };
@@ -22,12 +22,17 @@ pub(crate) struct List {
 }
 
 /// Runs the command.
-pub(crate) async fn run(command: &List, client: &Client, output: Output) -> Result<Exit, Problem> {
+pub(crate) async fn run(
+    command: &List,
+    which: Which,
+    client: &Client,
+    output: Output,
+) -> Result<Exit, Problem> {
     let limit = usize::try_from(command.limit).unwrap_or(usize::MAX);
     // One more tells whether there are more.
     let mut found = command
         .conditions
-        .find(client, limit.saturating_add(1))
+        .find(which, client, limit.saturating_add(1))
         .await?;
     let is_cut = found.len() > limit;
     found.truncate(limit);

@@ -2,7 +2,7 @@
 //! stay when a field of the engine moves.
 
 use serde::{Serialize, Serializer};
-use stepwell_core::{State, Timestamp, store::Workflow};
+use stepwell_core::{Acknowledgement, State, Timestamp, store::Workflow};
 
 use crate::{output::Shown, table::Cell};
 
@@ -19,6 +19,12 @@ pub(crate) struct WorkflowLine<'a> {
     queue: Option<&'a str>,
     executor: Option<&'a str>,
     parent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forked_from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledged: Option<&'a Acknowledgement>,
     origin: Option<&'a str>,
     recoveries: u32,
     created_at: Timestamp,
@@ -41,6 +47,9 @@ impl<'a> WorkflowLine<'a> {
             queue: workflow.queue.as_deref(),
             executor: workflow.executor.as_ref().map(|it| it.as_str()),
             parent: workflow.parent.as_ref().map(|it| it.as_str()),
+            forked_from: workflow.forked_from.as_ref().map(|it| it.as_str()),
+            fingerprint: workflow.fingerprint.as_deref(),
+            acknowledged: workflow.acknowledged.as_ref(),
             origin: workflow.origin.as_deref(),
             recoveries: workflow.recoveries,
             created_at: workflow.created_at,
@@ -91,6 +100,12 @@ impl Shown for WorkflowLine<'_> {
             ("QUEUE", Cell::maybe(self.queue)),
             ("EXECUTOR", Cell::maybe(self.executor)),
             ("PARENT", Cell::maybe(self.parent)),
+            ("FORKED FROM", Cell::maybe(self.forked_from)),
+            ("FINGERPRINT", Cell::maybe(self.fingerprint)),
+            (
+                "ACKNOWLEDGED",
+                Cell::maybe(self.acknowledged.map(|it| &it.note)),
+            ),
             ("ORIGIN", Cell::maybe(self.origin)),
             ("RECOVERIES", Cell::maybe(recoveries)),
             ("CREATED", Cell::at(Some(self.created_at))),

@@ -47,7 +47,7 @@ async fn pay(app: &App, id: &str) {
 }
 
 /// Fills a database. `order-1` has succeeded, `order-2` failed, `order-3` waits for a payment,
-/// `order-4` is cancelled; `mail-1` to `mail-3` wait in the queue `mails`; the schedule `nightly`
+/// `order-4` is cancelled; `order-5` and `order-6` failed alike; `mail-1` to `mail-3` wait in the queue `mails`; the schedule `nightly`
 /// ticks at three. No process runs any of them.
 pub(crate) async fn fill(url: &str) {
     let app = App::builder("shop").database(url).launch().await.unwrap();
@@ -56,11 +56,15 @@ pub(crate) async fn fill(url: &str) {
         ("order-2", "pot"),
         ("order-3", "cup"),
         ("order-4", "cup"),
+        ("order-5", "pan"),
+        ("order-6", "pan"),
     ] {
         start(&app, id, article).await;
     }
     pay(&app, "order-1").await;
-    pay(&app, "order-2").await;
+    for failed in ["order-2", "order-5", "order-6"] {
+        pay(&app, failed).await;
+    }
     app.client().cancel("order-4").await.unwrap();
     let nightly = ScheduleSpec::new("nightly", "0 3 * * *").timezone("Europe/Berlin");
     let arguments = Payload::from_stored(r#"["eu"]"#.to_owned());

@@ -88,6 +88,46 @@ async fn a_workflow_is_forked_and_sent_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_tried_again_and_laid_aside() {
+    let one = "stepwell dead-letter redrive order-2";
+    let lines = [
+        "stepwell dead-letter groups",
+        "stepwell dlq groups -o json",
+        "stepwell dead-letter list",
+        "stepwell dead-letter list --fingerprint 'Failure: no pan on stock' -o ids",
+        "stepwell dead-letter get order-2",
+        "stepwell dead-letter redrive",
+        "stepwell dead-letter redrive --name checkout --dry-run",
+        "stepwell dead-letter redrive --name checkout",
+        "stepwell dead-letter redrive --name checkout --rate 5000/1s --yes",
+        "stepwell dead-letter redrive --name checkout --rate none --yes",
+        "stepwell dead-letter redrive --name nothing --yes",
+        "stepwell dead-letter redrive --state running",
+        "stepwell dead-letter redrive --name checkout --yes --as redrive-1 --failures-max 10",
+        "stepwell workflow get redrive-1",
+        one,
+        // The same letter is tried once.
+        one,
+        "stepwell workflow steps order-2~2",
+        "stepwell workflow get order-2~2 -o json",
+        "stepwell dead-letter redrive order-1",
+        "stepwell dead-letter redrive nobody",
+        "stepwell dead-letter redrive order-5 --input '[\"cup\"]' -o json",
+        "stepwell dead-letter redrive order-6 --input cup",
+        "stepwell dead-letter redrive order-6 --input '\"cup\"'",
+        "stepwell dead-letter redrive order-6 order-5 --input '[]'",
+        "stepwell dead-letter acknowledge order-6",
+        "stepwell dead-letter ack order-6 order-1 --note 'the customer was told'",
+        "stepwell dead-letter list",
+        "stepwell dead-letter get order-6 -o json",
+        "stepwell dead-letter delete --name checkout --yes",
+        "stepwell dead-letter delete order-6 order-3",
+        "stepwell workflow get order-6",
+    ];
+    check("dead-letter", &lines).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn queues_are_steered() {
     let lines = [
         "stepwell queue list",

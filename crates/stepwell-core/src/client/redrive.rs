@@ -25,7 +25,7 @@ impl Client {
     /// and is cancelled if it is started anew.
     ///
     /// The same letter again starts nothing and says the same id. Steps that run anew have
-    /// [idempotency keys](crate::Attempt::key) of the new workflow.
+    /// idempotency keys (`Attempt::key`) of the new workflow.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such workflow, [`ErrorKind::Conflict`] if it is no dead
