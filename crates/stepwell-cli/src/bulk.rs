@@ -12,7 +12,6 @@ use crate::{
     exit::{Exit, Problem},
     output::{Output, Shown},
     table::{Cell, Tone},
-    workflow::view::WorkflowLine,
 };
 
 /// How many requests are on their way at once; the client writes them together.
@@ -175,12 +174,11 @@ async fn show(
             there
         }
     };
-    let lines: Vec<_> = workflows.iter().map(WorkflowLine::of).collect();
-    output.list(&lines)?;
+    output.list(&workflows)?;
     eprintln!(
         "would {} {}; nothing was changed",
         deed.verb,
-        counted(lines.len())
+        counted(workflows.len())
     );
     Ok(exit)
 }

@@ -1,7 +1,7 @@
 //! What is kept of a workflow: its state, its records, and how it ended.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
     id::{ExecutorId, WorkflowId, WorkflowKey},
@@ -94,10 +94,12 @@ impl std::fmt::Display for State {
     }
 }
 
-/// The hot row of a workflow, as it is read.
+/// The hot row of a workflow, as it is read. Its JSON is what the command line and HTTP answer: members
+/// are added to it, never renamed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Workflow {
     /// The key of its rows.
+    #[serde(skip)]
     pub key: WorkflowKey,
     /// The id that a user sees.
     pub id: WorkflowId,
@@ -137,8 +139,13 @@ pub struct Workflow {
     pub deadline_at: Option<Timestamp>,
     /// When a delayed one may run, and a parked one goes on at the latest.
     pub wake_at: Option<Timestamp>,
-    /// Attributes for search.
+    /// Attributes for search; an object in JSON.
+    #[serde(serialize_with = "as_object")]
     pub attributes: Vec<(String, String)>,
+}
+
+fn as_object<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
 /// That somebody has looked at a dead letter.
@@ -301,6 +308,15 @@ impl Place {
             Self::Input | Self::Result => None,
         }
     }
+
+    /// Which attempt failed, where the record is that of one.
+    #[must_use]
+    pub fn attempt(&self) -> Option<u32> {
+        match self {
+            Self::Attempt(_, number) => Some(*number),
+            _ => None,
+        }
+    }
 }
 
 /// What an operation came to: its value, or the error that it returned.
@@ -319,6 +335,15 @@ impl Outcome {
     pub fn payload(&self) -> &Payload {
         match self {
             Self::Ok(payload) | Self::Err(payload) => payload,
+        }
+    }
+
+    /// `ok` or `error`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ok(_) => "ok",
+            Self::Err(_) => "error",
         }
     }
 }
@@ -340,6 +365,24 @@ pub struct Record {
     pub started_at: Timestamp,
     /// When the record was made, by the store's clock.
     pub recorded_at: Timestamp,
+}
+
+/// `position` as a fork takes it (`4.0.2`), `attempt` of a failed one, `outcome` as `ok` or `error` and
+/// its `value`.
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut record = serializer.serialize_struct("Record", 9)?;
+        record.serialize_field("position", &self.place.position().map(Position::to_string))?;
+        record.serialize_field("attempt", &self.place.attempt())?;
+        record.serialize_field("kind", self.kind.as_str())?;
+        record.serialize_field("name", &self.name)?;
+        record.serialize_field("outcome", self.outcome.as_str())?;
+        record.serialize_field("value", self.outcome.payload())?;
+        record.serialize_field("attempts", &self.attempts)?;
+        record.serialize_field("started_at", &self.started_at)?;
+        record.serialize_field("recorded_at", &self.recorded_at)?;
+        record.end()
+    }
 }
 
 /// How a workflow stops running.

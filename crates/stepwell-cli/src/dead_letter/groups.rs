@@ -1,7 +1,6 @@
 //! `stepwell dead-letter groups`.
 
-use serde::Serialize;
-use stepwell_core::{Client, State, Timestamp, store::DeadLetters};
+use stepwell_core::{Client, store::DeadLetters};
 
 use crate::{
     exit::{Exit, Problem},
@@ -9,33 +8,7 @@ use crate::{
     table::Cell,
 };
 
-/// A group, in the command line's own form.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    count: u64,
-    name: &'a str,
-    state: State,
-    fingerprint: Option<&'a str>,
-    first_at: Timestamp,
-    last_at: Timestamp,
-    newest: &'a str,
-}
-
-impl<'a> Line<'a> {
-    fn of(group: &'a DeadLetters) -> Self {
-        Self {
-            count: group.count,
-            name: &group.name,
-            state: group.state,
-            fingerprint: group.fingerprint.as_deref(),
-            first_at: group.first_at,
-            last_at: group.last_at,
-            newest: group.newest.as_str(),
-        }
-    }
-}
-
-impl Shown for Line<'_> {
+impl Shown for DeadLetters {
     const COLUMNS: &'static [&'static str] = &[
         "COUNT",
         "NAME",
@@ -47,24 +20,23 @@ impl Shown for Line<'_> {
     ];
 
     fn id(&self) -> &str {
-        self.newest
+        self.newest.as_str()
     }
 
     fn cells(&self) -> Vec<Cell> {
         vec![
             Cell::number(self.count),
-            Cell::new(self.name),
+            Cell::new(&self.name),
             Cell::state(self.state),
-            Cell::maybe(self.fingerprint),
+            Cell::maybe(self.fingerprint.as_ref()),
             Cell::at(Some(self.first_at)),
             Cell::at(Some(self.last_at)),
-            Cell::new(self.newest),
+            Cell::new(self.newest.as_str()),
         ]
     }
 }
 
 /// Runs the command.
 pub(crate) async fn run(client: &Client, output: Output) -> Result<Exit, Problem> {
-    let groups = client.dead_letters().await?;
-    output.list(&groups.iter().map(Line::of).collect::<Vec<_>>())
+    output.list(&client.dead_letters().await?)
 }

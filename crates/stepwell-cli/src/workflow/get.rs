@@ -7,7 +7,6 @@ use stepwell_core::{
     store::{PublishedEvent, Workflow},
 };
 
-use super::view::WorkflowLine;
 use crate::{
     choice::{is_many, named},
     exit::{Exit, Problem},
@@ -39,7 +38,7 @@ struct Found {
 #[derive(Debug, Serialize)]
 struct Page<'a> {
     #[serde(flatten)]
-    line: WorkflowLine<'a>,
+    workflow: &'a Workflow,
     input: Option<&'a Payload>,
     output: Option<&'a Payload>,
     error: Option<&'a Payload>,
@@ -71,7 +70,7 @@ impl Found {
             None => (None, None),
         };
         Page {
-            line: WorkflowLine::of(&self.workflow),
+            workflow: &self.workflow,
             input: self.input.as_ref(),
             output,
             error,
@@ -83,18 +82,18 @@ impl Found {
 }
 
 impl Shown for Page<'_> {
-    const COLUMNS: &'static [&'static str] = <WorkflowLine<'_> as Shown>::COLUMNS;
+    const COLUMNS: &'static [&'static str] = Workflow::COLUMNS;
 
     fn id(&self) -> &str {
-        self.line.id()
+        self.workflow.id.as_str()
     }
 
     fn cells(&self) -> Vec<Cell> {
-        self.line.cells()
+        self.workflow.cells()
     }
 
     fn fields(&self) -> Vec<(&'static str, Cell)> {
-        let mut fields = self.line.fields();
+        let mut fields = self.workflow.fields();
         fields.push(("INPUT", Cell::maybe(self.input.map(Payload::as_str))));
         fields.push(("OUTPUT", Cell::maybe(self.output.map(Payload::as_str))));
         let error = Cell::maybe(self.error.map(Payload::as_str)).toned(Tone::Bad);

@@ -4,7 +4,6 @@ use anstream::eprintln;
 use clap::Args;
 use stepwell_core::Client;
 
-use super::view::WorkflowLine;
 use crate::{
     choice::{Conditions, Which},
     exit::{Exit, Problem},
@@ -36,7 +35,7 @@ pub(crate) async fn run(
         .await?;
     let is_cut = found.len() > limit;
     found.truncate(limit);
-    output.list(&found.iter().map(WorkflowLine::of).collect::<Vec<_>>())?;
+    output.list(&found)?;
     if is_cut {
         eprintln!("the newest {limit} are shown and there are more; see them with `--limit`");
     }

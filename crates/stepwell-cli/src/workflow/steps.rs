@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::{SpanRound, Unit};
 use serde::Serialize;
-use stepwell_core::{Client, Outcome, Payload, Place, Record, Timestamp};
+use stepwell_core::{Client, Outcome, Record};
 
 use crate::{
     exit::{Exit, Problem},
@@ -24,45 +24,22 @@ pub(crate) struct Steps {
 /// A record: an operation, or a failed attempt of a step.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
-    /// Where it stands, as `fork --from` takes it: `4.0.2`.
+    #[serde(skip)]
     position: String,
-    /// Which attempt failed; null for what an operation came to.
-    attempt: Option<u32>,
-    /// `step`, `transaction`, `sleep`, …
-    kind: &'static str,
-    name: &'a str,
-    /// `ok` or `error`.
-    outcome: &'static str,
-    value: &'a Payload,
-    attempts: u32,
-    started_at: Timestamp,
-    recorded_at: Timestamp,
+    #[serde(flatten)]
+    record: &'a Record,
 }
 
 impl<'a> Line<'a> {
     fn of(record: &'a Record) -> Option<Self> {
-        let attempt = match &record.place {
-            Place::Attempt(_, number) => Some(*number),
-            _ => None,
-        };
         Some(Self {
             position: record.place.position()?.to_string(),
-            attempt,
-            kind: record.kind.as_str(),
-            name: &record.name,
-            outcome: match &record.outcome {
-                Outcome::Ok(_) => "ok",
-                Outcome::Err(_) => "error",
-            },
-            value: record.outcome.payload(),
-            attempts: record.attempts,
-            started_at: record.started_at,
-            recorded_at: record.recorded_at,
+            record,
         })
     }
 
     fn took(&self) -> String {
-        let took = self.recorded_at - self.started_at;
+        let took = self.record.recorded_at - self.record.started_at;
         let round = SpanRound::new()
             .largest(Unit::Hour)
             .smallest(Unit::Millisecond);
@@ -81,20 +58,20 @@ impl Shown for Line<'_> {
     }
 
     fn cells(&self) -> Vec<Cell> {
-        let tone = if self.outcome == "ok" {
-            Tone::Good
-        } else {
-            Tone::Bad
+        let record = self.record;
+        let tone = match record.outcome {
+            Outcome::Ok(_) => Tone::Good,
+            Outcome::Err(_) => Tone::Bad,
         };
         vec![
             Cell::new(&self.position),
-            Cell::new(self.kind),
-            Cell::new(self.name),
-            Cell::new(self.outcome).toned(tone),
-            Cell::number(self.attempt.unwrap_or(self.attempts)),
-            Cell::at(Some(self.started_at)),
+            Cell::new(record.kind.as_str()),
+            Cell::new(&record.name),
+            Cell::new(record.outcome.as_str()).toned(tone),
+            Cell::number(record.place.attempt().unwrap_or(record.attempts)),
+            Cell::at(Some(record.started_at)),
             Cell::new(self.took()),
-            Cell::new(self.value.as_str()).short(VALUE_CHARACTERS),
+            Cell::new(record.outcome.payload().as_str()).short(VALUE_CHARACTERS),
         ]
     }
 }
