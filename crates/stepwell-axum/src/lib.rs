@@ -83,12 +83,15 @@
 //! # Layout
 //! - [`run`], [`start`], [`status`], [`events`], [`transaction`]: handlers.
 //! - [`IdempotencyKey`], [`HttpContext`]: what a request says about itself.
+//! - [`dead_letters()`]: what failed, for operators; [`Access`]: who may.
 //! - [`layer()`]: around a router. [`serve`]: around everything. [`listen`]: the socket.
 //! - [`Problem`], [`HttpError`], [`AsProblem`]: errors, as clients see them.
 //! - [`testing`]: routers on an application in memory.
 
+mod access;
 mod argument;
 mod context;
+mod dead_letters;
 mod error;
 mod events;
 mod health;
@@ -103,7 +106,9 @@ mod status;
 pub mod testing;
 mod transaction;
 
+pub use access::Access;
 pub use context::HttpContext;
+pub use dead_letters::dead_letters;
 pub use error::HttpError;
 pub use events::{EventsRoute, events};
 pub use idempotency::{IdempotencyKey, Principal};

@@ -84,7 +84,8 @@ impl WorkflowRequest {
     }
 }
 
-async fn read_json(
+/// Reads a body of JSON; none if it is empty.
+pub(crate) async fn read_json(
     headers: &HeaderMap,
     body: Body,
     bytes_max: usize,
@@ -94,10 +95,7 @@ async fn read_json(
         return Ok(None);
     }
     if !is_json(headers) {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "the body must be JSON: send the header `content-type: application/json`",
-        ));
+        return Err(not_json());
     }
     serde_json::from_slice(&bytes)
         .map(Some)
@@ -119,9 +117,16 @@ pub(crate) async fn read_bytes(body: Body, bytes_max: usize) -> Result<Bytes, Pr
     Ok(bytes.into())
 }
 
+pub(crate) fn not_json() -> Problem {
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "the body must be JSON: send the header `content-type: application/json`",
+    )
+}
+
 /// `application/json` and what is made of it, `application/…+json`, in any case and with any
 /// parameters ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-8.3.1)).
-fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|text| text.split(';').next());
@@ -144,4 +149,17 @@ fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
 
 fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
+}
+
+/// An id as one segment of a path ([RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2)).
+pub(crate) fn percent_encoded(id: &str) -> String {
+    let mut segment = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            segment.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    segment
 }

@@ -18,9 +18,9 @@ use crate::{
     context::HttpContext,
     idempotency::{IdempotencyKey, KeyForm},
     problem::{AsProblem, Problem},
-    request::WorkflowRequest,
+    request::{WorkflowRequest, percent_encoded},
 };
-use answer::{answer_within, key_of_another, percent_encoded, still_running};
+use answer::{answer_within, key_of_another, still_running};
 
 /// How long a synchronous route waits for its workflow unless it is told otherwise.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,6 +1,7 @@
 //! Every header and status of the web integration, by name.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod dead_letters;
 mod errors;
 mod idempotency;
 mod listening;

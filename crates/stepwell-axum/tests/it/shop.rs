@@ -202,8 +202,8 @@ impl Answer {
     }
 }
 
-pub(crate) async fn send(
-    shop: &TestApp<Shop>,
+pub(crate) async fn send<S: Send + Sync + 'static>(
+    shop: &TestApp<S>,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
