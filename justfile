@@ -25,6 +25,10 @@ crash:
 crash-long:
     STEPWELL_CRASH_KILLS=200 cargo test -p crash-tests -- --nocapture
 
+# A redrive of 15,000 letters at 100 a second, killed, stopped and resumed.
+redrive-long:
+    STEPWELL_REDRIVE_LETTERS=15000 cargo test -p crash-tests --test it redrive -- --nocapture
+
 # The fleet on Postgres at its full size: 1,000 workflows for each kind of trouble, and 25 power cuts.
 crash-fleet-long:
     STEPWELL_FLEET_WORKFLOWS=1000 STEPWELL_CRASH_CUTS=25 cargo test -p crash-tests --test fleet -- --nocapture

@@ -104,8 +104,8 @@ async fn run(ctx: &mut Ctx, job: Redrive) -> Result<Redriven> {
     Ok(done)
 }
 
-/// When the next page is due. After an outage the pages that were missed are not made up for: the
-/// rate holds at every instant.
+/// When the next page is due. After an outage the pages that were missed are not made up for: the one
+/// that it cut short and the next one may come together, never more.
 fn next_due(last: Timestamp, pause: Duration, now: Timestamp) -> Timestamp {
     last.saturating_add(pause).map_or(now, |due| due.max(now))
 }

@@ -60,6 +60,13 @@ impl Journal {
         self.0.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
+    /// The numbers that a query answers.
+    pub(crate) fn numbers(&self, sql: &str) -> Vec<i64> {
+        let mut statement = self.0.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0));
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
     /// A text that a query answers.
     pub(crate) fn text(&self, sql: &str) -> String {
         self.0.query_row(sql, [], |row| row.get(0)).unwrap()

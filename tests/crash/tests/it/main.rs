@@ -19,6 +19,7 @@ mod lost_answer;
 mod place;
 mod power;
 mod random;
+mod redrive;
 mod shop;
 mod steps;
 mod sweep;

@@ -3,11 +3,17 @@
 //! - `start KIND ID [N [M]]`: says `started ID New`, `started ID Existing(…)` or `refused ID …`
 //! - `follow KIND ID`: does what the customer does, and says `done ID STATE …` when it rests
 //! - `resume ID`: says `resumed ID` or `refused ID …`
+//! - `break PREFIX N`: starts N workflows that fail, and says `broken PREFIX`
+//! - `redrive ID STARTS`: tries what failed so again, so many a second, and says `redriving ID`
+//! - `cancel ID`: says `cancelled ID`
 //! - `hits`: says `hits POINT=N …`
 
 use std::{error::Error, time::Duration};
 
-use stepwell::{App, Payload, StartOutcome, State};
+use stepwell::{
+    App, Payload, StartOutcome, State, Workflow,
+    redrive::{Redrive, RedriveFrom},
+};
 use tokio::{sync::mpsc::UnboundedReceiver, task::JoinSet};
 use widget_store::{
     checkout::{PAYMENT, PAYMENT_ID, PaymentStatus, checkout},
@@ -16,7 +22,7 @@ use widget_store::{
 
 use crate::{
     say, strike,
-    workflows::{GO, bulk, chain, everything, gated, poisoned},
+    workflows::{GO, SHELF, brittle, bulk, chain, everything, gated, poisoned},
 };
 
 type Answer = Result<String, Box<dyn Error + Send + Sync>>;
@@ -47,6 +53,23 @@ async fn obey_one(app: &App<Shop>, words: &[&str]) -> Answer {
         ["resume", id] => {
             app.client().resume(id).await?;
             Ok(format!("resumed {id}"))
+        }
+        ["break", prefix, number] => {
+            for n in 0..number.parse::<u32>()? {
+                let call = brittle().id(format!("{prefix}-{n}")).queue(&SHELF);
+                app.start(call.anywhere()).await?;
+            }
+            Ok(format!("broken {prefix}"))
+        }
+        ["redrive", id, starts] => {
+            let mut job = Redrive::of(brittle::NAME, RedriveFrom::FailedStep);
+            job.rate.starts = starts.parse()?;
+            app.client().redrive_all(id, &job).await?;
+            Ok(format!("redriving {id}"))
+        }
+        ["cancel", id] => {
+            app.client().cancel(id).await?;
+            Ok(format!("cancelled {id}"))
         }
         ["hits"] => Ok(format!("hits {}", strike::hits())),
         _ => Err(format!("there is no command {words:?}").into()),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use stepwell::{
-    AnyTx, Attempt, Ctx, Event, Retry, Stream, Topic, recv, select, sleep, step, transaction,
-    workflow,
+    AnyTx, Attempt, Ctx, Event, Queue, Retry, Stream, Topic, recv, select, sleep, step,
+    transaction, workflow,
 };
 use widget_store::shop::Shop;
 
@@ -61,6 +61,16 @@ async fn poison(#[attempt] attempt: &Attempt) -> stepwell::Result<()> {
     let _span = Span::enter(attempt.idempotency_key());
     if !span::gate_is_open() {
         strike::send(Signal::KILL);
+    }
+    Ok(())
+}
+
+/// A step that fails until the test has cured it.
+#[step]
+async fn crack(#[attempt] attempt: &Attempt) -> stepwell::Result<()> {
+    let _span = Span::enter(attempt.idempotency_key());
+    if !span::gate_is_open() {
+        stepwell::bail!("it cracks");
     }
     Ok(())
 }
@@ -144,5 +154,16 @@ pub(crate) async fn poisoned(ctx: &mut Ctx<Shop>) -> stepwell::Result<u64> {
     let _body = Span::enter(format!("{}:body", ctx.id()));
     let n = ctx.run(count(7)).await?;
     ctx.run(poison()).await?;
+    Ok(n)
+}
+
+/// Where `brittle` workflows wait.
+pub(crate) static SHELF: Queue = Queue::new("shelf").concurrency(64);
+
+/// Fails in its second step, until it is cured.
+#[workflow]
+pub(crate) async fn brittle(ctx: &mut Ctx<Shop>) -> stepwell::Result<u64> {
+    let n = ctx.run(count(7)).await?;
+    ctx.run(crack()).await?;
     Ok(n)
 }
