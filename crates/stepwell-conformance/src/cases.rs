@@ -68,6 +68,11 @@ macro_rules! every_case {
                 an_end_of_a_waiting_workflow_is_refused an_end_rides_with_the_last_record
                 a_record_behind_the_end_of_its_batch_is_refused
             }
+            alerts {
+                an_alert_is_started_with_an_end an_end_that_comes_again_starts_nothing
+                an_end_that_is_refused_starts_no_alert an_alert_that_is_refused_stops_no_end
+                ends_of_a_batch_start_their_alerts
+            }
             batches {
                 every_change_is_answered_in_its_place a_change_sees_those_before_it
                 a_refused_change_stops_no_other an_empty_batch_comes_to_nothing

@@ -22,6 +22,7 @@ mod fixture;
 mod losing;
 mod run;
 
+pub mod alerts;
 pub mod attributes;
 pub mod batches;
 pub mod bounds;

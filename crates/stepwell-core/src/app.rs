@@ -1,5 +1,6 @@
 //! [`App`]: the application's workflows, its state, and the executor that runs them.
 
+mod alerts;
 mod starts;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
+    alert::Alerts,
     call::Call,
     client::{Client, ClientCore, ScheduleSpec},
     clock::{Clock, SystemClock},
@@ -43,6 +45,7 @@ struct Inner<S> {
     client: Client,
     registry: Arc<Registry>,
     config: Config,
+    alerts: Arc<Alerts>,
     engine: Mutex<Arc<Engine>>,
 }
 
@@ -74,6 +77,7 @@ impl App<()> {
             clock: Arc::new(SystemClock),
             config: Config::new(name.into()),
             registrations: Vec::new(),
+            alerts: Alerts::default(),
         }
     }
 }
@@ -86,6 +90,7 @@ pub struct AppBuilder<S> {
     clock: Arc<dyn Clock>,
     config: Config,
     registrations: Vec<Registration>,
+    alerts: Alerts,
 }
 
 impl<S> fmt::Debug for AppBuilder<S> {
@@ -106,6 +111,7 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
             clock: self.clock,
             config: self.config,
             registrations: self.registrations,
+            alerts: self.alerts,
         }
     }
 
@@ -228,7 +234,13 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
         };
         let client = Client(Arc::new(ClientCore::new(store, config.payload_bytes_max)));
         let registry = Arc::new(registry);
-        let engine = Engine::new(client.clone(), config.clone(), Arc::clone(&registry));
+        let alerts = Arc::new(self.alerts);
+        let engine = Engine::new(
+            client.clone(),
+            config.clone(),
+            Arc::clone(&registry),
+            Arc::clone(&alerts),
+        );
         engine.open();
         let engine = Mutex::new(engine);
         Ok(App {
@@ -237,6 +249,7 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
                 client,
                 registry,
                 config,
+                alerts,
                 engine,
             }),
         })
@@ -448,7 +461,8 @@ impl<S: Send + Sync + 'static> App<S> {
         tokio::time::sleep(down).await;
         let (client, config) = (self.inner.client.clone(), self.inner.config.clone());
         client.0.journal.reopen();
-        let engine = Engine::new(client, config, Arc::clone(&self.inner.registry));
+        let (registry, alerts) = (&self.inner.registry, &self.inner.alerts);
+        let engine = Engine::new(client, config, Arc::clone(registry), Arc::clone(alerts));
         engine.mocks.take_from(&before.mocks);
         engine.open();
         *self

@@ -3,6 +3,7 @@
 //! Every task that it spawns is owned by its tracker and awaited at the end. It holds no state that
 //! a crash would lose.
 
+mod alerts;
 mod dispatch;
 mod driver;
 mod lease;
@@ -26,6 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info};
 
 use crate::{
+    alert::Alerts,
     client::Client,
     config::Config,
     error::Error,
@@ -44,6 +46,7 @@ pub(crate) struct Engine {
     pub(crate) config: Config,
     pub(crate) registry: Arc<Registry>,
     pub(crate) mocks: Mocks,
+    pub(crate) alerts: Arc<Alerts>,
     runs: Mutex<HashMap<WorkflowKey, Arc<Run>>>,
     /// What was launched because the database said that it is ours. Whoever hears of its start later
     /// must not launch it again: it may have ended by then.
@@ -71,12 +74,18 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(client: Client, config: Config, registry: Arc<Registry>) -> Arc<Self> {
+    pub(crate) fn new(
+        client: Client,
+        config: Config,
+        registry: Arc<Registry>,
+        alerts: Arc<Alerts>,
+    ) -> Arc<Self> {
         let engine = Arc::new(Self {
             client,
             config,
             registry,
             mocks: Mocks::default(),
+            alerts,
             runs: Mutex::default(),
             adopted: Mutex::default(),
             taking: tokio::sync::Mutex::new(()),
@@ -123,6 +132,7 @@ impl Engine {
         self.tasks.spawn(dispatch::run(Arc::clone(self)));
         self.tasks.spawn(schedules::run(Arc::clone(self)));
         self.tasks.spawn(parking::run(Arc::clone(self)));
+        self.tasks.spawn(alerts::run(Arc::clone(self)));
         *begun = true;
         Ok(())
     }

@@ -13,6 +13,7 @@
 //! - [`store`]: what the engine asks of a database.
 //! - [`testing`]: a harness for users' tests.
 
+mod alert;
 mod app;
 mod call;
 mod client;
@@ -44,6 +45,7 @@ mod tx;
 mod unique;
 mod workflow;
 
+pub use alert::{DeadLetter, RepeatedFailures};
 pub use app::{App, AppBuilder};
 pub use call::Call;
 pub use client::{Client, Ended, History, ScheduleSpec, StartOutcome};

@@ -152,10 +152,16 @@ impl Run {
     /// Hands in the end.
     pub(crate) fn finish(self: &Arc<Self>, end: End) {
         let version = self.engine.config.version.clone();
+        let bytes_max = self.engine.config.payload_bytes_max;
+        let alerts = self
+            .engine
+            .alerts
+            .about_end((&self.id, &self.name), &end, bytes_max);
         let _number = self.hand_in(Change::Finish(Finish {
             key: self.key,
             end,
             version,
+            alerts,
         }));
     }
 
@@ -237,7 +243,7 @@ impl Run {
     ) {
         match result {
             Ok(Applied::Progress(progressed)) => self.progressed(change, progressed),
-            Ok(Applied::Finish(Finished::Now)) => {}
+            Ok(Applied::Finish(Finished::Now)) => self.ended(change),
             Ok(Applied::Finish(Finished::Already(state))) => self.left_running(state),
             Ok(Applied::Park(parked)) => self.parked(parked),
             Ok(_) => self.control.interrupt(Interrupt::Lost),
@@ -254,6 +260,14 @@ impl Run {
             Progressed::Refused(Refusal::NotRunning(state)) => self.left_running(state),
             Progressed::Refused(Refusal::NotMine) => self.control.interrupt(Interrupt::Lost),
             Progressed::Conflict { reason } => self.control.interrupt(Interrupt::Stuck(reason)),
+        }
+    }
+
+    fn ended(&self, change: &Change) {
+        if let Change::Finish(finish) = change
+            && let End::Failed { fingerprint, .. } = &finish.end
+        {
+            self.engine.alerts.failed(&self.name, fingerprint);
         }
     }
 

@@ -59,6 +59,7 @@ fn end(key: WorkflowKey) -> Change {
         key,
         end: End::Succeeded(Payload::from_stored("1".into())),
         version: "v1".into(),
+        alerts: Vec::new(),
     })
 }
 

@@ -190,6 +190,7 @@ impl Runner {
                 key,
                 end,
                 version: "v1".into(),
+                alerts: Vec::new(),
             })
         };
         self.commit(keys.into_iter().map(end).collect()).await;

@@ -189,6 +189,7 @@ impl Resolve<'_> {
                 },
             },
             version: version.to_owned(),
+            alerts: Vec::new(),
         }
     }
 

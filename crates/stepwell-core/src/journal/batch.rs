@@ -4,8 +4,9 @@ use super::Entry;
 use crate::{
     hub::Hub,
     store::{
-        Applied, Cancelled, Change, Effect, EffectOutcome, Finished, Forked, Parked, Progressed,
-        QueueChanged, Resumed, ScheduleChange, Scheduled, Sent, Started, StoreError, Wait,
+        Applied, Cancelled, Change, Effect, EffectOutcome, Finish, Finished, Forked, Parked,
+        Progressed, QueueChanged, Resumed, ScheduleChange, Scheduled, Sent, Started, StoreError,
+        Wait,
     },
     workflow::{End, Outcome},
 };
@@ -54,15 +55,7 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
                 }
             }
         }
-        (Change::Finish(finish), Applied::Finish(Finished::Now)) => match &finish.end {
-            End::Succeeded(output) => hub.ended(finish.key, Outcome::Ok(output.clone())),
-            End::Failed { error, .. } => hub.ended(finish.key, Outcome::Err(error.clone())),
-            End::Stuck { .. } => hub.changed(finish.key),
-        },
-        // Handed in again after the first answer, which would have woken them, was lost.
-        (Change::Finish(finish), Applied::Finish(Finished::Already(_))) => {
-            hub.changed(finish.key);
-        }
+        (Change::Finish(finish), Applied::Finish(finished)) => wake_at_end(hub, finish, *finished),
         (Change::Progress(progress), Applied::Progress(Progressed::Existing)) => {
             hub.changed(progress.key);
             hub.work_arrived();
@@ -89,6 +82,23 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
             hub.work_arrived();
         }
         _ => {}
+    }
+}
+
+fn wake_at_end(hub: &Hub, finish: &Finish, finished: Finished) {
+    match (finished, &finish.end) {
+        (Finished::Now, End::Succeeded(output)) => {
+            hub.ended(finish.key, Outcome::Ok(output.clone()))
+        }
+        (Finished::Now, End::Failed { error, .. }) => {
+            hub.ended(finish.key, Outcome::Err(error.clone()));
+        }
+        // Handed in again after the first answer, which would have woken them, was lost.
+        (Finished::Now, End::Stuck { .. }) | (Finished::Already(_), _) => hub.changed(finish.key),
+        (Finished::NotMine, _) => return,
+    }
+    if !finish.alerts.is_empty() {
+        hub.work_arrived();
     }
 }
 

@@ -206,6 +206,9 @@ pub struct Finish {
     pub end: End,
     /// The version of the code, remembered when it is stuck.
     pub version: String,
+    /// What is started together with this end, if it comes to [`Finished::Now`]: whoever is alerted by
+    /// it. What their starts come to is told nobody.
+    pub alerts: Vec<NewWorkflow>,
 }
 
 /// What an end came to.

@@ -69,6 +69,10 @@ impl Tidings {
                 self.changed(finish.key);
                 // A place in a queue may be free.
                 self.news.work = true;
+                finish
+                    .alerts
+                    .iter()
+                    .for_each(|alert| self.note_start(alert));
             }
             Change::Send(message) => self.ids.push(message.to.to_string()),
             // Its descendants are cancelled with it, and places become free.
@@ -190,6 +194,7 @@ mod tests {
             key: WorkflowKey(key),
             end: End::Succeeded(Payload::null()),
             version: "v1".into(),
+            alerts: Vec::new(),
         })
     }
 

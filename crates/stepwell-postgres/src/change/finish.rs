@@ -1,11 +1,11 @@
 //! A run ends.
 
 use stepwell_core::{
-    End, State,
-    store::{Finish, Finished},
+    End, Payload, State,
+    store::{Finish, Finished, Room},
 };
 
-use super::Scope;
+use super::{Scope, start};
 use crate::{
     error::Failure,
     params::{At, params},
@@ -71,36 +71,47 @@ pub(super) async fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Fini
         (state, _) if state.is_at_rest() => return Ok(Finished::Already(state)),
         _ => return Ok(Finished::NotMine),
     }
-    let (state, payload, fingerprint) = match &finish.end {
-        End::Succeeded(output) => (State::Succeeded, output, None),
-        End::Failed { error, fingerprint } => (State::Failed, error, Some(sentence(fingerprint))),
-        End::Stuck { reason } => return stick(scope, finish, reason).await,
-    };
-    scope
-        .db
-        .execute(
-            END,
-            params![
-                finish.key.0,
-                state.as_str(),
-                fingerprint,
-                payload.as_str(),
-                At(scope.now),
-            ],
-        )
-        .await?;
-    if get(&row, 2)? {
+    let watched: bool = get(&row, 2)?;
+    match &finish.end {
+        End::Succeeded(output) => {
+            end(scope, finish, (State::Succeeded, output, None)).await?;
+        }
+        End::Failed { error, fingerprint } => {
+            let fingerprint = Some(sentence(fingerprint));
+            end(scope, finish, (State::Failed, error, fingerprint)).await?;
+        }
+        End::Stuck { reason } => stick(scope, finish, reason).await?,
+    }
+    let has_result = !matches!(finish.end, End::Stuck { .. });
+    if watched && has_result {
         scope.wake_waiters(vec![finish.key.0]).await?;
+    }
+    for alert in &finish.alerts {
+        start::ask(scope, alert).await?;
+        // It may have taken the place of another one that waited.
+        scope.room = Room::default();
     }
     Ok(Finished::Now)
 }
 
-async fn stick(scope: &Scope<'_>, finish: &Finish, reason: &str) -> Result<Finished, Failure> {
+async fn end(
+    scope: &Scope<'_>,
+    finish: &Finish,
+    (state, payload, fingerprint): (State, &Payload, Option<String>),
+) -> Result<(), Failure> {
+    let (key, now) = (finish.key.0, At(scope.now));
+    let (state, payload) = (state.as_str(), payload.as_str());
+    let values = params![key, state, fingerprint, payload, now];
+    scope.db.execute(END, values).await?;
+    Ok(())
+}
+
+async fn stick(scope: &Scope<'_>, finish: &Finish, reason: &str) -> Result<(), Failure> {
     let (db, key) = (scope.db, finish.key.0);
     db.execute(STICK, params![key, sentence(reason), At(scope.now)])
         .await?;
     db.query(LOCK_STUCK, params![]).await?;
     db.execute(NOTE_STUCK, params![key, finish.version.as_str()])
         .await?;
-    Ok(Finished::Now)
+    Ok(())
 }

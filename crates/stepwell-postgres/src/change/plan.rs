@@ -53,7 +53,9 @@ fn is_hot(change: &Change) -> bool {
             !has_bound && new.unique.is_none() && new.message.is_none()
         }
         Change::Progress(progress) => progress.effects.is_empty(),
-        Change::Finish(finish) => !matches!(finish.end, End::Stuck { .. }),
+        Change::Finish(finish) => {
+            !matches!(finish.end, End::Stuck { .. }) && finish.alerts.is_empty()
+        }
         Change::Send(_)
         | Change::Park(_)
         | Change::Cancel(_)
@@ -167,8 +169,8 @@ impl<'c> Open<'c> {
             }
             Change::Send(message) => drop(self.cold_ids.insert(message.to.as_str())),
             // One of a kind finds others, a cancellation reaches descendants, a fork copies a history,
-            // one that gets stuck may be started once more by its id: of these, not all keys or ids
-            // are known here. Rare, so everything waits behind them.
+            // one that gets stuck may be started once more by its id, an alert starts whatever the user
+            // says: of these, not all keys or ids are known here. Rare, so everything waits behind them.
             _ => self.cold_touches_all = true,
         }
     }

@@ -3,10 +3,10 @@
 use rusqlite::params;
 use stepwell_core::{
     End, Outcome, Place, RecordKind, State,
-    store::{Finish, Finished, Refusal},
+    store::{Finish, Finished, Refusal, Room},
 };
 
-use super::{Scope, record};
+use super::{Scope, record, start};
 use crate::error::Failure;
 
 /// Ends a workflow that was found to be running here, in the same transaction.
@@ -50,6 +50,11 @@ pub(super) fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Finished, 
             let mut stick = scope.db.prepare_cached(STICK)?;
             stick.execute(params![finish.key.0, finish.version])?;
         }
+    }
+    for alert in &finish.alerts {
+        start::ask(scope, alert)?;
+        // It may have taken the place of another one that waited.
+        scope.room = Room::default();
     }
     Ok(Finished::Now)
 }

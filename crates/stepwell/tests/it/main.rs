@@ -1,6 +1,7 @@
 //! The engine through its public API, on SQLite in memory.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod alerts;
 mod architecture;
 mod bank;
 mod bounds;

@@ -7,7 +7,10 @@ const RECOVERIES_MAX: usize = 3;
 #[test]
 fn a_workflow_that_kills_its_process_is_dead_until_it_is_resumed() {
     let place = Place::new();
-    let settings = [format!("recoveries_max={RECOVERIES_MAX}")];
+    let settings = [
+        format!("recoveries_max={RECOVERIES_MAX}"),
+        "alerts=true".to_owned(),
+    ];
     let mut first = Victim::ready(&place, &settings);
     first.tell("start poisoned p");
     first.wait();
@@ -36,16 +39,32 @@ fn a_workflow_that_kills_its_process_is_dead_until_it_is_resumed() {
             .contains("without a new record")
     );
 
+    let told = until("the alert about it", || alerts(&journal).pop());
+    assert!(told.contains("poisoned `p` is dead: "), "{told}");
+    survivor.terminate();
+    survivor.wait();
+    let mut survivor = Victim::ready(&place, &settings);
     place.open_gate();
     survivor.tell("resume p");
     survivor.hear("resumed p");
     survivor.tell("follow poisoned p");
     survivor.hear("done p succeeded");
     assert!(Shop::open(&place).doubled().is_empty());
+    assert_eq!(alerts(&journal).len(), 1, "somebody was alerted twice");
     println!(
         "dead: {killed} processes killed, dead after {RECOVERIES_MAX} recoveries without a record, \
          resumed and succeeded; reason: {reason}"
     );
+}
+
+/// What the alerts that have ended say.
+fn alerts(journal: &Journal) -> Vec<String> {
+    let sql = "
+        select coalesce(group_concat(payload, char(10)), '')
+        from records
+        join workflows using (workflow_key)
+        where workflows.name = 'told' and kind = 'result'";
+    journal.text(sql).lines().map(str::to_owned).collect()
 }
 
 /// Whether a process outlives its first claim.

@@ -72,6 +72,7 @@ fn end(key: i64, end: End) -> Change {
         key: WorkflowKey(key),
         end,
         version: "v1".into(),
+        alerts: Vec::new(),
     })
 }
 

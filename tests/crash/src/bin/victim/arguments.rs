@@ -11,6 +11,8 @@ pub(crate) struct Arguments {
     /// How long it may be silent before others take its workflows over.
     pub(crate) lease: Duration,
     pub(crate) recoveries_max: u32,
+    /// Whether dead letters start alerts.
+    pub(crate) alerts: bool,
     /// How long a part of a dispatch takes.
     pub(crate) pause: Duration,
     /// How long a workflow waits in memory.
@@ -25,6 +27,7 @@ impl Arguments {
             files: Files::below(Path::new(&directory)),
             lease: Duration::from_secs(10),
             recoveries_max: 100,
+            alerts: false,
             pause: Duration::from_millis(2),
             park_after: Duration::from_secs(60),
             strike: None,
@@ -37,6 +40,7 @@ impl Arguments {
                 "lease_ms" => arguments.lease = Duration::from_millis(number(value)?),
                 "pause_ms" => arguments.pause = Duration::from_millis(number(value)?),
                 "park_after_ms" => arguments.park_after = Duration::from_millis(number(value)?),
+                "alerts" => arguments.alerts = value == "true",
                 "recoveries_max" => arguments.recoveries_max = number(value)?,
                 "strike" => arguments.strike = Some(value.parse()?),
                 _ => return Err(format!("there is no setting `{name}`")),

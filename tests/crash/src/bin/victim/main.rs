@@ -23,7 +23,7 @@ use tokio::{
 };
 use widget_store::shop::Shop;
 
-use crate::arguments::Arguments;
+use crate::{arguments::Arguments, workflows::told};
 
 /// How long running steps may go on after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
@@ -55,15 +55,17 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     strike::arm(arguments.strike.as_ref())?;
     let mut shop = Shop::open(&format!("sqlite:{}", arguments.files.shop().display())).await?;
     shop.dispatch_pause = arguments.pause;
-    let app = App::builder("crash")
+    let mut app = App::builder("crash")
         .state(shop)
         .database(format!("sqlite:{}", arguments.files.journal().display()))
         .lease(arguments.lease)
         .recoveries_max(arguments.recoveries_max)
         .park_after(arguments.park_after)
-        .grace(GRACE)
-        .launch()
-        .await?;
+        .grace(GRACE);
+    if arguments.alerts {
+        app = app.on_dead_letter(|letter| told(letter.to_string()));
+    }
+    let app = app.launch().await?;
     say("ready");
     tokio::select! {
         () = commands::obey(&app, commands()) => {}

@@ -167,3 +167,9 @@ pub(crate) async fn brittle(ctx: &mut Ctx<Shop>) -> stepwell::Result<u64> {
     ctx.run(crack()).await?;
     Ok(n)
 }
+
+/// Says what an alert is about.
+#[workflow]
+pub(crate) async fn told(_ctx: &mut Ctx<Shop>, text: String) -> stepwell::Result<String> {
+    Ok(text)
+}

@@ -1,0 +1,332 @@
+//! Alerts: workflows of the user's that are started when others did not do their work.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::{
+    call::Call,
+    client::check_start,
+    durable::Workflow,
+    error::Error,
+    id::WorkflowId,
+    store::{self, NewWorkflow},
+    workflow::{End, State},
+};
+
+/// The origin of alerts that say no other.
+const ORIGIN: &str = "stepwell.alert";
+
+/// A workflow that did not do its work, and will not by itself: what an alert is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Its id.
+    pub id: String,
+    /// The name of the function.
+    pub name: String,
+    /// Failed, stuck or dead.
+    pub state: State,
+    /// The error of one that failed, as it is stored.
+    pub error: Option<Value>,
+    /// What one that failed has in common with others: the error's type and its message without
+    /// digits and ids.
+    pub fingerprint: Option<String>,
+    /// Why it is stuck or dead, in a sentence.
+    pub reason: Option<String>,
+}
+
+impl fmt::Display for DeadLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            id, name, state, ..
+        } = self;
+        let verb = if *state == State::Failed { "has" } else { "is" };
+        let why = self.fingerprint.as_ref().or(self.reason.as_ref());
+        write!(f, "{name} `{id}` {verb} {state}")?;
+        why.map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}
+
+/// Workflows that failed alike, more than once in a short time: what an alert is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepeatedFailures {
+    /// The name of the function.
+    pub name: String,
+    /// What they have in common.
+    pub fingerprint: String,
+    /// How many, of those that nobody has acknowledged; counted no further than 1,000.
+    pub count: u32,
+    /// When the first of them failed.
+    pub since: Timestamp,
+    /// The id of the one that failed last.
+    pub last: String,
+}
+
+impl fmt::Display for RepeatedFailures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, name, since, why) = (self.count, &self.name, self.since, &self.fingerprint);
+        write!(f, "{name} has failed {count} times since {since:.0}: {why}")
+    }
+}
+
+/// Makes the start of an alert, with the id that it has unless the user gave another.
+type Make<T> = Box<dyn Fn(&T, WorkflowId, usize) -> Result<NewWorkflow, Error> + Send + Sync>;
+
+/// An alert about repeated failures.
+pub(crate) struct Repeated {
+    pub(crate) count: u32,
+    pub(crate) window: Duration,
+    make: Make<RepeatedFailures>,
+}
+
+/// The alerts of an application.
+#[derive(Default)]
+pub(crate) struct Alerts {
+    on_letter: Vec<Make<DeadLetter>>,
+    pub(crate) on_repeated: Vec<Repeated>,
+    /// The workflows that alerts start: that these fail is no reason for alerts.
+    names: HashSet<&'static str>,
+    /// What failed since it was looked at last: names and fingerprints.
+    failed: Mutex<HashSet<(String, String)>>,
+    pub(crate) has_failed: Notify,
+}
+
+impl fmt::Debug for Alerts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alerts")
+            .field("names", &self.names)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Alerts {
+    pub(crate) fn on_letter<W: Workflow>(
+        &mut self,
+        map: impl Fn(&DeadLetter) -> Call<W> + Send + Sync + 'static,
+    ) {
+        self.names.insert(W::NAME);
+        self.on_letter.push(maker(map));
+    }
+
+    pub(crate) fn on_repeated<W: Workflow>(
+        &mut self,
+        (count, window): (u32, Duration),
+        map: impl Fn(&RepeatedFailures) -> Call<W> + Send + Sync + 'static,
+    ) {
+        self.names.insert(W::NAME);
+        self.on_repeated.push(Repeated {
+            count,
+            window,
+            make: maker(map),
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    pub(crate) fn are_about_letters(&self) -> bool {
+        !self.on_letter.is_empty()
+    }
+
+    /// The alerts about an end, to be started in the same commit. Their ids are new ones: the end is
+    /// written once, and they with it.
+    pub(crate) fn about_end(
+        &self,
+        (id, name): (&WorkflowId, &str),
+        end: &End,
+        bytes_max: usize,
+    ) -> Vec<NewWorkflow> {
+        if self.on_letter.is_empty() {
+            return Vec::new();
+        }
+        let (state, error, fingerprint, reason) = match end {
+            End::Succeeded(_) => return Vec::new(),
+            End::Failed { error, fingerprint } => {
+                let error = error.read().ok();
+                (State::Failed, error, Some(fingerprint.clone()), None)
+            }
+            End::Stuck { reason } => (State::Stuck, None, None, Some(reason.clone())),
+        };
+        let letter = DeadLetter {
+            id: id.to_string(),
+            name: name.to_owned(),
+            state,
+            error,
+            fingerprint,
+            reason,
+        };
+        self.about_letter(&letter, WorkflowId::generate, bytes_max)
+    }
+
+    /// The alerts about a workflow that became dead when it was claimed, which no run tells of. Their
+    /// ids follow from it: whoever sees it starts them, once.
+    pub(crate) fn about_dead(&self, dead: &store::Workflow, bytes_max: usize) -> Vec<NewWorkflow> {
+        let letter = DeadLetter {
+            id: dead.id.to_string(),
+            name: dead.name.clone(),
+            state: dead.state,
+            error: None,
+            fingerprint: None,
+            reason: dead.reason.clone(),
+        };
+        let since = dead.ended_at.unwrap_or(dead.created_at).as_microsecond();
+        let id = || derived(&format!("dead/{}/{since}", dead.id));
+        self.about_letter(&letter, id, bytes_max)
+    }
+
+    fn about_letter(
+        &self,
+        letter: &DeadLetter,
+        id: impl Fn() -> WorkflowId,
+        bytes_max: usize,
+    ) -> Vec<NewWorkflow> {
+        if self.names.contains(letter.name.as_str()) {
+            return Vec::new();
+        }
+        let makers = self.on_letter.iter();
+        makers
+            .filter_map(|make| made(make, letter, id(), bytes_max))
+            .collect()
+    }
+
+    /// Remembers that a workflow failed, to be counted when it is on disk.
+    pub(crate) fn failed(&self, name: &str, fingerprint: &str) {
+        if self.on_repeated.is_empty() || self.names.contains(name) {
+            return;
+        }
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.insert((name.to_owned(), fingerprint.to_owned()));
+        drop(failed);
+        self.has_failed.notify_one();
+    }
+
+    /// What failed since the last call.
+    pub(crate) fn take_failed(&self) -> HashSet<(String, String)> {
+        std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Repeated {
+    /// The alert about failures, if they are enough within the window. One in a window: its id is
+    /// made of the window and of what failed.
+    pub(crate) fn about(
+        &self,
+        (name, fingerprint): (&str, &str),
+        newest: &[store::Workflow],
+        now: Timestamp,
+        bytes_max: usize,
+    ) -> Option<NewWorkflow> {
+        let from = now.checked_sub(self.window).unwrap_or(Timestamp::MIN);
+        let ends = newest
+            .iter()
+            .filter_map(|it| Some((it.ended_at.filter(|at| *at >= from)?, it)));
+        let (mut count, mut first, mut last) = (0_u32, None, None);
+        for end in ends {
+            count += 1;
+            first = first.filter(|(at, _)| *at <= end.0).or(Some(end));
+            last = last.filter(|(at, _)| *at >= end.0).or(Some(end));
+        }
+        let ((since, _), (_, last)) = (first?, last?);
+        if count < self.count {
+            return None;
+        }
+        let failures = RepeatedFailures {
+            name: name.to_owned(),
+            fingerprint: fingerprint.to_owned(),
+            count,
+            since,
+            last: last.id.to_string(),
+        };
+        let window = now.as_millisecond() / i64::try_from(self.window.as_millis()).ok()?.max(1);
+        let what = format!("repeated/{}/{name}/{fingerprint}/{window}", self.count);
+        made(&self.make, &failures, derived(&what), bytes_max)
+    }
+}
+
+/// An id that is the same for the same matter.
+fn derived(what: &str) -> WorkflowId {
+    let digest = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, what.as_bytes());
+    WorkflowId::new(format!("{ORIGIN}/{digest}")).unwrap_or_else(|_| WorkflowId::generate())
+}
+
+fn maker<T: 'static, W: Workflow>(map: impl Fn(&T) -> Call<W> + Send + Sync + 'static) -> Make<T> {
+    Box::new(move |about, id, bytes_max| {
+        let mut call = map(about).anywhere();
+        if call.given_origin().is_none() {
+            call = call.origin(ORIGIN);
+        }
+        let new = call.into_new(|| id, None, bytes_max)?;
+        check_start(&new)?;
+        Ok(new)
+    })
+}
+
+/// An alert that cannot be made must not hold up the end that it is about: it is said in the log.
+fn made<T: fmt::Display>(
+    make: &Make<T>,
+    about: &T,
+    id: WorkflowId,
+    bytes_max: usize,
+) -> Option<NewWorkflow> {
+    match std::panic::catch_unwind(AssertUnwindSafe(|| make(about, id, bytes_max))) {
+        Ok(Ok(new)) => Some(new),
+        Ok(Err(error)) => {
+            tracing::error!(%about, %error, "an alert could not be made");
+            None
+        }
+        Err(_) => {
+            tracing::error!(%about, "the code that makes an alert panicked");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_and_failures_say_what_happened() {
+        let letter = DeadLetter {
+            id: "order-7".to_owned(),
+            name: "checkout".to_owned(),
+            state: State::Failed,
+            error: None,
+            fingerprint: Some("PayError: declined".to_owned()),
+            reason: None,
+        };
+        let says = "checkout `order-7` has failed: PayError: declined";
+        assert_eq!(letter.to_string(), says);
+        let stuck = DeadLetter {
+            state: State::Stuck,
+            fingerprint: None,
+            reason: Some("another code".to_owned()),
+            ..letter
+        };
+        assert_eq!(
+            stuck.to_string(),
+            "checkout `order-7` is stuck: another code"
+        );
+        let failures = RepeatedFailures {
+            name: "checkout".to_owned(),
+            fingerprint: "PayError: declined".to_owned(),
+            count: 5,
+            since: Timestamp::UNIX_EPOCH,
+            last: "order-7".to_owned(),
+        };
+        assert_eq!(
+            failures.to_string(),
+            "checkout has failed 5 times since 1970-01-01T00:00:00Z: PayError: declined"
+        );
+    }
+}

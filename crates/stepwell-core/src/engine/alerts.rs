@@ -1,0 +1,132 @@
+//! Alerts that do not come with the end of a run: about workflows that became dead when they were
+//! claimed, and about failures that repeat themselves.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use tracing::warn;
+
+use super::Engine;
+use crate::{
+    error::{Error, ErrorKind},
+    id::WorkflowKey,
+    store::{Filter, NewWorkflow},
+    workflow::State,
+};
+
+/// How often dead workflows are looked for. They are rare: each has cost a hundred processes their
+/// lives, or whatever the bound is.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// The shortest time between two counts of what fails.
+const COUNT: Duration = Duration::from_millis(200);
+
+/// How many failures of a kind are counted, and how many dead workflows are looked at.
+const LIST_MAX: u32 = 1_000;
+
+/// Sees to alerts until nothing new is to be taken.
+pub(super) async fn run(engine: Arc<Engine>) {
+    if engine.alerts.is_empty() {
+        return;
+    }
+    // A process may have died between a failure and its count.
+    if let Err(error) = count_all(&engine).await {
+        warn!(%error, "could not count what has failed");
+    }
+    let mut seen = HashSet::new();
+    loop {
+        if let Err(error) = tell_of_the_dead(&engine, &mut seen).await {
+            warn!(%error, "could not look for dead workflows");
+        }
+        let look = tokio::time::sleep(LOOK);
+        tokio::pin!(look);
+        loop {
+            tokio::select! {
+                biased;
+                () = engine.stopping.cancelled() => return,
+                () = engine.alerts.has_failed.notified() => count_failed(&engine).await,
+                () = &mut look => break,
+            }
+        }
+    }
+}
+
+/// Starts the alerts about dead workflows. `seen` spares the database those that it has answered.
+async fn tell_of_the_dead(engine: &Engine, seen: &mut HashSet<WorkflowKey>) -> Result<(), Error> {
+    if !engine.alerts.are_about_letters() {
+        return Ok(());
+    }
+    let dead = engine.client.list(Filter {
+        states: vec![State::Dead],
+        unacknowledged: true,
+        limit: LIST_MAX,
+        ..Filter::default()
+    });
+    let dead = dead.await?;
+    // One that goes on and dies again is seen anew.
+    let still: HashSet<_> = dead.iter().map(|it| it.key).collect();
+    seen.retain(|key| still.contains(key));
+    for letter in dead {
+        if seen.contains(&letter.key) {
+            continue;
+        }
+        for alert in engine
+            .alerts
+            .about_dead(&letter, engine.config.payload_bytes_max)
+        {
+            start(engine, alert).await?;
+        }
+        seen.insert(letter.key);
+    }
+    Ok(())
+}
+
+async fn count_all(engine: &Engine) -> Result<(), Error> {
+    if engine.alerts.on_repeated.is_empty() {
+        return Ok(());
+    }
+    for group in engine.client.dead_letters().await? {
+        if let Some(fingerprint) = group.fingerprint {
+            count(engine, &group.name, &fingerprint).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn count_failed(engine: &Engine) {
+    for (name, fingerprint) in engine.alerts.take_failed() {
+        if let Err(error) = count(engine, &name, &fingerprint).await {
+            warn!(%error, name, "could not count what has failed");
+            // The next failure, or the next process, counts it.
+        }
+    }
+    // What fails in a storm is counted together.
+    drop(tokio::time::timeout(COUNT, engine.stopping.cancelled()).await);
+}
+
+async fn count(engine: &Engine, name: &str, fingerprint: &str) -> Result<(), Error> {
+    let failed = engine.client.list(Filter {
+        states: vec![State::Failed],
+        name: Some(name.to_owned()),
+        fingerprint: Some(fingerprint.to_owned()),
+        unacknowledged: true,
+        limit: LIST_MAX,
+        ..Filter::default()
+    });
+    let (failed, now) = (failed.await?, engine.client.now());
+    let bytes_max = engine.config.payload_bytes_max;
+    for repeated in &engine.alerts.on_repeated {
+        let alert = repeated.about((name, fingerprint), &failed, now, bytes_max);
+        if let Some(alert) = alert {
+            start(engine, alert).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts an alert, unless it is there: then its input may tell another number.
+async fn start(engine: &Engine, alert: NewWorkflow) -> Result<(), Error> {
+    match engine.client.start(alert).await {
+        Err(error) if error.kind() != ErrorKind::Conflict => Err(error),
+        _ => Ok(()),
+    }
+}
