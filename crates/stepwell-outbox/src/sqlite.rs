@@ -1,0 +1,93 @@
+//! The table in SQLite, perhaps in the very file that keeps the workflows: no transaction is open while
+//! a batch is accepted, or both would wait for each other. Two processes may take the same rows; the
+//! second finds their workflows.
+
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, Row, SqlitePool, sqlite::SqliteRow};
+use stepwell_core::Workflow;
+use stepwell_events::{Delivery, Intake};
+
+use crate::{
+    consume::{Looked, accept},
+    outbox::{After, Outbox},
+};
+
+pub(crate) fn schema(table: &str) -> String {
+    format!(
+        "create table {table} (
+    id integer primary key autoincrement,
+    kind text,
+    key text,
+    payload text not null,
+    created_at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ')),
+    accepted_at text
+);
+create index {table}_waiting on {table} (id) where accepted_at is null;
+"
+    )
+}
+
+/// Takes a batch, accepts it, and marks it then: a crash in between lets it come again.
+pub(crate) async fn look<W: Workflow>(
+    outbox: &Outbox,
+    pool: &SqlitePool,
+    intake: &Intake<W>,
+) -> Result<Looked, sqlx::Error> {
+    let table = &outbox.table;
+    let next = format!(
+        "select id, cast(id as text) as name, kind, key, payload, created_at
+         from {table} where accepted_at is null order by id limit $1"
+    );
+    let rows = sqlx::query(AssertSqlSafe(next))
+        .bind(i64::from(outbox.batch))
+        .fetch_all(pool)
+        .await?;
+    if rows.is_empty() {
+        return Ok(Looked::All);
+    }
+    let deliveries = rows.iter().map(|row| delivery(outbox, row));
+    let deliveries = deliveries.collect::<Result<Vec<_>, _>>()?;
+    if let Err(looked) = accept(intake, &deliveries).await {
+        return Ok(looked);
+    }
+    done(outbox, pool, &rows).await?;
+    Ok(match u32::try_from(rows.len()) {
+        Ok(taken) if taken < outbox.batch => Looked::All,
+        _ => Looked::Full,
+    })
+}
+
+async fn done(outbox: &Outbox, pool: &SqlitePool, rows: &[SqliteRow]) -> Result<(), sqlx::Error> {
+    let ids = rows.iter().map(|row| row.try_get::<i64, _>("id"));
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    let table = &outbox.table;
+    let these = "id in (select value from json_each($1))";
+    let sql = match outbox.after {
+        After::Marked => {
+            format!("update {table} set accepted_at = strftime('%Y-%m-%dT%H:%M:%fZ') where {these}")
+        }
+        After::Deleted => format!("delete from {table} where {these}"),
+    };
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(format!("[{}]", ids.join(",")))
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+fn delivery(outbox: &Outbox, row: &SqliteRow) -> Result<Delivery, sqlx::Error> {
+    // No payload is one that no workflow can be made of, and no reason to stand still.
+    let payload: Option<String> = row.try_get("payload")?;
+    let created_at: Option<String> = row.try_get("created_at")?;
+    Ok(Delivery {
+        kind: row.try_get("kind")?,
+        key: row.try_get("key")?,
+        at: created_at.and_then(|text| text.parse::<Timestamp>().ok()),
+        ..Delivery::new(
+            &*outbox.source,
+            row.try_get::<String, _>("name")?,
+            payload.unwrap_or_default(),
+        )
+    })
+}
