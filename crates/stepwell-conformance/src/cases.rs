@@ -181,6 +181,7 @@ macro_rules! every_case {
                 a_letter_is_acknowledged_once only_a_dead_letter_can_be_acknowledged
                 a_letter_that_goes_on_is_acknowledged_no_more
                 a_list_may_be_of_letters_that_are_alike_and_new
+                workflows_are_tallied_by_origin_name_and_state
             }
             delete {
                 nothing_is_left_of_what_was_deleted only_what_has_ended_is_deleted
@@ -188,7 +189,7 @@ macro_rules! every_case {
                 children_stay_when_their_parent_is_deleted
             }
             claims {
-                a_claim_brings_what_a_run_needs a_claimed_workflow_runs_in_its_executor
+                a_claim_brings_what_a_run_needs a_claim_says_where_it_came_from_and_when a_claimed_workflow_runs_in_its_executor
                 a_workflow_is_claimed_once a_claim_takes_no_more_than_it_asks_for
                 a_claim_takes_the_oldest_first an_unknown_name_is_not_claimed
                 unknown_names_do_not_stand_in_the_way a_claim_takes_every_name_that_it_names

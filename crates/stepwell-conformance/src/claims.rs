@@ -36,6 +36,23 @@ pub async fn a_claim_brings_what_a_run_needs(backend: &dyn Backend) {
     assert!(it.deadline_at.is_some());
 }
 
+/// For whoever measures; the same when it is asked what the executor owns.
+pub async fn a_claim_says_where_it_came_from_and_when(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let new = NewWorkflow {
+        origin: Some("stripe/paid".to_owned()),
+        ..workflow("order-1")
+    };
+    case.new_workflow(new).await;
+
+    let claimed = worker.claim(10).await;
+    assert_eq!(claimed[0].origin.as_deref(), Some("stripe/paid"));
+    assert_eq!(claimed[0].created_at, case.find("order-1").await.created_at);
+    let owned = case.store.owned(&worker.id).await;
+    assert_eq!(owned.expect("an executor is told what it owns"), claimed);
+}
+
 /// A claimed workflow runs in its executor from then on.
 pub async fn a_claimed_workflow_runs_in_its_executor(backend: &dyn Backend) {
     let case = Case::new(backend).await;

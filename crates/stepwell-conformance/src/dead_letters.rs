@@ -3,12 +3,12 @@
 use serde_json::json;
 use stepwell_core::{
     State,
-    store::{Acknowledged, DeadLetters, Filter, Resumed},
+    store::{Acknowledged, DeadLetters, Filter, NewWorkflow, Resumed, Tally},
 };
 
 use crate::{
     Backend,
-    fixture::{Case, Worker},
+    fixture::{Case, Worker, here},
 };
 
 async fn failed(worker: &Worker, workflow_id: &str) {
@@ -153,4 +153,36 @@ pub async fn a_list_may_be_of_letters_that_are_alike_and_new(backend: &dyn Backe
         ..alike
     };
     assert!(case.list(other).await.is_empty());
+}
+
+/// The largest numbers come first; what has no origin is one of its own.
+pub async fn workflows_are_tallied_by_origin_name_and_state(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let of = |id: &str| NewWorkflow {
+        origin: Some("stripe/paid".to_owned()),
+        ..here(id)
+    };
+    for id in ["a", "b", "c"] {
+        let key = worker.new_workflow(of(id)).await;
+        worker.succeed(key, json!(1)).await;
+    }
+    for id in ["d", "e"] {
+        let key = worker.new_workflow(of(id)).await;
+        worker.fail(key, json!("no")).await;
+    }
+    case.enqueue("f").await;
+    let tallies = case.store.tallies().await.expect("workflows are counted");
+    let tally = |origin: Option<&str>, state, count| Tally {
+        origin: origin.map(str::to_owned),
+        name: "checkout".to_owned(),
+        state,
+        count,
+    };
+    let expected = [
+        tally(Some("stripe/paid"), State::Succeeded, 3),
+        tally(Some("stripe/paid"), State::Failed, 2),
+        tally(None, State::Enqueued, 1),
+    ];
+    assert_eq!(tallies, expected);
 }

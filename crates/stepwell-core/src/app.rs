@@ -24,6 +24,7 @@ use crate::{
     id::ExecutorId,
     limits::{NAME_BYTES_MAX, check_name},
     names::{Event, Topic},
+    observe::{Observer, Observers},
     payload::Payload,
     registry::{Registration, Registry},
     schedule::Ticks,
@@ -78,6 +79,7 @@ impl App<()> {
             config: Config::new(name.into()),
             registrations: Vec::new(),
             alerts: Alerts::default(),
+            observers: Observers::default(),
         }
     }
 }
@@ -91,6 +93,7 @@ pub struct AppBuilder<S> {
     config: Config,
     registrations: Vec<Registration>,
     alerts: Alerts,
+    observers: Observers,
 }
 
 impl<S> fmt::Debug for AppBuilder<S> {
@@ -112,6 +115,7 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
             config: self.config,
             registrations: self.registrations,
             alerts: self.alerts,
+            observers: self.observers,
         }
     }
 
@@ -208,6 +212,13 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
         self
     }
 
+    /// Tells an observer what happens, to be measured. One at most: a second one takes its place.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers = Observers::of(Arc::new(observer));
+        self
+    }
+
     /// Opens the database. The application can start workflows and read them; it runs none until it
     /// is launched.
     ///
@@ -232,7 +243,8 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
                 opened.map_err(|error| Error::of_store(&format!("open `{url}`"), error))?
             }
         };
-        let client = Client(Arc::new(ClientCore::new(store, config.payload_bytes_max)));
+        let core = ClientCore::new(store, config.payload_bytes_max, self.observers);
+        let client = Client(Arc::new(core));
         let registry = Arc::new(registry);
         let alerts = Arc::new(self.alerts);
         let engine = Engine::new(

@@ -24,6 +24,7 @@ use crate::{
     id::{WorkflowId, WorkflowKey},
     journal::Journal,
     limits::{InvalidInput, NAME_BYTES_MAX, check_duration, check_name, check_queue, check_unique},
+    observe::{Observation, Observers},
     payload::Payload,
     position::Position,
     run::Interrupt,
@@ -54,6 +55,7 @@ pub(crate) struct ClientCore {
     pub(crate) journal: Arc<Journal>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) payload_bytes_max: usize,
+    pub(crate) observers: Observers,
     /// What writes the journal where no engine does.
     writer: Option<open::Writer>,
     /// The executor in this process, if there is one: it hears of cancellations at once.
@@ -62,14 +64,20 @@ pub(crate) struct ClientCore {
 }
 
 impl ClientCore {
-    pub(crate) fn new(store: Arc<dyn Store>, payload_bytes_max: usize) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        payload_bytes_max: usize,
+        observers: Observers,
+    ) -> Self {
         let hub = Arc::new(Hub::default());
-        let journal = Arc::new(Journal::new(Arc::clone(&store), Arc::clone(&hub)));
+        let journal = Journal::new(Arc::clone(&store), Arc::clone(&hub), observers.clone());
+        let journal = Arc::new(journal);
         Self {
             store,
             journal,
             hub,
             payload_bytes_max,
+            observers,
             writer: None,
             engine: Mutex::default(),
             shared: Shared::default(),
@@ -123,6 +131,11 @@ impl Client {
     #[must_use]
     pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.0.shared.get()
+    }
+
+    /// Tells the application's observer of something, if there is one. For sources of events.
+    pub fn observe(&self, observation: &Observation<'_>) {
+        self.0.observers.tell(observation);
     }
 
     /// The workflow with an id.

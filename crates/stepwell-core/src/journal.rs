@@ -32,6 +32,7 @@ use crate::{
     engine::Engine,
     hub::{Hub, Watch},
     id::ExecutorId,
+    observe::Observers,
     run::Run,
     store::{
         Applied, Batch, Change, NewWorkflow, Started, Store, StoreError, StoreErrorKind, Written,
@@ -48,6 +49,7 @@ const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::
 pub(crate) struct Journal {
     store: Arc<dyn Store>,
     hub: Arc<Hub>,
+    observers: Observers,
     pending: Mutex<Pending>,
     arrived: Notify,
     stand: RwLock<Stand>,
@@ -146,10 +148,11 @@ impl Entry {
 }
 
 impl Journal {
-    pub(crate) fn new(store: Arc<dyn Store>, hub: Arc<Hub>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, hub: Arc<Hub>, observers: Observers) -> Self {
         Self {
             store,
             hub,
+            observers,
             pending: Mutex::default(),
             arrived: Notify::new(),
             stand: RwLock::default(),
@@ -378,6 +381,7 @@ impl Journal {
         }
         for (entry, applied) in batch.drain(..).zip(written.applied) {
             batch::wake(&self.hub, &entry.change, &applied);
+            self.observers.written(&entry.change, &applied);
             entry.answer(Ok(applied), stand);
         }
     }

@@ -32,6 +32,7 @@ mod id;
 mod journal;
 pub mod limits;
 mod names;
+pub mod observe;
 mod op;
 mod payload;
 mod position;

@@ -27,6 +27,7 @@ pub(crate) use waiting::{Awaited, Busy, Waiting};
 use crate::{
     engine::Engine,
     id::{WorkflowId, WorkflowKey},
+    observe::Observation,
     store::{
         Applied, Change, Effect, EffectOutcome, Finish, Finished, NewRecord, Progress, Progressed,
         Refusal, StoreError, StoreErrorKind,
@@ -45,6 +46,9 @@ pub(crate) struct Run {
     pub(crate) id: WorkflowId,
     pub(crate) name: String,
     pub(crate) deadline_at: Option<Timestamp>,
+    /// Where it came from; known only where somebody measures.
+    pub(crate) origin: Option<String>,
+    pub(crate) created_at: Timestamp,
     /// Whether it came by a claim; then its end may free a place in a queue.
     pub(crate) claimed: bool,
     /// The incarnation that it belongs to: later ones do not write what it hands in.
@@ -77,6 +81,8 @@ pub(crate) struct NewRun {
     pub(crate) id: WorkflowId,
     pub(crate) name: String,
     pub(crate) deadline_at: Option<Timestamp>,
+    pub(crate) origin: Option<String>,
+    pub(crate) created_at: Timestamp,
     pub(crate) claimed: bool,
 }
 
@@ -89,6 +95,8 @@ impl Run {
             id: new.id,
             name: new.name,
             deadline_at: new.deadline_at,
+            origin: new.origin,
+            created_at: new.created_at,
             claimed: new.claimed,
             control: Control::default(),
             history: Mutex::default(),
@@ -112,6 +120,8 @@ impl Run {
             id: self.id.clone(),
             name: self.name.clone(),
             deadline_at: self.deadline_at,
+            origin: self.origin.clone(),
+            created_at: self.created_at,
             // It may have committed transactions whose records are not in its history.
             claimed: true,
         }
@@ -243,7 +253,7 @@ impl Run {
     ) {
         match result {
             Ok(Applied::Progress(progressed)) => self.progressed(change, progressed),
-            Ok(Applied::Finish(Finished::Now)) => self.ended(change),
+            Ok(Applied::Finish(Finished::Now)) => self.has_ended(change),
             Ok(Applied::Finish(Finished::Already(state))) => self.left_running(state),
             Ok(Applied::Park(parked)) => self.parked(parked),
             Ok(_) => self.control.interrupt(Interrupt::Lost),
@@ -263,12 +273,33 @@ impl Run {
         }
     }
 
-    fn ended(&self, change: &Change) {
-        if let Change::Finish(finish) = change
-            && let End::Failed { fingerprint, .. } = &finish.end
-        {
+    fn has_ended(&self, change: &Change) {
+        let Change::Finish(finish) = change else {
+            return;
+        };
+        if let End::Failed { fingerprint, .. } = &finish.end {
             self.engine.alerts.failed(&self.name, fingerprint);
         }
+        self.observe_end(match finish.end {
+            End::Succeeded(_) => State::Succeeded,
+            End::Failed { .. } => State::Failed,
+            End::Stuck { .. } => State::Stuck,
+        });
+    }
+
+    pub(crate) fn observe_end(&self, state: State) {
+        self.engine.client.observe(&Observation::Ended {
+            name: &self.name,
+            origin: self.origin.as_deref(),
+            state,
+            took: self.age(),
+        });
+    }
+
+    /// How long ago it was started.
+    pub(crate) fn age(&self) -> Duration {
+        let age = self.engine.client.now().duration_since(self.created_at);
+        Duration::try_from(age).unwrap_or_default()
     }
 
     fn launch_children(self: &Arc<Self>, change: &Change, outcomes: &[EffectOutcome]) {

@@ -46,7 +46,9 @@ pub use schedules::{
 };
 pub use start::{Launch, NewWorkflow, Owner, QueueUse, StartMessage, Started};
 pub use turns::{KEYS_PER_LOOK, Lane, Turns, enough, take_turns};
-pub use workflows::{DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, WorkflowStore};
+pub use workflows::{
+    DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, TALLIES_MAX, Tally, WorkflowStore,
+};
 
 use crate::BoxFuture;
 pub use crate::workflow::Workflow;

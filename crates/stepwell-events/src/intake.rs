@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use stepwell_core::{
     App, BoxFuture, Call, Error, ErrorKind, Handle, Payload, StartOutcome, Workflow, WorkflowId,
     limits::{NAME_BYTES_MAX, check_name},
+    observe::{Fate, Observation},
     store::NewWorkflow,
 };
 
@@ -219,14 +220,30 @@ impl<W: Workflow> Intake<W> {
                 Err(reason) => Err(reason),
             };
             async move {
-                match started {
+                let taken = match started {
                     Ok((id, Some(started))) => self.started(delivery, id, started).await,
                     Ok((id, None)) => Err(unanswered(&id)),
                     Err(reason) => self.keep(delivery, reason).await,
-                }
+                };
+                taken.inspect(|taken| self.observe(delivery, taken))
             }
         });
         join_all(taken).await
+    }
+
+    fn observe(&self, delivery: &Delivery, taken: &Taken<W>) {
+        let client = self.app().client();
+        let since = |at| Duration::try_from(client.now().duration_since(at)).unwrap_or_default();
+        client.observe(&Observation::Event {
+            source: &delivery.source,
+            kind: delivery.kind.as_deref(),
+            fate: match taken {
+                Taken::Started(_) => Fate::Started,
+                Taken::Duplicate(_) => Fate::Duplicate,
+                Taken::Poison { .. } => Fate::Poison,
+            },
+            age: delivery.at.map(since),
+        });
     }
 
     async fn started(

@@ -4,13 +4,13 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use rdkafka::{
-    ClientContext, TopicPartitionList,
+    ClientContext, Statistics, TopicPartitionList,
     consumer::{
         BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer,
     },
     error::{KafkaError, KafkaResult},
 };
-use stepwell_core::Workflow;
+use stepwell_core::{Client, Workflow, observe::Observation};
 use stepwell_events::{Delivery, Intake};
 use tracing::{debug, info, warn};
 
@@ -24,19 +24,40 @@ const AFTER_ERROR: Duration = Duration::from_millis(500);
 
 pub(crate) type Consumer = StreamConsumer<Context>;
 
-/// Hears of rebalances and commits.
+/// Hears of rebalances and commits, and how far behind the group is.
 #[derive(Debug)]
 pub(crate) struct Context {
     source: String,
+    /// Whom to tell.
+    observed: Option<Client>,
 }
 
 impl Context {
-    pub(crate) fn new(source: String) -> Self {
-        Self { source }
+    pub(crate) fn new(source: String, observed: Option<Client>) -> Self {
+        Self { source, observed }
     }
 }
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        let Some(client) = &self.observed else {
+            return;
+        };
+        for (name, topic) in &statistics.topics {
+            for (number, partition) in &topic.partitions {
+                // What this member does not have, or has not asked for yet, has none.
+                let Ok(events) = u64::try_from(partition.consumer_lag) else {
+                    continue;
+                };
+                client.observe(&Observation::Lag {
+                    source: &self.source,
+                    part: &format!("{name}-{number}"),
+                    events,
+                });
+            }
+        }
+    }
+}
 
 impl ConsumerContext for Context {
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {

@@ -3,13 +3,16 @@
 use std::{fmt, sync::Arc};
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel, consumer::Consumer as _};
-use stepwell_core::{Error, ErrorKind, Workflow};
+use stepwell_core::{Client, Error, ErrorKind, Workflow};
 use stepwell_events::{Connected, Delivery, Intake, Source};
 
 use crate::consume::{Consumer, Context, consume};
 
 /// How many messages are accepted in one commit unless said otherwise.
 const BATCH: usize = 500;
+
+/// How often a consumer says how far behind it is unless said otherwise, in milliseconds.
+const STATISTICS_MS: &str = "15000";
 
 /// What this crate sets by itself: its promise stands on it.
 const OURS: [&str; 5] = [
@@ -149,10 +152,12 @@ impl Kafka {
         Error::new(ErrorKind::Setup, message)
     }
 
-    fn consumer(&self) -> Result<Consumer, Error> {
+    fn consumer(&self, observed: Option<Client>) -> Result<Consumer, Error> {
         self.check()?;
         let mut config = ClientConfig::new();
         config.set("auto.offset.reset", "earliest");
+        // How far behind it is, is told by the statistics.
+        config.set("statistics.interval.ms", STATISTICS_MS);
         for (name, value) in &self.settings {
             config.set(name, value);
         }
@@ -163,7 +168,7 @@ impl Kafka {
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "false")
             .set_log_level(RDKafkaLogLevel::Warning);
-        let context = Context::new(self.source.clone());
+        let context = Context::new(self.source.clone(), observed);
         let consumer: Consumer = config
             .create_with_context(context)
             .map_err(|error| self.refused(&format!("cannot be set up: {error}")))?;
@@ -186,7 +191,7 @@ impl<W: Workflow> Source<W> for Kafka {
 
     fn connect(self, intake: Intake<W>) -> Result<Connected, Error> {
         // The client connects by itself, again and again: brokers that are away are waited for.
-        let consumer = Arc::new(self.consumer()?);
+        let consumer = Arc::new(self.consumer(Some(intake.app().client().clone()))?);
         Ok(Connected::Consumer(Box::pin(async move {
             consume(consumer, self, intake).await;
         })))
@@ -210,7 +215,7 @@ mod tests {
             ),
             (kafka().set("no.such.property", "1"), "no.such.property"),
         ] {
-            let error = kafka.consumer().map(drop).expect_err("it was set up");
+            let error = kafka.consumer(None).map(drop).expect_err("it was set up");
             assert_eq!(error.kind(), ErrorKind::Setup);
             assert!(error.to_string().contains(said), "{error}");
         }

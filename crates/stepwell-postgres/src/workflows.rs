@@ -5,7 +5,10 @@ mod list;
 use futures_util::FutureExt;
 use stepwell_core::{
     ExecutorId, Outcome, Place, Record, Takeover, WorkflowId, WorkflowKey,
-    store::{DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, StoreFuture, Workflow, WorkflowStore},
+    store::{
+        DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, StoreFuture, TALLIES_MAX, Tally, Workflow,
+        WorkflowStore,
+    },
 };
 use tokio_postgres::Row;
 
@@ -109,6 +112,22 @@ fn dead_letters(row: &Row) -> Result<DeadLetters, Failure> {
     })
 }
 
+const TALLIES: &str = "
+    select origin, name, state, count(*) as workflows
+    from {schema}.workflows
+    group by origin, name, state
+    order by workflows desc, name, state, origin
+    limit $1";
+
+fn tally(row: &Row) -> Result<Tally, Failure> {
+    Ok(Tally {
+        origin: get(row, 0)?,
+        name: get(row, 1)?,
+        state: rows::state(row, 2)?,
+        count: u64::from(rows::number(row, 3)?),
+    })
+}
+
 #[cfg(test)]
 pub(crate) fn list_sql(filter: &Filter) -> String {
     list::query(filter).sql
@@ -172,6 +191,16 @@ impl WorkflowStore for PostgresStore {
                 let most = i64::from(DEAD_LETTER_GROUPS_MAX);
                 let rows = db.query(DEAD_LETTERS, params![most]).await?;
                 rows.iter().map(dead_letters).collect()
+            }
+            .boxed()
+        })
+    }
+
+    fn tallies(&self) -> StoreFuture<'_, Vec<Tally>> {
+        self.side("count workflows", (), |db, ()| {
+            async move {
+                let rows = db.query(TALLIES, params![i64::from(TALLIES_MAX)]).await?;
+                rows.iter().map(tally).collect()
             }
             .boxed()
         })

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use stepwell_core::{
     ExecutorId, Outcome, Place, Record, Takeover, WorkflowId, WorkflowKey,
-    store::{DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, StoreFuture, Workflow, WorkflowStore},
+    store::{
+        DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, StoreFuture, TALLIES_MAX, Tally, Workflow,
+        WorkflowStore,
+    },
 };
 
 use crate::{
@@ -95,6 +98,22 @@ fn dead_letters(row: &Row<'_>) -> rusqlite::Result<DeadLetters> {
     })
 }
 
+const TALLIES: &str = "
+    select origin, name, state, count(*) as workflows
+    from workflows
+    group by origin, name, state
+    order by workflows desc, name, state, origin
+    limit ?1";
+
+fn tally(row: &Row<'_>) -> rusqlite::Result<Tally> {
+    Ok(Tally {
+        origin: row.get(0)?,
+        name: row.get(1)?,
+        state: rows::state(row.get_ref(2)?.as_str()?)?,
+        count: row.get::<_, u32>(3)?.into(),
+    })
+}
+
 #[cfg(test)]
 pub(crate) fn list_sql(filter: &Filter) -> String {
     list::query(filter).sql
@@ -157,6 +176,14 @@ impl WorkflowStore for SqliteStore {
             let mut statement = db.prepare_cached(DEAD_LETTERS)?;
             let groups = statement.query_map(params![DEAD_LETTER_GROUPS_MAX], dead_letters)?;
             Ok(groups.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    fn tallies(&self) -> StoreFuture<'_, Vec<Tally>> {
+        self.read("count workflows", move |db| {
+            let mut statement = db.prepare_cached(TALLIES)?;
+            let tallies = statement.query_map(params![TALLIES_MAX], tally)?;
+            Ok(tallies.collect::<rusqlite::Result<_>>()?)
         })
     }
 

@@ -14,7 +14,10 @@ use http::StatusCode;
 use http_body_util::LengthLimitError;
 use serde_json::json;
 use stepwell_axum::{AsProblem, Problem, problem_of};
-use stepwell_core::{BoxFuture, Error, Handle, Workflow};
+use stepwell_core::{
+    BoxFuture, Error, Handle, Workflow,
+    observe::{Fate, Observation},
+};
 use stepwell_events::{Connected, Intake, Repeats, Source, Taken};
 
 use crate::{
@@ -152,7 +155,14 @@ impl<P: Provider, W: Workflow> Route<P, W> {
     }
 
     fn refused(&self, rejected: &Rejected) -> Problem {
-        tracing::warn!(source = self.provider.source(), reason = %rejected, "a delivery was refused");
+        let source = self.provider.source();
+        tracing::warn!(source, reason = %rejected, "a delivery was refused");
+        self.intake.app().client().observe(&Observation::Event {
+            source,
+            kind: None,
+            fate: Fate::Rejected,
+            age: None,
+        });
         Problem::new(rejected.status(), rejected.to_string())
     }
 }

@@ -55,6 +55,7 @@
 //! - `axum`: workflows as routes, idempotency keys, live progress, ordered shutdown.
 //! - `events`: events from outside as workflows, each once; poison is kept. A source of your own.
 //! - `kafka`: messages of Kafka topics as workflows, each once.
+//! - `otel`: metrics: OpenTelemetry instruments, and an endpoint for Prometheus.
 //! - `outbox`: rows of a table in your own database as workflows, each once.
 //! - `sqs`: messages of SQS queues as workflows, each once.
 //! - `webhooks`: signed webhooks of Stripe, GitHub, Slack and others as workflows, each event once.
@@ -72,6 +73,8 @@ pub use stepwell_events as events;
 pub use stepwell_kafka as kafka;
 #[cfg(feature = "macros")]
 pub use stepwell_macros::{State, select, step, transaction, workflow};
+#[cfg(feature = "otel")]
+pub use stepwell_otel as otel;
 #[cfg(feature = "outbox")]
 pub use stepwell_outbox as outbox;
 #[cfg(feature = "postgres")]

@@ -133,6 +133,7 @@ impl Instants for StreamEntry {
 
 impl Instants for Claimed {
     fn pairs(&mut self, expected: &Self, align: &dyn Fn(&mut Timestamp, Timestamp)) {
+        align(&mut self.created_at, expected.created_at);
         both(&mut self.deadline_at, expected.deadline_at, align);
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     limits::{NOTE_BYTES_MAX, check_name},
     store::{
         Acknowledge, Acknowledged, Applied, Cancel, CancelCause, Change, DeadLetters, Deleted,
+        Tally,
     },
     workflow::State,
 };
@@ -22,6 +23,16 @@ impl Client {
     pub async fn dead_letters(&self) -> Result<Vec<DeadLetters>, Error> {
         let groups = self.0.store.dead_letters().await;
         groups.map_err(|error| Error::of_store("count dead letters", error))
+    }
+
+    /// How many workflows there are of each origin, name and state. It counts them all: for a scrape
+    /// every half minute, not for every request.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] without a database.
+    pub async fn tallies(&self) -> Result<Vec<Tally>, Error> {
+        let tallies = self.0.store.tallies().await;
+        tallies.map_err(|error| Error::of_store("count workflows", error))
     }
 
     /// Says of a dead letter that nobody need look at it any more, and why. It stays as it is. Saying so

@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     journal::Journal,
     limits::PAYLOAD_BYTES_MAX_DEFAULT,
+    observe::Observers,
     store::{Migrations, StoreUrl, open_store, read_migrations},
 };
 
@@ -50,7 +51,7 @@ impl Client {
         let url = StoreUrl::new(url.as_ref());
         let store = open_store(&url, Arc::new(SystemClock)).await;
         let store = store.map_err(|error| Error::of_store(&format!("open `{url}`"), error))?;
-        let mut core = ClientCore::new(store, PAYLOAD_BYTES_MAX_DEFAULT);
+        let mut core = ClientCore::new(store, PAYLOAD_BYTES_MAX_DEFAULT, Observers::default());
         core.writer = Some(Writer::spawn(Arc::clone(&core.journal)));
         Ok(Self(Arc::new(core)))
     }

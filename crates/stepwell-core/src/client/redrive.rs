@@ -6,6 +6,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::WorkflowId,
     limits::InvalidInput,
+    observe::Observation,
     payload::Payload,
     position::Position,
     redrive::{Redrive, RedriveFrom, cut, redrive},
@@ -157,6 +158,9 @@ impl Client {
                 Applied::Cancel(cancelled) => self.interrupt(&cancelled),
                 _ => {}
             }
+        }
+        if is_new {
+            self.observe(&Observation::Redriven { name: &letter.name });
         }
         Ok(is_new.then_some(new_id))
     }

@@ -117,6 +117,8 @@ fn launch(engine: &Arc<Engine>, claimed: Claimed) {
         id: claimed.id,
         name: claimed.name,
         deadline_at: claimed.deadline_at,
+        origin: engine.origin(claimed.origin.as_ref()),
+        created_at: claimed.created_at,
         claimed: true,
     };
     engine.spawn(run, claimed.input, past);

@@ -9,11 +9,12 @@ use crate::{
     BoxFuture,
     error::Fault,
     limits::InvalidInput,
+    observe::Observation,
     payload::Payload,
     registry::BodyEnd,
     run::{Interrupt, Run},
     store::CancelCause,
-    workflow::End,
+    workflow::{End, State},
 };
 
 /// What there may be to replay.
@@ -58,6 +59,13 @@ async fn drive_once(run: &Arc<Run>, input: &Payload, past: Past) -> Interrupt {
         warn!(workflow = %run.id, name = run.name, "this application does not know the workflow");
         return Interrupt::Lost;
     };
+    if past == Past::None {
+        run.engine.client.observe(&Observation::Begun {
+            name: &run.name,
+            origin: run.origin.as_deref(),
+            waited: run.age(),
+        });
+    }
     let end = match (known.run)(Arc::clone(run), input) {
         Ok(body) => poll(run, body).await,
         Err(reason) => Err(Interrupt::Stuck(reason)),
@@ -97,6 +105,7 @@ async fn poll(run: &Arc<Run>, body: BoxFuture<'static, BodyEnd>) -> Result<End, 
         biased;
         interrupt = interruption(run) => {
             if interrupt == Interrupt::Cancelled {
+                run.observe_end(State::Cancelled);
                 let_steps_end(run, &mut body).await;
             }
             Err(interrupt)

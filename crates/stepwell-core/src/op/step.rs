@@ -23,6 +23,7 @@ use crate::{
     engine::panic_message,
     failure::Failure,
     limits::InvalidInput,
+    observe::{Attempted, Observation},
     payload::Payload,
     run::{Interrupt, Run},
     store::NewRecord,
@@ -341,10 +342,20 @@ async fn attempt(here: &Here, name: &str, number: u32, go: &mut Go<'_>) -> Resul
         cancelled: here.run.step_cancel.clone(),
     };
     let _running = Running::begin(&here.run);
+    let began = Instant::now();
     // The closure may panic before it has made its future.
     let tried = AssertUnwindSafe(async { go(attempt, mock).await })
         .catch_unwind()
         .await;
+    here.run.engine.client.observe(&Observation::Attempt {
+        workflow: &here.run.name,
+        step: name,
+        came_to: match &tried {
+            Ok(tried) if matches!(tried.outcome, Ok(Outcome::Ok(_))) => Attempted::Succeeded,
+            _ => Attempted::Failed,
+        },
+        took: began.elapsed(),
+    });
     tried.map_err(|panic| panic_message(panic.as_ref()))
 }
 

@@ -141,6 +141,10 @@ pub struct Claimed {
     pub input: Payload,
     /// When it is cancelled.
     pub deadline_at: Option<Timestamp>,
+    /// Where it came from.
+    pub origin: Option<String>,
+    /// When it was started.
+    pub created_at: Timestamp,
     /// Whether there may be records to be replayed.
     pub has_history: bool,
 }

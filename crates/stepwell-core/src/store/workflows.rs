@@ -32,6 +32,10 @@ pub trait WorkflowStore {
     /// groups first, up to [`DEAD_LETTER_GROUPS_MAX`].
     fn dead_letters(&self) -> StoreFuture<'_, Vec<DeadLetters>>;
 
+    /// How many workflows there are of each origin, name and state: the largest numbers first, up to
+    /// [`TALLIES_MAX`]. Reads every workflow, or an index of all.
+    fn tallies(&self) -> StoreFuture<'_, Vec<Tally>>;
+
     /// The take-overs of a workflow, oldest first.
     fn takeovers(&self, key: WorkflowKey) -> StoreFuture<'_, Vec<Takeover>>;
 
@@ -59,6 +63,22 @@ pub struct DeadLetters {
     pub last_at: Timestamp,
     /// The newest of them.
     pub newest: WorkflowId,
+}
+
+/// How many tallies are told at most.
+pub const TALLIES_MAX: u32 = 10_000;
+
+/// How many workflows have an origin, a name and a state in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Where they came from.
+    pub origin: Option<String>,
+    /// The name of the function.
+    pub name: String,
+    /// Where they are in their lives.
+    pub state: State,
+    /// How many there are.
+    pub count: u64,
 }
 
 /// Which workflows a list shows. Every condition that is given must hold.

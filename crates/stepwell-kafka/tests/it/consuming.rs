@@ -1,11 +1,20 @@
 //! One consumer.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use stepwell::{App, Ctx, Queue, State, events::Delivery, workflow};
+use stepwell::{
+    App, Ctx, Queue, State,
+    events::Delivery,
+    observe::{Observation, Observer},
+    workflow,
+};
 use tempfile::tempdir;
 
-use crate::cluster::{Cluster, app, consuming, number, stop, wait_for};
+use crate::cluster::{Cluster, PATIENCE, app, consuming, number, stop, wait_for};
 
 #[tokio::test]
 async fn each_message_is_one_workflow_and_poison_is_kept() {
@@ -143,4 +152,51 @@ async fn a_full_queue_pauses_the_partitions_and_keeps_their_order() {
     app.stop_taking_work();
     consumers.ended().await;
     app.shutdown().await;
+}
+
+/// What was told last of how far behind each partition is.
+#[derive(Clone, Default)]
+struct Behind(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl Observer for Behind {
+    fn observe(&self, observation: &Observation<'_>) {
+        if let Observation::Lag {
+            source,
+            part,
+            events,
+        } = observation
+        {
+            let part = format!("{source} {part}");
+            self.0.lock().unwrap().insert(part, *events);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_says_how_far_behind_it_is() {
+    let cluster = Cluster::with_topic("orders", 2);
+    let folder = tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("shop.db").display());
+    let behind = Behind::default();
+    let app = App::builder("kafka").database(url);
+    let app = app.observer(behind.clone()).launch().await.unwrap();
+    let kafka = cluster.kafka("orders").set("statistics.interval.ms", "50");
+    for number in 0..30 {
+        let body = number.to_string();
+        cluster
+            .send("orders", number % 2, "key", body.as_bytes())
+            .await;
+    }
+    let consumers = consuming(&app, kafka, number);
+    wait_for(&app, State::Succeeded, 30).await;
+    let none = [("kafka orders-0", 0), ("kafka orders-1", 0)];
+    let none: BTreeMap<_, _> = none.map(|(part, events)| (part.to_owned(), events)).into();
+    let caught_up = async {
+        while *behind.0.lock().unwrap() != none {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let caught_up = tokio::time::timeout(PATIENCE, caught_up).await;
+    assert!(caught_up.is_ok(), "{:?}", behind.0.lock().unwrap());
+    stop(app, consumers).await;
 }

@@ -8,7 +8,7 @@ use crate::{
     connection::Connection,
     error::Failure,
     params::params,
-    rows::{self, get, instant_opt, number, payload},
+    rows::{self, get, instant, instant_opt, number, payload},
 };
 
 /// What belongs to rows of `w`: the input, and how many records there are.
@@ -36,8 +36,8 @@ macro_rules! waiting {
         concat!(
             "
     with w as materialized (
-        select workflow_key, workflow_id, name, deadline_at, previous_executor_id, lost_at,
-            lost_why, recoveries, records_at_claim
+        select workflow_key, workflow_id, name, deadline_at, origin, created_at,
+            previous_executor_id, lost_at, lost_why, recoveries, records_at_claim
         from {schema}.workflows
         where workflow_key = any($1::bigint[])
           and coalesce(state, '') = $3
@@ -50,7 +50,7 @@ macro_rules! waiting {
             "
     )
     select w.workflow_key, w.workflow_id, w.name, w.deadline_at, input.payload, records.count,
-        w.previous_executor_id, w.lost_at, w.lost_why, w.recoveries, w.records_at_claim
+        w.origin, w.created_at, w.previous_executor_id, w.lost_at, w.lost_why, w.recoveries, w.records_at_claim
     from w",
             with_records!()
         )
@@ -67,9 +67,10 @@ pub(crate) const LOCK_STUCK: &str = waiting!("workflow_key", "");
 /// What an executor owns, in the order of the starts.
 pub(crate) const OWNED: &str = concat!(
     "
-    select w.workflow_key, w.workflow_id, w.name, w.deadline_at, input.payload, records.count
+    select w.workflow_key, w.workflow_id, w.name, w.deadline_at, input.payload, records.count,
+        w.origin, w.created_at
     from (
-        select workflow_key, workflow_id, name, deadline_at
+        select workflow_key, workflow_id, name, deadline_at, origin, created_at
         from {schema}.workflows
         where state = 'running'
           and executor_id = $1
@@ -133,13 +134,15 @@ fn claimed(row: &Row) -> Result<Claimed, Failure> {
         deadline_at: instant_opt(row, 3)?,
         input: payload(row, 4)?,
         has_history: number(row, 5)? > 1,
+        origin: get(row, 6)?,
+        created_at: instant(row, 7)?,
     })
 }
 
 fn waiting(row: &Row) -> Result<Waiting, Failure> {
-    let from: Option<String> = get(row, 6)?;
-    let why: Option<String> = get(row, 8)?;
-    let lost = from.zip(instant_opt(row, 7)?);
+    let from: Option<String> = get(row, 8)?;
+    let why: Option<String> = get(row, 10)?;
+    let lost = from.zip(instant_opt(row, 9)?);
     Ok(Waiting {
         claimed: claimed(row)?,
         lost: lost.map(|(from, at)| Lost {
@@ -148,7 +151,7 @@ fn waiting(row: &Row) -> Result<Waiting, Failure> {
             why: why.unwrap_or_default(),
         }),
         records: number(row, 5)?,
-        recoveries: number(row, 9)?,
-        records_at_claim: number(row, 10)?,
+        recoveries: number(row, 11)?,
+        records_at_claim: number(row, 12)?,
     })
 }

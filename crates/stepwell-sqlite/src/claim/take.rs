@@ -18,7 +18,8 @@ use crate::{
 pub(crate) const FIND: &str = "
     select w.workflow_id, w.name, w.previous_executor_id, w.lost_at, w.lost_why, w.recoveries,
         w.records_at_claim, w.deadline_at, r.payload,
-        (select count(*) from records as c where c.workflow_key = w.workflow_key), w.queue_name
+        (select count(*) from records as c where c.workflow_key = w.workflow_key), w.queue_name,
+        w.origin, w.created_at
     from workflows as w
     join records as r
       on r.workflow_key = w.workflow_key
@@ -29,7 +30,8 @@ pub(crate) const FIND: &str = "
 /// What an executor owns, in the order of the starts.
 pub(crate) const OWNED: &str = "
     select w.workflow_key, w.workflow_id, w.name, w.deadline_at, r.payload,
-        (select count(*) from records as c where c.workflow_key = w.workflow_key)
+        (select count(*) from records as c where c.workflow_key = w.workflow_key),
+        w.origin, w.created_at
     from workflows as w
     join records as r
       on r.workflow_key = w.workflow_key
@@ -163,6 +165,8 @@ fn find(db: &Connection, key: WorkflowKey) -> Result<Option<Waiting>, Failure> {
                     .get::<_, Option<i64>>(7)?
                     .map(rows::instant)
                     .transpose()?,
+                origin: row.get(11)?,
+                created_at: rows::instant(row.get(12)?)?,
                 has_history: records > 1,
             },
             lost: from.zip(at).map(|(from, at)| Lost {
@@ -193,6 +197,8 @@ pub(crate) fn owned(db: &Connection, executor: &ExecutorId) -> Result<Vec<Claime
                 .get::<_, Option<i64>>(3)?
                 .map(rows::instant)
                 .transpose()?,
+            origin: row.get(6)?,
+            created_at: rows::instant(row.get(7)?)?,
             has_history: records > 1,
         })
     })?;

@@ -83,6 +83,8 @@ impl Model {
             name: row.workflow.name.clone(),
             input: row.input().expect("every workflow has its input").clone(),
             deadline_at: row.workflow.deadline_at,
+            origin: row.workflow.origin.clone(),
+            created_at: row.workflow.created_at,
             has_history: row.records.len() > 1,
         }
     }
