@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{contestant::Contestant, driver::Error, postgres::Postgres};
+use crate::{contestant::Contestant, driver::Error, kafka, postgres::Postgres};
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -78,6 +78,14 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// Only Stepwell, also on Postgres.
+    pub(crate) fn on_both(directory: &'a Path) -> Result<Self, Error> {
+        Ok(Self {
+            postgres: Some(Postgres::start(directory)?),
+            ..Self::alone(directory)
+        })
+    }
+
     /// Libraries on a Postgres that counts what it does, if one can be started here.
     pub(crate) fn counting(directory: &'a Path) -> Result<Self, Error> {
         Ok(Self {
@@ -126,6 +134,27 @@ impl<'a> Field<'a> {
     /// Starts one of our own processes with an empty database.
     pub(crate) fn start_one(&self, place: Place) -> Result<Contestant, Error> {
         alone(place, &self.database(Entry::Stepwell(place))?)
+    }
+
+    /// Starts a consumer of Kafka with empty databases.
+    pub(crate) fn start_consumer(&self, place: Place) -> Result<Contestant, Error> {
+        let entry = Entry::Stepwell(place);
+        let (workflows, users) = (self.database(entry)?, self.users(place)?);
+        Contestant::start(entry.name(), &mut kafka::command(&workflows, &users)?)
+    }
+
+    /// A database of a user's own.
+    fn users(&self, place: Place) -> Result<String, Error> {
+        let number = self.databases.fetch_add(1, Ordering::SeqCst);
+        match (place, &self.postgres) {
+            (Place::Sqlite, _) => {
+                let file = self.directory.join(format!("{number}.db"));
+                Ok(format!("sqlite:{}", file.display()))
+            }
+            // Its workflows have a schema of their own.
+            (Place::Postgres, Some(postgres)) => Ok(postgres.database("postgres")),
+            (Place::Postgres, None) => Err("there is no Postgres".into()),
+        }
     }
 
     fn database(&self, entry: Entry) -> Result<String, Error> {

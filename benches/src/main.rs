@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release -p benches` prints medians of interleaved rounds, with the machine's load
 //! and the CPU time of the process. `--quick` is the smallest size, so that the program never rots.
+//! `--kafka` measures consumers of Kafka alone, on SQLite and on Postgres.
 //! `--peers` runs the same work on `dbos` and `durare` as well, in turn with ours; that needs
 //! PostgreSQL, and builds the package in `benches/peers`.
 //!
@@ -15,11 +16,13 @@
 mod account;
 mod alone;
 mod bare;
+mod consumer;
 mod contestant;
 mod driver;
 mod field;
 mod fleet;
 mod idle;
+mod kafka;
 mod machine;
 mod ours;
 mod postgres;
@@ -49,8 +52,12 @@ enum Task {
         size: Size,
         peers: bool,
     },
+    /// What consumes Kafka, on both databases, and nothing else.
+    MeasureKafka(Size),
     /// One library on one database, for the measuring process.
     Serve(String),
+    /// A consumer of Kafka: workflows in the one database, what they do in the other.
+    ServeConsumer(String, String),
     /// One of our own processes, for what the peers are not asked.
     ServeAlone(String),
 }
@@ -59,17 +66,14 @@ enum Task {
 async fn main() -> ExitCode {
     let done = match task() {
         Ok(Task::Serve(database)) => ours::serve(&database).await,
+        Ok(Task::ServeConsumer(workflows, users)) => consumer::serve(&workflows, &users).await,
         Ok(Task::ServeAlone(database)) => alone::serve(&database).await,
-        Ok(Task::Measure { size, peers }) => tokio::select! {
-            measured = tokio::spawn(measure(size, peers)) => {
-                measured.unwrap_or_else(|error| Err(error.into()))
-            }
-            stopped = stop::asked() => stopped.map_err(Error::from),
-        },
+        Ok(Task::Measure { size, peers }) => until_stopped(measure(size, peers)).await,
+        Ok(Task::MeasureKafka(size)) => until_stopped(measure_kafka(size)).await,
         Err(unknown) => {
             eprintln!(
-                "error: unknown argument `{unknown}`\nhint: run it with --quick, --peers, both or \
-                 neither"
+                "error: unknown argument `{unknown}`\nhint: run it with --quick, and with --peers or \
+                 --kafka, or without"
             );
             return ExitCode::from(2);
         }
@@ -84,20 +88,61 @@ async fn main() -> ExitCode {
 }
 
 fn task() -> Result<Task, String> {
-    let (mut size, mut peers) = (Size::Full, false);
+    let (mut size, mut peers, mut kafka) = (Size::Full, false, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => size = Size::Quick,
             "--peers" => peers = true,
+            "--kafka" => kafka = true,
             "--serve" => return arguments.next().map(Task::Serve).ok_or(argument),
+            "--serve-consumer" => {
+                let databases = arguments.next().zip(arguments.next());
+                return databases
+                    .map(|(workflows, users)| Task::ServeConsumer(workflows, users))
+                    .ok_or(argument);
+            }
             "--serve-alone" => {
                 return arguments.next().map(Task::ServeAlone).ok_or(argument);
             }
             _ => return Err(argument),
         }
     }
-    Ok(Task::Measure { size, peers })
+    Ok(match kafka {
+        true => Task::MeasureKafka(size),
+        false => Task::Measure { size, peers },
+    })
+}
+
+/// Measures in a task of its own, and stops when somebody asks for it.
+async fn until_stopped(
+    measure: impl Future<Output = Result<(), Error>> + Send + 'static,
+) -> Result<(), Error> {
+    tokio::select! {
+        measured = tokio::spawn(measure) => measured.unwrap_or_else(|error| Err(error.into())),
+        stopped = stop::asked() => stopped.map_err(Error::from),
+    }
+}
+
+async fn measure_kafka(size: Size) -> Result<(), Error> {
+    let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR"))?;
+    println!("{}", machine::describe(directory.path()));
+    let mut table = Table::default();
+    let field = Field::on_both(directory.path())?;
+    tokio::task::block_in_place(|| kafka::measure(&mut table, size, &field))?;
+    println!("{table}");
+    println!("load at the end: {}", machine::load());
+    Ok(())
+}
+
+impl Size {
+    /// How often what takes long is measured.
+    fn rounds(self) -> usize {
+        match self {
+            Self::Quick => 1,
+            Self::Full => 3,
+        }
+    }
 }
 
 async fn measure(size: Size, peers: bool) -> Result<(), Error> {
@@ -115,7 +160,8 @@ async fn measure(size: Size, peers: bool) -> Result<(), Error> {
         tokio::task::block_in_place(|| {
             throughput::measure(&mut table, size, directory.path(), &field)?;
             waiting::measure(&mut table, size, &field)?;
-            fleet::measure(&mut table, size, &field)
+            fleet::measure(&mut table, size, &field)?;
+            kafka::measure(&mut table, size, &field)
         })?;
     }
     idle::measure(&mut table, size, directory.path()).await?;

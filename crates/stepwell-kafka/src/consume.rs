@@ -22,6 +22,10 @@ use crate::{
 /// The pause after the client has reported an error. It goes on by itself.
 const AFTER_ERROR: Duration = Duration::from_millis(500);
 
+/// How long a full batch waits until the partitions are paused. Far below `max.poll.interval.ms` (five
+/// minutes), after which a member is taken for dead.
+const PAUSE_AFTER: Duration = Duration::from_secs(1);
+
 pub(crate) type Consumer = StreamConsumer<Context>;
 
 /// Hears of rebalances and commits, and how far behind the group is.
@@ -132,11 +136,13 @@ impl Ahead<'_> {
         while self.fetched.len() < self.kafka.batch && self.fetch_one().now_or_never().is_some() {}
     }
 
-    /// Fetches for ever. When a batch is full the partitions are paused: a member that does not ask for
-    /// messages would be taken for dead.
+    /// Fetches for ever. When a batch is full, and nobody takes it for a while, the partitions are paused:
+    /// a member that does not ask for messages would be taken for dead. Not at once: librdkafka throws
+    /// away what it has fetched of a partition that is paused, and fetches it anew.
     async fn fetch(&mut self) -> Infallible {
         loop {
             if self.fetched.len() >= self.kafka.batch {
+                tokio::time::sleep(PAUSE_AFTER).await;
                 self.pause();
             }
             self.fetch_one().await;

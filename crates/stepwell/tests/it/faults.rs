@@ -20,7 +20,7 @@ use stepwell::{
         Applied, Batch, Change, Claim, Claimed, DeadLetters, Executor, ExecutorStore, Filter,
         Message, MessageStore, NewExecutor, News, Progressed, PublishedEvent, QueueInfo,
         QueueStore, Renewed, ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind,
-        StoreFuture, StoreUrl, StreamEntry, TakenOver, Workflow, WorkflowStore, Written,
+        StoreFuture, StoreUrl, StreamEntry, TakenOver, Tally, Workflow, WorkflowStore, Written,
         open_store,
     },
     workflow,
@@ -157,6 +157,7 @@ pass_on!(WorkflowStore {
     fn takeovers(key: WorkflowKey) -> Vec<Takeover>;
     fn children(key: WorkflowKey) -> Vec<Workflow>;
     fn dead_letters() -> Vec<DeadLetters>;
+    fn tallies() -> Vec<Tally>;
 });
 
 pass_on!(MessageStore {
