@@ -52,6 +52,15 @@ bench:
 bench-peers:
     cargo run --release -p benches -- --peers
 
+# A consumer of a real Kafka broker, which is killed; needs Maven and Java.
+kafka:
+    STEPWELL_KAFKA_MESSAGES=10000 tests/with-kafka cargo test -p stepwell-kafka real -- --nocapture
+
+# Consumers in the benchmark, on a real Kafka broker and on a mock one.
+bench-kafka:
+    cargo run --release -p benches -- --kafka
+    tests/with-kafka cargo run --release -p benches -- --kafka
+
 # The benchmark at its smallest size, so that it never rots.
 bench-once:
     cargo run --release -p benches -- --quick

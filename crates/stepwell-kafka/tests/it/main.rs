@@ -4,3 +4,4 @@
 mod cluster;
 mod consuming;
 mod group;
+mod real;
