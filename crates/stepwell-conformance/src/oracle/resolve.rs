@@ -6,9 +6,9 @@ use serde_json::json;
 use stepwell_core::{
     End, ExecutorId, Missed, Outcome, Place, Position, RecordKind, WorkflowKey,
     store::{
-        Acknowledge, Cancel, CancelCause, Change, DeclaredBy, Effect, Finish, Fork, NewRecord,
-        NewSchedule, NewWorkflow, Owner, Park, Progress, QueueChange, QueueUse, ScheduleChange,
-        Tick, Wait,
+        Acknowledge, Cancel, CancelCause, Change, DeclaredBy, Effect, Finish, Fork, Launch,
+        NewRecord, NewSchedule, NewWorkflow, Owner, Park, Progress, QueueChange, QueueUse,
+        ScheduleChange, Tick, Wait,
     },
 };
 
@@ -70,7 +70,16 @@ impl Resolve<'_> {
                 places,
                 effects,
             } => Change::Progress(self.progress(self.pick(*on), places, effects)),
-            Draft::Finish { on, how, value } => Change::Finish(self.finish(*on, *how, *value)),
+            Draft::Finish {
+                on,
+                how,
+                value,
+                alert,
+            } => {
+                let alerts = alert.iter().map(alert_of).collect();
+                let finish = self.finish(*on, *how, *value);
+                Change::Finish(Finish { alerts, ..finish })
+            }
             Draft::Park { on, until, waits } => Change::Park(self.park(*on, *until, waits)),
             Draft::Send(letter) => Change::Send(message(letter)),
             Draft::Cancel { id, cause } => Change::Cancel(Cancel {
@@ -314,5 +323,18 @@ fn place(number: u8) -> Place {
         5 => Place::At(top(1).child(0)),
         6 => Place::Attempt(top(2), 1),
         _ => Place::At(top(number)),
+    }
+}
+
+/// An alert is for whichever executor has room, as `maker` in core sees to.
+fn alert_of(plan: &Plan) -> NewWorkflow {
+    let new = start(plan);
+    NewWorkflow {
+        launch: match new.launch {
+            Launch::Here => Launch::Anywhere,
+            elsewhere => elsewhere,
+        },
+        message: None,
+        ..new
     }
 }

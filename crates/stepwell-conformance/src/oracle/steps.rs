@@ -53,6 +53,7 @@ pub(super) enum Draft {
         on: u8,
         how: u8,
         value: u8,
+        alert: Option<Plan>,
     },
     Park {
         on: u8,
@@ -218,7 +219,9 @@ fn draft() -> impl Strategy<Value = Draft> {
         10 => plan().prop_map(Draft::Start),
         10 => (on(), vec(0..7u8, 1..3), effects)
             .prop_map(|(on, places, effects)| Draft::Progress { on, places, effects }),
-        4 => (on(), 0..3u8, 0..3u8).prop_map(|(on, how, value)| Draft::Finish { on, how, value }),
+        4 => (on(), 0..3u8, 0..3u8, option::weighted(0.3, plan())).prop_map(
+            |(on, how, value, alert)| Draft::Finish { on, how, value, alert },
+        ),
         3 => letter().prop_map(Draft::Send),
         3 => (0..IDS, 0..4u8).prop_map(|(id, cause)| Draft::Cancel { id, cause }),
         3 => (0..IDS).prop_map(|id| Draft::Resume { id }),

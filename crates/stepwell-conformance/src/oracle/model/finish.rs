@@ -9,6 +9,16 @@ use super::{Model, start::place_of};
 
 impl Model {
     pub(super) fn finish(&mut self, by: Option<&ExecutorId>, finish: &Finish) -> Finished {
+        let finished = self.end_run(by, finish);
+        if finished == Finished::Now {
+            for alert in &finish.alerts {
+                self.ask(by, alert);
+            }
+        }
+        finished
+    }
+
+    fn end_run(&mut self, by: Option<&ExecutorId>, finish: &Finish) -> Finished {
         match self.refuses(by, finish.key) {
             None => {}
             Some(Refusal::NotRunning(state)) if state.is_at_rest() => {
