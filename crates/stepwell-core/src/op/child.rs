@@ -8,12 +8,12 @@ use crate::{
     call::Call,
     client::Client,
     durable::{HasState, Workflow},
-    error::WorkflowError,
+    error::{ErrorKind, WorkflowError},
     handle::{Handle, result_of},
     id::WorkflowId,
     limits::NAME_BYTES_MAX,
     payload::Payload,
-    run::{Awaited, Busy, Run},
+    run::{Awaited, Busy, Interrupt, Run},
     store::{CancelCause, Effect, NewWorkflow, Wait},
     workflow::{Outcome, RecordKind, State},
 };
@@ -117,7 +117,7 @@ async fn await_result<W: Workflow>(
         child: owned.then(|| id.to_owned()),
     };
     // Stuck and dead are no ends: somebody, or another version, may let the child go on.
-    let ended = ended(here, id, busy).await;
+    let ended = ended(here, (id, owned), busy).await;
     racing.child = None;
     let result = result_of::<W>(id, &ended);
     let payload = here
@@ -127,12 +127,14 @@ async fn await_result<W: Workflow>(
     Ready::new(result, record, Vec::new())
 }
 
-async fn ended(here: &Here, id: &str, busy: Busy<'_>) -> crate::client::Ended {
+async fn ended(here: &Here, (id, owned): (&str, bool), busy: Busy<'_>) -> crate::client::Ended {
     let client: &Client = &here.run.engine.client;
     let away = |error| async move { here.run.database_away("await a workflow", &error).await };
     let key = loop {
         match client.existing(id).await {
             Ok(child) => break child.key,
+            Err(error) if owned && error.kind() == ErrorKind::NotFound => deleted(here, id).await,
+            // One of another may not be there yet.
             Err(error) => away(error).await,
         }
     };
@@ -142,9 +144,20 @@ async fn ended(here: &Here, id: &str, busy: Busy<'_>) -> crate::client::Ended {
     loop {
         match client.wait_until(key, id, State::has_ended).await {
             Ok(ended) => return ended,
+            Err(error) if error.kind() == ErrorKind::NotFound => deleted(here, id).await,
             Err(error) => away(error).await,
         }
     }
+}
+
+/// What was deleted never ends: somebody has to say what is to become of the one that waits for it.
+async fn deleted<T>(here: &Here, id: &str) -> T {
+    let reason = format!(
+        "workflow `{}` waits for `{id}`, which was deleted; cancel it, or fork it from before that was \
+         started",
+        here.run.id
+    );
+    here.run.control.stop(Interrupt::Stuck(reason)).await
 }
 
 /// A child whose parent may stop waiting because another operation of a race won: then nobody wants

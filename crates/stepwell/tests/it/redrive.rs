@@ -370,3 +370,32 @@ async fn what_rests_is_deleted_and_its_id_is_free() {
     let refused = client.delete("runs").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
 }
+
+#[workflow]
+async fn waits_for_changes(ctx: &mut Ctx<Shop>) -> stepwell::Result<u32> {
+    Ok(ctx.run(changes().id("child")).await?)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_what_was_deleted_is_stuck() {
+    let test = Harness::new(Shop::default()).await;
+    let client = test.app.client();
+    test.app
+        .start(waits_for_changes().id("parent"))
+        .await
+        .unwrap();
+    while client.get("child").await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    test.recorded("child", 1).await.unwrap();
+    test.app.state().is_new_code.store(true, SeqCst);
+    test.crash().await;
+    client.wait("child").await.unwrap();
+    client.delete("child").await.unwrap();
+    let ended = client.wait("parent").await.unwrap();
+    assert_eq!(ended.state, State::Stuck);
+    let reason = ended.reason.unwrap();
+    assert!(reason.contains("`child`, which was deleted"), "{reason}");
+    client.cancel("parent").await.unwrap();
+    assert_eq!(state(client, "parent").await, State::Cancelled);
+}
