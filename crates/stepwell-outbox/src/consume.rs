@@ -28,6 +28,16 @@ pub(crate) enum Looked {
     Stopping,
 }
 
+impl Looked {
+    /// After so many rows were accepted.
+    pub(crate) fn after(rows: usize, outbox: &Outbox) -> Self {
+        match u32::try_from(rows) {
+            Ok(rows) if rows < outbox.batch => Self::All,
+            _ => Self::Full,
+        }
+    }
+}
+
 /// Consumes until the application stops.
 pub(crate) async fn consume<W: Workflow>(outbox: Outbox, intake: Intake<W>) {
     let mut bell = Bell::of(&outbox).await;

@@ -77,10 +77,7 @@ pub(crate) async fn look<W: Workflow>(
         return Ok(looked);
     }
     tx.commit().await?;
-    Ok(match u32::try_from(rows.len()) {
-        Ok(taken) if taken < outbox.batch => Looked::All,
-        _ => Looked::Full,
-    })
+    Ok(Looked::after(rows.len(), outbox))
 }
 
 fn take(outbox: &Outbox) -> String {

@@ -51,10 +51,7 @@ pub(crate) async fn look<W: Workflow>(
         return Ok(looked);
     }
     done(outbox, pool, &rows).await?;
-    Ok(match u32::try_from(rows.len()) {
-        Ok(taken) if taken < outbox.batch => Looked::All,
-        _ => Looked::Full,
-    })
+    Ok(Looked::after(rows.len(), outbox))
 }
 
 async fn done(outbox: &Outbox, pool: &SqlitePool, rows: &[SqliteRow]) -> Result<(), sqlx::Error> {
