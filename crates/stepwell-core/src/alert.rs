@@ -19,9 +19,16 @@ use crate::{
     durable::Workflow,
     error::Error,
     id::WorkflowId,
+    limits::InvalidInput,
     store::{self, NewWorkflow},
     workflow::{End, State},
 };
+
+/// How large an error may be that is handed to an alert: the letter has the whole of it.
+const ERROR_BYTES_MAX: usize = 64 * 1_024;
+
+/// How many failures are counted at most.
+pub(crate) const COUNTED_MAX: u32 = 1_000;
 
 /// The origin of alerts that say no other.
 const ORIGIN: &str = "stepwell.alert";
@@ -35,7 +42,7 @@ pub struct DeadLetter {
     pub name: String,
     /// Failed, stuck or dead.
     pub state: State,
-    /// The error of one that failed, as it is stored.
+    /// The error of one that failed, as it is stored; none if that has more than 64 KiB.
     pub error: Option<Value>,
     /// What one that failed has in common with others: the error's type and its message without
     /// digits and ids.
@@ -130,6 +137,23 @@ impl Alerts {
         });
     }
 
+    /// Refuses what never alerts, or always.
+    pub(crate) fn check(&self) -> Result<(), InvalidInput> {
+        for Repeated { count, window, .. } in &self.on_repeated {
+            if *count == 0 || *count > COUNTED_MAX {
+                return Err(InvalidInput::new(format!(
+                    "an alert about {count} repeated failures; say from 1 to {COUNTED_MAX}"
+                )));
+            }
+            if window.is_zero() {
+                return Err(InvalidInput::new(
+                    "an alert about failures within no time; say a window longer than 0",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -152,7 +176,8 @@ impl Alerts {
         let (state, error, fingerprint, reason) = match end {
             End::Succeeded(_) => return Vec::new(),
             End::Failed { error, fingerprint } => {
-                let error = error.read().ok();
+                let fits = error.as_str().len() <= ERROR_BYTES_MAX;
+                let error = fits.then(|| error.read().ok()).flatten();
                 (State::Failed, error, Some(fingerprint.clone()), None)
             }
             End::Stuck { reason } => (State::Stuck, None, None, Some(reason.clone())),

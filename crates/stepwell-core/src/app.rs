@@ -223,12 +223,16 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
     /// is launched.
     ///
     /// # Errors
-    /// [`ErrorKind::Setup`] if two workflows have one name, a schedule is no cron expression or the
-    /// database cannot be used; [`ErrorKind::Unavailable`] if it does not answer.
+    /// [`ErrorKind::Setup`] if two workflows have one name, a schedule is no cron expression, an
+    /// alert counts nothing or within no time, or the database cannot be used;
+    /// [`ErrorKind::Unavailable`] if it does not answer.
     pub async fn build(self) -> Result<App<S>, Error> {
         let config = self.config;
         check_name("application's name", &config.application, NAME_BYTES_MAX)?;
         check_name("version", &config.version, NAME_BYTES_MAX)?;
+        self.alerts
+            .check()
+            .map_err(|error| Error::new(ErrorKind::Setup, error.to_string()))?;
         let state = Arc::new(self.state);
         let mut registry = Registry::linked(&state)?;
         for registration in &self.registrations {

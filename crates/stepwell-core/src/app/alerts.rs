@@ -35,7 +35,7 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
 
     /// Starts a workflow of yours when at least so many of a name have failed alike within a time: at
     /// most one for each such time, counted from midnight on 1 January 1970. Failures that somebody has
-    /// acknowledged do not count.
+    /// acknowledged do not count. From 1 to 1,000 of them; [`build`](Self::build) refuses others.
     ///
     /// ```ignore
     /// App::builder("shop").on_repeated_failures(5, Duration::from_secs(600), |failures| {

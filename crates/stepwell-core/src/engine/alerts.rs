@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::Engine;
 use crate::{
+    alert::COUNTED_MAX,
     error::{Error, ErrorKind},
     id::WorkflowKey,
     store::{Filter, NewWorkflow},
@@ -19,9 +20,6 @@ const LOOK: Duration = Duration::from_secs(10);
 
 /// The shortest time between two counts of what fails.
 const COUNT: Duration = Duration::from_millis(200);
-
-/// How many failures of a kind are counted, and how many dead workflows are looked at.
-const LIST_MAX: u32 = 1_000;
 
 /// Sees to alerts until nothing new is to be taken.
 pub(super) async fn run(engine: Arc<Engine>) {
@@ -58,7 +56,7 @@ async fn tell_of_the_dead(engine: &Engine, seen: &mut HashSet<WorkflowKey>) -> R
     let dead = engine.client.list(Filter {
         states: vec![State::Dead],
         unacknowledged: true,
-        limit: LIST_MAX,
+        limit: COUNTED_MAX,
         ..Filter::default()
     });
     let dead = dead.await?;
@@ -109,7 +107,7 @@ async fn count(engine: &Engine, name: &str, fingerprint: &str) -> Result<(), Err
         name: Some(name.to_owned()),
         fingerprint: Some(fingerprint.to_owned()),
         unacknowledged: true,
-        limit: LIST_MAX,
+        limit: COUNTED_MAX,
         ..Filter::default()
     });
     let (failed, now) = (failed.await?, engine.client.now());

@@ -10,8 +10,8 @@ use std::{
 };
 
 use stepwell::{
-    App, AppBuilder, Ctx, Failure, State, Timestamp, step, store::Filter, testing::Harness,
-    workflow,
+    App, AppBuilder, Ctx, ErrorKind, Failure, State, Timestamp, step, store::Filter,
+    testing::Harness, workflow,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -224,6 +224,20 @@ async fn what_was_acknowledged_does_not_count() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(told(app).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn alerts_that_count_nothing_are_refused() {
+    for (count, within) in [(0, MINUTE), (1_001, MINUTE), (3, Duration::ZERO)] {
+        let builder = App::builder("test").state(Pager::default());
+        let builder = builder.on_repeated_failures(count, within, |_| call_somebody(String::new()));
+        let error = builder
+            .database("sqlite::memory:")
+            .build()
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Setup, "{error}");
+    }
 }
 
 #[tokio::test]
