@@ -110,6 +110,14 @@ impl From<IdempotencyKey> for String {
     }
 }
 
+/// The refusal of a request without a key.
+pub(crate) fn missing() -> Problem {
+    bad(
+        "the header `Idempotency-Key` is required: a value of your choice that stays the same when you \
+         send the request again",
+    )
+}
+
 fn read(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else {
@@ -163,12 +171,6 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let missing = || {
-            bad(
-                "the header `Idempotency-Key` is required: a value of your choice that stays the \
-                 same when you send the request again",
-            )
-        };
         Self::from_headers(&parts.headers)?.ok_or_else(missing)
     }
 }

@@ -66,6 +66,7 @@
 //! Once the workflow has ended, a request that is sent again is answered with the same status and body,
 //! and `Idempotency-Replayed: true`. While it runs, [`run`] answers 409 with `Retry-After` and
 //! `Location`, or waits, too, with [`WorkflowRoute::joins`]. The same key with another payload is a 422.
+//! A request without a key is a 400 where [`WorkflowRoute::requires_key`] says so.
 //! A client that goes away never cancels a workflow.
 //!
 //! # Errors

@@ -16,7 +16,7 @@ mod answer;
 use crate::{
     argument::arguments,
     context::HttpContext,
-    idempotency::{IdempotencyKey, KeyForm},
+    idempotency::{IdempotencyKey, KeyForm, missing},
     problem::{AsProblem, Problem},
     request::{WorkflowRequest, percent_encoded},
 };
@@ -61,6 +61,7 @@ pub struct WorkflowRoute<W> {
     mode: Mode,
     arity: usize,
     joins: bool,
+    key: KeyIs,
     sync_timeout: Duration,
     body_bytes_max: Option<usize>,
     status_at: Option<Arc<str>>,
@@ -71,6 +72,12 @@ pub struct WorkflowRoute<W> {
 enum Mode {
     Run,
     Start,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeyIs {
+    Optional,
+    Required,
 }
 
 /// The endpoint *is* the workflow: answers 200 with its result.
@@ -98,6 +105,7 @@ impl<W> WorkflowRoute<W> {
             mode,
             arity,
             joins: false,
+            key: KeyIs::Optional,
             sync_timeout: SYNC_TIMEOUT,
             body_bytes_max: None,
             status_at: None,
@@ -110,6 +118,14 @@ impl<W> WorkflowRoute<W> {
     #[must_use]
     pub fn joins(mut self) -> Self {
         self.joins = true;
+        self
+    }
+
+    /// Refuses a request without an idempotency key, with a 400 that says so: for what must never happen
+    /// twice because a client has tried again.
+    #[must_use]
+    pub fn requires_key(mut self) -> Self {
+        self.key = KeyIs::Required;
         self
     }
 
@@ -199,6 +215,9 @@ where
         let bytes_max = self.body_bytes_max;
         let bytes_max = bytes_max.unwrap_or_else(|| app.payload_bytes_max());
         let request = WorkflowRequest::read(request, state, bytes_max).await?;
+        if self.key == KeyIs::Required && request.key.is_none() {
+            return Err(missing());
+        }
         let (path, wait) = (request.path.clone(), self.patience(request.prefer_wait_s));
         let form = request.key.as_ref().map(IdempotencyKey::form);
         let call = self.call_of(request)?;

@@ -191,3 +191,16 @@ async fn a_start_that_is_sent_again_starts_nothing() {
     assert_eq!(first.header("location"), again.header("location"));
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_route_can_ask_for_a_key() {
+    let shop = shop().await;
+    let pay = r#"{"amount": 5}"#;
+    let missing = send(&shop, "POST", "/pay-with-key", &[], pay).await;
+    assert_eq!(missing.status, 400);
+    let said = missing.text;
+    assert!(said.contains("`Idempotency-Key` is required"), "{said}");
+    assert_eq!(charges(&shop), 0);
+    let paid = send(&shop, "POST", "/pay-with-key", &[KEY], pay).await;
+    assert_eq!((paid.status, charges(&shop)), (200, 1));
+}

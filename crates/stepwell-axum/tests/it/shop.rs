@@ -151,6 +151,7 @@ async fn authenticate(mut request: Request<Body>, next: Next) -> Response {
 pub(crate) fn router(app: App<Shop>) -> Router {
     Router::new()
         .route("/pay", post(run(pay)))
+        .route("/pay-with-key", post(run(pay).requires_key()))
         .route("/pay/{amount}", post(run(pay)))
         .route("/small", post(run(pay).body_limit(100)))
         .route(
