@@ -1,9 +1,9 @@
 //! Receive, accept, delete.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, iter::successors, time::Duration};
 
 use aws_sdk_sqs::{
-    error::DisplayErrorContext,
+    error::{ProvideErrorMetadata, SdkError},
     types::{
         ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
         MessageSystemAttributeName,
@@ -14,7 +14,7 @@ use stepwell_core::Workflow;
 use stepwell_events::{Delivery, Intake, Taken};
 use tracing::warn;
 
-use crate::{Sqs, message::Received, sqs::Delete};
+use crate::{Sqs, lag::watch, message::Received, sqs::Delete};
 
 /// How many messages a request brings at most: SQS's own limit.
 const MESSAGES_MAX: i32 = 10;
@@ -29,7 +29,7 @@ const AFTER_ERROR: (Duration, Duration) = (Duration::from_millis(200), Duration:
 /// Consumes until the application stops.
 pub(crate) async fn consume<W: Workflow>(sqs: Sqs, intake: Intake<W>) {
     let receivers = (0..sqs.receivers).map(|_| receive_all(&sqs, &intake));
-    join_all(receivers).await;
+    tokio::join!(join_all(receivers), watch(&sqs, &intake));
 }
 
 async fn receive_all<W: Workflow>(sqs: &Sqs, intake: &Intake<W>) {
@@ -89,7 +89,7 @@ async fn receive(sqs: &Sqs) -> Result<Vec<Received>, Trouble> {
     };
     let answer = request.send().await;
     let answer = answer.map_err(|error| {
-        report(sqs, "receive", DisplayErrorContext(&error));
+        report(sqs, "receive", in_words(&error));
         Trouble
     })?;
     let messages = answer.messages().iter();
@@ -100,6 +100,19 @@ async fn receive(sqs: &Sqs) -> Result<Vec<Received>, Trouble> {
 
 fn report(sqs: &Sqs, what: &str, error: impl fmt::Display) {
     warn!(source = sqs.source, %error, "could not {what} messages");
+}
+
+/// What went wrong, in a line: SQS's own words, or the causes.
+pub(crate) fn in_words<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    if let (Some(code), Some(message)) = (error.code(), error.message()) {
+        return format!("{code}: {message}");
+    }
+    let causes = successors(Some(error as &dyn Error), |&error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
 }
 
 async fn process<W: Workflow>(sqs: &Sqs, intake: &Intake<W>, received: Vec<Received>) -> Done {
@@ -183,7 +196,7 @@ async fn delete(sqs: &Sqs, receipts: Vec<String>) {
                 report(sqs, "delete", failed.code());
             }
         }
-        Err(error) => report(sqs, "delete", DisplayErrorContext(&error)),
+        Err(error) => report(sqs, "delete", in_words(&error)),
     }
 }
 
@@ -202,6 +215,33 @@ async fn hide(sqs: &Sqs, receipts: impl Iterator<Item = &String>) {
     let request = sqs.client.change_message_visibility_batch();
     let request = request.queue_url(&sqs.queue_url).set_entries(Some(entries));
     if let Err(error) = request.send().await {
-        report(sqs, "hide", DisplayErrorContext(&error));
+        report(sqs, "hide", in_words(&error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_sqs::{
+        config::http::HttpResponse, error::ErrorMetadata,
+        operation::receive_message::ReceiveMessageError,
+    };
+
+    type Failed = SdkError<ReceiveMessageError, HttpResponse>;
+
+    #[test]
+    fn an_error_is_one_line() {
+        let metadata = ErrorMetadata::builder()
+            .code("QueueDoesNotExist")
+            .message("The specified queue does not exist.");
+        let refused = ReceiveMessageError::generic(metadata.build());
+        let response = HttpResponse::new(400.try_into().unwrap(), "".into());
+        let refused = Failed::service_error(refused, response);
+        assert_eq!(
+            in_words(&refused),
+            "QueueDoesNotExist: The specified queue does not exist."
+        );
+        let late = Failed::timeout_error("nobody answers");
+        assert!(in_words(&late).ends_with(": nobody answers"), "{late:?}");
     }
 }

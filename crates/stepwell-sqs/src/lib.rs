@@ -29,11 +29,17 @@
 //! [`queue_key`](stepwell_core::Call::queue_key) of a queue with a
 //! [`key_concurrency`](stepwell_core::Queue::key_concurrency) of 1 it keeps their workflows in order, too.
 //!
+//! # Rights
+//! `sqs:ReceiveMessage`, `sqs:DeleteMessage`; `sqs:ChangeMessageVisibility` to delete when workflows have
+//! succeeded; `sqs:GetQueueAttributes` to know how many messages there are, without which nothing else
+//! is missing.
+//!
 //! # Layout
 //! - [`Sqs`]: what to consume, and how. `consume.rs`: receive, accept, delete. `message.rs`: what a
-//!   message says.
+//!   message says. `lag.rs`: how many there are.
 
 mod consume;
+mod lag;
 mod message;
 mod sqs;
 

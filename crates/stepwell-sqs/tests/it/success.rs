@@ -1,8 +1,16 @@
 //! Messages that are deleted when their workflows have succeeded.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use stepwell::{Call, Ctx, State, Topic, events::Delivery, workflow};
+use stepwell::{
+    App, Call, Ctx, State, Topic,
+    events::Delivery,
+    observe::{Observation, Observer},
+    workflow,
+};
 use tempfile::tempdir;
 
 use crate::endpoint::{Queue, app, consuming, stop, wait_for};
@@ -71,4 +79,47 @@ async fn what_was_not_deleted_before_a_stop_finds_its_workflow_after_it() {
     other.send(&id, GO, true).await.unwrap();
     assert_eq!(wait_for(&other, State::Succeeded, 1).await, [id]);
     other.shutdown().await;
+}
+
+/// How many messages there were when the queue was asked last.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<Option<(String, u64)>>>);
+
+impl Observer for Held {
+    fn observe(&self, observation: &Observation<'_>) {
+        if let Observation::Lag {
+            source,
+            part,
+            events,
+        } = observation
+        {
+            *self.0.lock().unwrap() = Some((format!("{source} {part}"), *events));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_says_how_many_messages_there_are() {
+    let queue = Queue::new("held", 30).await;
+    for number in 0..3 {
+        queue.send(&number.to_string()).await;
+    }
+    let folder = tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("shop.db").display());
+    let held = Held::default();
+    let app = App::builder("sqs").database(url).observer(held.clone());
+    let app = app.launch().await.unwrap();
+    // Nobody tells the workflows what to do: the messages stay.
+    let consumers = consuming(&app, queue.sqs().delete_when_succeeded(), as_told);
+    let told = async {
+        while held.0.lock().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::endpoint::PATIENCE, told)
+        .await
+        .unwrap();
+    let told = held.0.lock().unwrap().take();
+    assert_eq!(told, Some(("sqs held".to_owned(), 3)));
+    stop(app, consumers).await;
 }
