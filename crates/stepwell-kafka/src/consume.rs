@@ -65,11 +65,18 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        info!(
-            source = self.source,
-            ?rebalance,
-            "the group's partitions were shared out anew"
-        );
+        let source = &self.source;
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                let partitions = listed(partitions);
+                info!(source, partitions, "partitions were assigned");
+            }
+            Rebalance::Revoke(partitions) => {
+                let partitions = listed(partitions);
+                info!(source, partitions, "partitions were taken back");
+            }
+            Rebalance::Error(error) => warn!(source, %error, "partitions could not be shared out"),
+        }
     }
 
     fn commit_callback(&self, committed: KafkaResult<()>, _: &TopicPartitionList) {
@@ -78,6 +85,15 @@ impl ConsumerContext for Context {
             warn!(source = self.source, %error, "offsets could not be committed");
         }
     }
+}
+
+/// `orders-0, orders-1`.
+fn listed(partitions: &TopicPartitionList) -> String {
+    let elements = partitions.elements();
+    let names = elements
+        .iter()
+        .map(|at| format!("{}-{}", at.topic(), at.partition()));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Consumes until the application stops.
