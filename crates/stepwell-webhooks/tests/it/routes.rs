@@ -1,6 +1,9 @@
 //! The endpoint, on a database in memory.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -12,7 +15,9 @@ use stepwell::{
     App, Call, Ctx, Event, Queue,
     axum::testing::TestApp,
     events::{Delivery, Source, Sources},
+    observe::{Fate, Observation, Observer},
     sleep,
+    testing::Harness,
     webhooks::{GitHub, Provider, Stripe, Unsigned},
     workflow,
 };
@@ -195,4 +200,40 @@ async fn githubs_ping_is_answered() {
     let mut ping = sign::github(SECRET, b"{}");
     ping[2].1 = "ping".to_owned();
     assert_eq!(post(&test, ping, "{}").await, (200, json!("pong")));
+}
+
+/// What became of each delivery.
+#[derive(Clone, Default)]
+struct Fates(Arc<Mutex<Vec<(String, Fate)>>>);
+
+impl Observer for Fates {
+    fn observe(&self, observation: &Observation<'_>) {
+        if let Observation::Event { source, fate, .. } = observation {
+            self.0.lock().unwrap().push(((*source).to_owned(), *fate));
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_delivery_is_counted_by_what_became_of_it() {
+    let fates = Fates::default();
+    let builder = App::builder("hooks").observer(fates.clone());
+    let test = TestApp::with(Harness::with(builder).await, |app: App| -> Router {
+        let sources = Sources::new(&app).add(stripe().at("/hook"), as_paid);
+        sources.unwrap().routes()
+    });
+    let wrong = sign::stripe("another", 0, BODY.as_bytes());
+    let large = "x".repeat(1_000);
+    assert_eq!(post(&test, wrong, BODY).await.0, 401);
+    assert_eq!(post_signed(&test, &large).await.0, 413);
+    assert_eq!(post_signed(&test, BODY).await.0, 200);
+    assert_eq!(post_signed(&test, BODY).await.0, 200);
+    let expected = [
+        Fate::Rejected,
+        Fate::Rejected,
+        Fate::Started,
+        Fate::Duplicate,
+    ];
+    let expected = expected.map(|fate| ("stripe".to_owned(), fate));
+    assert_eq!(*fates.0.lock().unwrap(), expected);
 }
