@@ -1,0 +1,61 @@
+//! Composite ids: events that nobody has given an id.
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use stepwell::{
+    App, Ctx, PostgresTx, StartOutcome, axum::Problem, events::event_id, transaction, workflow,
+};
+
+use crate::processor::Processor;
+
+/// What a sensor says. All of it together tells it from others: the same reading twice is one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The sensor.
+    pub sensor: String,
+    /// When it was taken, in the sensor's words.
+    pub taken_at: String,
+    /// What was measured.
+    pub value: f64,
+}
+
+impl Reading {
+    /// A digest of what it says. The time alone would not do: two sensors may have the same one.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let value = self.value.to_string();
+        event_id("reading", &[&self.sensor, &self.taken_at, &value])
+    }
+}
+
+/// `POST /readings`.
+///
+/// # Errors
+/// 503 without a database.
+pub async fn read(
+    State(app): State<App<Processor>>,
+    Json(reading): Json<Reading>,
+) -> Result<Json<Value>, Problem> {
+    let id = reading.id();
+    let (handle, outcome) = app.start_new(process_reading(reading).id(id)).await?;
+    let duplicate = outcome != StartOutcome::New;
+    Ok(Json(json!({ "id": handle.id(), "duplicate": duplicate })))
+}
+
+/// Keeps a reading.
+#[workflow]
+pub async fn process_reading(ctx: &mut Ctx<Processor>, reading: Reading) -> stepwell::Result<()> {
+    ctx.run(insert_reading(&reading)).await
+}
+
+#[transaction]
+async fn insert_reading(tx: &mut PostgresTx, reading: &Reading) -> stepwell::Result<()> {
+    sqlx::query("insert into readings (sensor, taken_at, value) values ($1, $2, $3)")
+        .bind(&reading.sensor)
+        .bind(&reading.taken_at)
+        .bind(reading.value)
+        .execute(&mut *tx)
+        .await?;
+    Ok(())
+}
