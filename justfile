@@ -6,7 +6,7 @@ test:
 
 # The quick round while working: format, lints, tests without the slow proofs.
 verify: fmt lint
-    tests/with-postgres tests/with-sqs cargo test --workspace --exclude crash-tests
+    tests/with-postgres tests/with-sqs tests/with-signers cargo test --workspace --exclude crash-tests
 
 fmt:
     cargo fmt --all --check
