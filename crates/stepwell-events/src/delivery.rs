@@ -22,6 +22,19 @@ pub struct Delivery {
     pub attributes: Vec<(String, String)>,
     /// The body as it came.
     pub body: Bytes,
+    /// How it looks when it comes again; alike unless the source says otherwise.
+    pub repeats: Repeats,
+}
+
+/// How an event looks when it comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeats {
+    /// As before. With an id that is known and another content it is another event (a topic was deleted
+    /// and made again), and it is kept as poison.
+    Alike,
+    /// Perhaps in other words (Stripe changes `pending_webhooks` between deliveries), or at another place
+    /// (a producer has sent it twice). The id alone says that it is the same.
+    InOtherWords,
 }
 
 impl Delivery {
@@ -36,6 +49,7 @@ impl Delivery {
             at: None,
             attributes: Vec::new(),
             body: body.into(),
+            repeats: Repeats::Alike,
         }
     }
 

@@ -17,7 +17,7 @@ use stepwell_core::{
 };
 
 use crate::{
-    delivery::Delivery,
+    delivery::{Delivery, Repeats},
     event_id::event_id,
     poisoned::{Poison, Poisoned, poison, poison_id},
 };
@@ -31,7 +31,6 @@ type Started<W> = Result<(Handle<W>, StartOutcome), Error>;
 /// Accepts the events of one source. Cheap to clone.
 pub struct Intake<W: Workflow> {
     entry: Arc<Entry<W>>,
-    repeats: Repeats,
 }
 
 /// What a poison event is tried again by.
@@ -44,7 +43,6 @@ impl<W: Workflow> Clone for Intake<W> {
     fn clone(&self) -> Self {
         Self {
             entry: Arc::clone(&self.entry),
-            repeats: self.repeats,
         }
     }
 }
@@ -55,17 +53,6 @@ impl<W: Workflow> fmt::Debug for Intake<W> {
             .field("workflow", &W::NAME)
             .finish_non_exhaustive()
     }
-}
-
-/// How an event looks when it comes again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeats {
-    /// As before. With an id that is known and another content it is another event (a topic was deleted
-    /// and made again), and it is kept as poison.
-    Alike,
-    /// Perhaps in other words (Stripe changes `pending_webhooks` between deliveries). The id alone says
-    /// that it is the same.
-    InOtherWords,
 }
 
 /// What became of a delivery. Each of them is durable: it may be acknowledged.
@@ -127,17 +114,7 @@ impl<W: Workflow> Intake<W> {
         // Whoever holds the source holds the intake: the application must not hold itself.
         let again: Weak<dyn Again> = Arc::<Entry<W>>::downgrade(&entry);
         intakes.add(source, again);
-        Self {
-            entry,
-            repeats: Repeats::Alike,
-        }
-    }
-
-    /// Says how an event looks when it comes again; alike unless said otherwise.
-    #[must_use]
-    pub fn repeats(mut self, repeats: Repeats) -> Self {
-        self.repeats = repeats;
-        self
+        Self { entry }
     }
 
     /// The application.
@@ -280,7 +257,7 @@ impl<W: Workflow> Intake<W> {
         id: String,
         conflict: Error,
     ) -> Result<Taken<W>, Error> {
-        if self.repeats == Repeats::Alike {
+        if delivery.repeats == Repeats::Alike {
             return self.keep(delivery, conflict.to_string()).await;
         }
         // Only what is really there is acknowledged: another unique key may be what was refused.

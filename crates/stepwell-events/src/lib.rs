@@ -56,9 +56,9 @@ mod poisoned;
 mod source;
 mod sources;
 
-pub use delivery::Delivery;
+pub use delivery::{Delivery, Repeats};
 pub use event_id::event_id;
-pub use intake::{Intake, Repeats, Stopping, Taken};
+pub use intake::{Intake, Stopping, Taken};
 pub use poisoned::{Body, Poison, Poisoned, poison};
 pub use source::{Connected, Source};
 pub use sources::{Consumers, Sources};

@@ -12,7 +12,11 @@ use stepwell_core::{
     limits::NAME_BYTES_MAX,
 };
 
-use crate::{delivery::Delivery, event_id::event_id, intake::Intakes};
+use crate::{
+    delivery::{Delivery, Repeats},
+    event_id::event_id,
+    intake::Intakes,
+};
 
 /// How long the reason is that is kept, in bytes: a mapping's error may repeat its whole input.
 const REASON_BYTES_MAX: usize = 1_024;
@@ -134,6 +138,8 @@ impl Poison {
             at: self.at,
             attributes: self.attributes.clone(),
             body: self.body.bytes()?.into(),
+            // Whether its workflow is there by now is told either way.
+            repeats: Repeats::Alike,
         })
     }
 }

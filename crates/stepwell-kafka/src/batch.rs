@@ -9,7 +9,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
     topic_partition_list::Offset,
 };
-use stepwell_events::Delivery;
+use stepwell_events::{Delivery, Repeats};
 
 use crate::Kafka;
 
@@ -59,6 +59,8 @@ impl Fetched {
             .and_then(|identity| identity(&delivery))
         {
             delivery.id = id;
+            // A producer that sends it twice sends two messages, with coordinates of their own.
+            delivery.repeats = Repeats::InOtherWords;
         }
         Self { delivery, at }
     }

@@ -2,7 +2,7 @@
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as System};
 use jiff::Timestamp;
-use stepwell_events::Delivery;
+use stepwell_events::{Delivery, Repeats};
 
 use crate::{Sqs, sqs::Identity};
 
@@ -17,17 +17,22 @@ impl Received {
     /// None for what is no message: SQS gives each of them an id and a receipt.
     pub(crate) fn read(sqs: &Sqs, message: &Message) -> Option<Self> {
         let system = |name: System| message.attributes()?.get(&name).cloned();
-        let id = match sqs.identity {
+        let given = match sqs.identity {
             Identity::Message => None,
             Identity::Deduplication => system(System::MessageDeduplicationId),
         };
-        let id = id.or_else(|| message.message_id().map(str::to_owned))?;
+        let (id, repeats) = match given {
+            // SQS looks at nothing else, either.
+            Some(id) => (id, Repeats::InOtherWords),
+            None => (message.message_id()?.to_owned(), Repeats::Alike),
+        };
         let body = message.body().unwrap_or_default().to_owned();
         let sent_at = system(System::SentTimestamp).and_then(|at| at.parse().ok());
         let mut delivery = Delivery {
             key: system(System::MessageGroupId),
             at: sent_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
             attributes: attributes(message),
+            repeats,
             ..Delivery::new(sqs.source.as_str(), id, body)
         };
         if let Some(name) = &sqs.kind_attribute {

@@ -18,7 +18,7 @@ use stepwell_core::{
     BoxFuture, Error, Handle, Workflow,
     observe::{Fate, Observation},
 };
-use stepwell_events::{Connected, Intake, Repeats, Source, Taken};
+use stepwell_events::{Connected, Intake, Source, Taken};
 
 use crate::{
     provider::{Provider, Verified},
@@ -108,8 +108,7 @@ fn connected<P: Provider, W: Workflow>(
 ) -> Connected {
     let route = Arc::new(Route {
         provider: endpoint.provider,
-        // Stripe changes `pending_webhooks` between deliveries.
-        intake: intake.repeats(Repeats::InOtherWords),
+        intake,
         answer: Box::new(answer),
     });
     let handler = move |request: Request| async move {

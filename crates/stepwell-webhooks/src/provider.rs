@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
-use stepwell_events::Delivery;
+use stepwell_events::{Delivery, Repeats};
 
 use crate::{endpoint::Endpoint, read::optional, rejected::Rejected, secret::Secret};
 
@@ -76,7 +76,11 @@ impl Settings {
 
     /// The event with this id.
     pub(crate) fn delivery(&self, id: impl Into<String>, body: Bytes) -> Delivery {
-        Delivery::new(self.source.as_str(), id, body)
+        Delivery {
+            // Stripe changes `pending_webhooks` between deliveries.
+            repeats: Repeats::InOtherWords,
+            ..Delivery::new(self.source.as_str(), id, body)
+        }
     }
 
     /// What happened, where a header says it.

@@ -200,3 +200,31 @@ async fn a_consumer_says_how_far_behind_it_is() {
     assert!(caught_up.is_ok(), "{:?}", behind.0.lock().unwrap());
     stop(app, consumers).await;
 }
+
+#[workflow]
+async fn place_of(_ctx: &mut Ctx, offset: String) -> stepwell::Result<String> {
+    Ok(offset)
+}
+
+/// A producer sends an event twice: as two messages, with one id in both.
+#[tokio::test]
+async fn an_event_with_an_id_of_its_own_is_one_wherever_it_lies() {
+    let cluster = Cluster::with_topic("orders", 1);
+    for body in ["7", "7", "8"] {
+        cluster.send("orders", 0, "key", body.as_bytes()).await;
+    }
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("shop.db")).await;
+    let of_itself = |event: &Delivery| String::from_utf8(event.body.to_vec()).ok();
+    let kafka = cluster.kafka("orders").identity(of_itself);
+    let consumers = consuming(&app, kafka, |event: &Delivery| {
+        let offset = event.attribute("offset").unwrap_or_default();
+        Ok(place_of(offset.to_owned()))
+    });
+    let mut done = wait_for(&app, State::Succeeded, 2).await;
+    done.sort();
+    assert_eq!(done, ["kafka-7", "kafka-8"]);
+    let poison = app.client().dead_letters().await.unwrap();
+    assert!(poison.is_empty(), "{poison:?}");
+    stop(app, consumers).await;
+}
