@@ -21,6 +21,10 @@ pub struct Config {
     pub partner_secret: Option<String>,
     /// `KAFKA_BROKERS`: `host:port`, several with commas between.
     pub kafka_brokers: Option<String>,
+    /// `KAFKA_SETTINGS`: [properties of
+    /// librdkafka](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md), such as
+    /// `security.protocol=sasl_ssl sasl.username=…`, with blanks between.
+    pub kafka_settings: Vec<(String, String)>,
     /// `ORDERS_QUEUE_URL`: the queue of SQS. Region, credentials and endpoint are found as in every AWS
     /// program (`AWS_REGION`, `AWS_ENDPOINT_URL`, …).
     pub orders_queue_url: Option<String>,
@@ -73,10 +77,21 @@ impl Config {
             github_secret: variable("GITHUB_SECRET"),
             partner_secret: variable("PARTNER_SECRET"),
             kafka_brokers: variable("KAFKA_BROKERS"),
+            kafka_settings: settings(&variable("KAFKA_SETTINGS").unwrap_or_default())?,
             orders_queue_url: variable("ORDERS_QUEUE_URL"),
             operator_token: variable("OPERATOR_TOKEN"),
         })
     }
+}
+
+/// `name=value name=value`.
+fn settings(text: &str) -> stepwell::Result<Vec<(String, String)>> {
+    let read = |word: &str| match word.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        // The word may be a part of a secret that has a blank in it.
+        None => bail!("KAFKA_SETTINGS is no list of `name=value` with blanks between"),
+    };
+    text.split_whitespace().map(read).collect()
 }
 
 #[cfg(test)]
@@ -103,6 +118,13 @@ mod tests {
         let set = [("DATABASE_URL", "postgres://db/e"), ("PORT", "http")];
         let said = read(&set).unwrap_err().to_string();
         assert!(said.contains("PORT is `http`"), "{said}");
+        let set = [
+            ("DATABASE_URL", "postgres://db/e"),
+            ("KAFKA_SETTINGS", "a=b secret"),
+        ];
+        let said = read(&set).unwrap_err().to_string();
+        assert!(said.contains("no list of `name=value`"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
     }
 
     #[test]
@@ -111,6 +133,7 @@ mod tests {
             ("DATABASE_URL", "postgres://me:hunter2@db/e"),
             ("STRIPE_SECRET", "hunter2"),
             ("OPERATOR_TOKEN", "hunter2"),
+            ("KAFKA_SETTINGS", "sasl.password=hunter2"),
         ];
         assert!(!format!("{:?}", read(&set).unwrap()).contains("hunter2"));
     }

@@ -1,6 +1,10 @@
 //! `examples/event-processor/services cargo run -p event-processor`
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
 
 use event_processor::{
     alerts::page, config::Config, processor::Processor, server::router, sources::sources,
@@ -46,10 +50,9 @@ async fn run() -> stepwell::Result<()> {
     let sources = sources(&app, &config).await?;
     let router = router(&app, &sources, &prometheus, config.operator_token);
     let listener = stepwell::axum::listen(("127.0.0.1", config.port)).await?;
-    eprintln!(
-        "event-processor listens on http://{}",
-        listener.local_addr()?
-    );
+    let address = listener.local_addr()?;
+    // Whoever has closed their end does not want to know.
+    let _ = writeln!(io::stdout(), "event-processor listens on http://{address}");
     app.launch().await?;
     let consumers = sources.start();
     stepwell::axum::serve(listener, router, app).await?;

@@ -35,13 +35,17 @@ pub async fn sources(app: &App<Processor>, config: &Config) -> Result<Sources<Pr
     }
     if let Some(brokers) = &config.kafka_brokers {
         let kafka = |topic: &str| {
-            let kafka = Kafka::new(brokers).group(GROUP).topic(topic);
-            // For brokers that were started a moment ago and have no topics yet.
-            let kafka = kafka.set("allow.auto.create.topics", "true");
-            let kafka = kafka.kind_header("event-type");
-            // A producer that gives its events an id may send them twice. Otherwise topic, partition and
-            // offset tell them apart.
-            kafka.identity(|message| message.attribute("event-id").map(str::to_owned))
+            let kafka = Kafka::new(brokers)
+                .group(GROUP)
+                .topic(topic)
+                .kind_header("event-type")
+                // A producer that gives its events an id may send them twice. Otherwise topic, partition
+                // and offset tell them apart.
+                .identity(|message| message.attribute("event-id").map(str::to_owned))
+                // For brokers that were started a moment ago and have no topics yet.
+                .set("allow.auto.create.topics", "true");
+            let settings = config.kafka_settings.iter();
+            settings.fold(kafka, |kafka, (name, value)| kafka.set(name, value))
         };
         sources = sources.add(kafka("events"), events::process)?.add(
             kafka("inventory-updates").named("inventory"),
