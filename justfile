@@ -56,6 +56,10 @@ bench-peers:
 kafka:
     STEPWELL_KAFKA_MESSAGES=10000 tests/with-kafka cargo test -p stepwell-kafka real -- --nocapture
 
+# Events of all sources at once, while processes and the broker are killed; needs Maven and Java.
+events-long:
+    STEPWELL_EVENTS=10000 tests/with-postgres tests/with-sqs tests/with-signers tests/with-kafka cargo test -p event-processor proof -- --nocapture
+
 # Consumers in the benchmark, on a real Kafka broker and on a mock one.
 bench-kafka:
     cargo run --release -p benches -- --kafka

@@ -73,9 +73,9 @@ async fn every_event_is_processed_exactly_once() {
     };
     let trouble = async {
         // Each when so much of all is done: the next kill meets what the last one has left.
-        for (percent, trouble) in [10, 25, 40, 55, 70, 85].into_iter().enumerate() {
-            truth.reaches(load.workflows() * trouble / 100).await;
-            match percent % 3 {
+        for (number, percent) in [10, 25, 40, 55, 70, 85].into_iter().enumerate() {
+            truth.reaches(load.workflows() * percent / 100).await;
+            match number % 3 {
                 0 => fleet.kill_one().await,
                 1 => kafka.kill().await,
                 _ => fleet.replace_one().await,
@@ -88,11 +88,11 @@ async fn every_event_is_processed_exactly_once() {
     let fleet = fleet.expect("it takes too long");
     let done = tokio::time::timeout(PATIENCE, truth.reaches(load.workflows()));
     done.await.expect("it takes too long");
-    truth.holds(&load, &fleet).await;
+    let counts = truth.holds(&load, &fleet).await;
     orders.is_empty().await;
     let _ = writeln!(
         std::io::stderr(),
-        "proof: {load} in {:.0?}; {fleet}; {kafka}",
+        "proof: {load} in {:.0?}; {fleet}; {kafka}; in the database and in the metrics: {counts:?}",
         begun.elapsed()
     );
 }

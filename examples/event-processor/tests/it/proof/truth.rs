@@ -13,7 +13,7 @@ use super::{
 };
 
 /// By name and state. Without the pages: how many of them there are is a matter of time.
-type Counts = BTreeMap<(String, String), u64>;
+pub(super) type Counts = BTreeMap<(String, String), u64>;
 
 pub(super) struct Truth {
     db: PgPool,
@@ -60,7 +60,8 @@ impl Truth {
         }
     }
 
-    pub(super) async fn holds(&self, load: &Load, fleet: &Fleet) {
+    /// Answers the counts that all agree on.
+    pub(super) async fn holds(&self, load: &Load, fleet: &Fleet) -> Counts {
         let expected = [
             ("handle_order", "succeeded", load.orders()),
             ("process_event", "succeeded", load.logged()),
@@ -117,6 +118,7 @@ impl Truth {
         let groups = groups["groups"].as_array().unwrap().iter();
         let letters: u64 = groups.map(|group| group["count"].as_u64().unwrap()).sum();
         assert_eq!(letters, load.poison() as u64, "dead letters");
+        expected
     }
 }
 
