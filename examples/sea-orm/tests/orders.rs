@@ -83,7 +83,7 @@ async fn commits_by_hand(ctx: &mut Ctx<Books>) -> stepwell::Result<()> {
 
 #[tokio::test]
 async fn a_workflow_sells_once() {
-    let Some(database) = Database::make().await else {
+    let Some(database) = Database::make() else {
         return;
     };
     let db = Orm::connect(&database.url).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_workflow_sells_once() {
 
 #[tokio::test]
 async fn a_lost_answer_is_not_a_second_order() {
-    let Some(database) = Database::make().await else {
+    let Some(database) = Database::make() else {
         return;
     };
     let test = open(&database).await;
@@ -110,7 +110,7 @@ async fn a_lost_answer_is_not_a_second_order() {
 /// The record of a transaction rides with a later batch, and is lost here; its witness is not.
 #[tokio::test]
 async fn a_crash_after_the_commit_is_not_a_second_order() {
-    let Some(database) = Database::make().await else {
+    let Some(database) = Database::make() else {
         return;
     };
     let test = open(&database).await;
@@ -126,7 +126,7 @@ async fn a_crash_after_the_commit_is_not_a_second_order() {
 
 #[tokio::test]
 async fn a_killed_connection_is_run_again() {
-    let Some(database) = Database::make().await else {
+    let Some(database) = Database::make() else {
         return;
     };
     let test = open(&database).await;
@@ -139,7 +139,7 @@ async fn a_killed_connection_is_run_again() {
 
 #[tokio::test]
 async fn a_mistake_that_is_hidden_is_told() {
-    let Some(database) = Database::make().await else {
+    let Some(database) = Database::make() else {
         return;
     };
     let test = open(&database).await;
@@ -156,7 +156,7 @@ async fn a_mistake_that_is_hidden_is_told() {
 
 #[tokio::test]
 async fn a_commit_by_hand_is_found_out() {
-    let Some(database) = Database::make().await else {
+    let Some(database) = Database::make() else {
         return;
     };
     let test = open(&database).await;

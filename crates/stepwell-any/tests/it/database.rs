@@ -1,17 +1,8 @@
 //! A user's database, for one test.
 
-use std::{
-    io::Write,
-    sync::atomic::{AtomicU32, Ordering},
-};
-
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use stepwell::{AnyPool, AnyTx, Tx, TxOptions};
 use stepwell_any::AnyHome;
 use stepwell_core::{Operation, Payload, Position, Witness, WorkflowId};
-
-/// The URL of a server that tests may do anything to.
-const SERVER: &str = "STEPWELL_TEST_POSTGRES";
 
 /// A database with a table of orders and one of witnesses.
 pub(crate) struct Database {
@@ -23,11 +14,8 @@ pub(crate) struct Database {
 
 enum Home {
     Directory { _directory: tempfile::TempDir },
-    Server { _database: ServerDatabase },
+    Server { _database: scratch::Database },
 }
-
-/// A database takes a few megabytes of the server: it is dropped with this.
-struct ServerDatabase(String);
 
 impl Database {
     pub(crate) async fn sqlite() -> Self {
@@ -42,22 +30,10 @@ impl Database {
 
     /// None, and a line that says so, without a server.
     pub(crate) async fn postgres() -> Option<Self> {
-        let Ok(server) = std::env::var(SERVER) else {
-            // Not `eprintln!`: what passes must not hide what was left out.
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED on Postgres: {SERVER} names no server; run tests/with-postgres cargo test"
-            );
-            return None;
-        };
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("any_{}_{number}", std::process::id());
-        ask(&server, format!("create database {name}")).await;
-        let (place, _) = server.rsplit_once('/').unwrap();
-        let url = format!("{place}/{name}");
+        let database = scratch::Database::new("any")?;
+        let url = database.url().to_owned();
         let home = Home::Server {
-            _database: ServerDatabase(name),
+            _database: database,
         };
         let orders = "create table orders (id bigserial primary key, item text)";
         Some(Self::open(url, home, orders).await)
@@ -93,30 +69,6 @@ impl Database {
         let found = AnyTx::witnessed(&other, &operation()).await.unwrap();
         other.close().await;
         found
-    }
-}
-
-async fn ask(server: &str, sql: String) {
-    let mut server = PgConnection::connect(server).await.unwrap();
-    let sql = sqlx::raw_sql(AssertSqlSafe(sql));
-    sql.execute(&mut server).await.unwrap();
-}
-
-impl Drop for ServerDatabase {
-    fn drop(&mut self) {
-        let (Ok(server), name) = (std::env::var(SERVER), self.0.clone()) else {
-            return;
-        };
-        // A test's runtime cannot be waited for in a destructor.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let dropping = async move {
-            ask(&server, format!("drop database {name} with (force)")).await;
-        };
-        let thread = std::thread::spawn(|| runtime.unwrap().block_on(dropping));
-        // What is left behind harms no other test.
-        drop(thread.join());
     }
 }
 

@@ -1,15 +1,12 @@
 //! A database with an outbox, and one for workflows, for one test.
 
 use std::{
-    io::Write,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, SqlitePool};
+use scratch::Database;
+use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 use stepwell::{
     App, Ctx, Queue, State,
     events::{Consumers, Delivery, Sources},
@@ -18,8 +15,6 @@ use stepwell::{
     workflow,
 };
 use tempfile::TempDir;
-
-const SERVER: &str = "STEPWELL_TEST_POSTGRES";
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,6 +35,8 @@ pub(crate) enum Users {
 pub(crate) struct Place {
     pub(crate) users: Users,
     pub(crate) directory: TempDir,
+    /// Dropped last.
+    _database: Option<Database>,
 }
 
 impl Place {
@@ -52,6 +49,7 @@ impl Place {
         let place = Self {
             users: Users::Sqlite(SqlitePool::connect(&url).await.unwrap()),
             directory,
+            _database: None,
         };
         place.run(place.outbox().schema()).await;
         place
@@ -59,24 +57,11 @@ impl Place {
 
     /// None, and a line that says so, without a server.
     pub(crate) async fn postgres() -> Option<Self> {
-        let Ok(server) = std::env::var(SERVER) else {
-            // Not `eprintln!`: what passes must not hide what was left out.
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED on Postgres: {SERVER} names no server; run tests/with-postgres cargo test"
-            );
-            return None;
-        };
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("outbox_{}_{number}", std::process::id());
-        let mut connection = PgConnection::connect(&server).await.unwrap();
-        let make = sqlx::raw_sql(AssertSqlSafe(format!("create database {name}")));
-        make.execute(&mut connection).await.unwrap();
-        let (server, _) = server.rsplit_once('/').unwrap();
+        let database = Database::new("outbox")?;
         let place = Self {
-            users: Users::Postgres(PgPool::connect(&format!("{server}/{name}")).await.unwrap()),
+            users: Users::Postgres(PgPool::connect(database.url()).await.unwrap()),
             directory: tempfile::tempdir().unwrap(),
+            _database: Some(database),
         };
         place.run(place.outbox().schema()).await;
         Some(place)

@@ -1,20 +1,12 @@
 //! A user's database, for one test.
 
-use std::{
-    io::Write,
-    sync::atomic::{AtomicU32, Ordering},
-};
-
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-/// The URL of a server that tests may do anything to.
-const SERVER: &str = "STEPWELL_TEST_POSTGRES";
-
-/// A database takes a few megabytes of the server: it is dropped with this.
+/// It is dropped with this.
 pub(crate) struct Database {
     pub(crate) url: String,
-    name: String,
+    _database: scratch::Database,
 }
 
 #[derive(QueryableByName)]
@@ -25,23 +17,12 @@ struct Count {
 
 impl Database {
     /// None, and a line that says so, without a server.
-    pub(crate) async fn make() -> Option<Self> {
-        let Ok(server) = std::env::var(SERVER) else {
-            // Not `eprintln!`: what passes must not hide what was left out.
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED: {SERVER} names no server; run \
-                 tests/with-postgres cargo test -p diesel-orders"
-            );
-            return None;
-        };
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("diesel_{}_{number}", std::process::id());
-        ask(&server, &format!("create database {name}")).await;
-        let (place, _) = server.rsplit_once('/').unwrap();
-        let url = format!("{place}/{name}");
-        Some(Self { url, name })
+    pub(crate) fn make() -> Option<Self> {
+        let database = scratch::Database::new("diesel")?;
+        Some(Self {
+            url: database.url().to_owned(),
+            _database: database,
+        })
     }
 
     /// How many orders there are, as another process sees it.
@@ -52,24 +33,5 @@ impl Database {
             .await
             .unwrap();
         count.orders
-    }
-}
-
-async fn ask(server: &str, sql: &str) {
-    let mut server = AsyncPgConnection::establish(server).await.unwrap();
-    server.batch_execute(sql).await.unwrap();
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let sql = format!("drop database {} with (force)", self.name);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let dropping = async move { ask(&std::env::var(SERVER).unwrap(), &sql).await };
-        // A test's runtime cannot be waited for in a destructor.
-        let thread = std::thread::spawn(|| runtime.unwrap().block_on(dropping));
-        // What is left behind harms no other test.
-        drop(thread.join());
     }
 }

@@ -1,17 +1,10 @@
 //! Where a store keeps its data: a directory of its own, or a database of its own on a server.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::process::{Command, Stdio};
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use scratch::Database;
 use stepwell::AnyPool;
 use tempfile::TempDir;
-
-/// The URL of a server that tests may do anything to.
-const SERVER: &str = "STEPWELL_TEST_POSTGRES";
 
 /// Makes two tests of each case: on SQLite, and on the server that `STEPWELL_TEST_POSTGRES` names.
 macro_rules! on_both {
@@ -43,13 +36,7 @@ pub(crate) use on_both;
 /// Where a store runs. Stores that share one of Postgres share their data.
 pub(crate) struct Place {
     pub(crate) directory: TempDir,
-    database: Option<ServerDatabase>,
-}
-
-/// A database takes a few megabytes of the server: it is dropped with this.
-struct ServerDatabase {
-    url: String,
-    name: String,
+    database: Option<Database>,
 }
 
 impl Place {
@@ -62,31 +49,16 @@ impl Place {
 
     /// None, and a line that says so, without a server.
     pub(crate) fn postgres() -> Option<Self> {
-        let Ok(server) = std::env::var(SERVER) else {
-            // Not `eprintln!`: what passes must not hide what was left out.
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED on Postgres: {SERVER} names no server; run \
-                 tests/with-postgres cargo test -p widget-store"
-            );
-            return None;
-        };
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("widgets_{}_{number}", std::process::id());
-        ask_server(format!("create database {name}"));
-        let (server, _) = server.rsplit_once('/').unwrap();
-        let url = format!("{server}/{name}");
         Some(Self {
             directory: TempDir::new().unwrap(),
-            database: Some(ServerDatabase { url, name }),
+            database: Some(Database::new("widgets")?),
         })
     }
 
     /// The shop's database.
     pub(crate) fn url(&self) -> String {
         match &self.database {
-            Some(database) => database.url.clone(),
+            Some(database) => database.url().to_owned(),
             None => {
                 let file = self.directory.path().join("widget-store.db");
                 format!("sqlite:{}", file.display())
@@ -113,7 +85,7 @@ impl Place {
             .env_remove("DATABASE_URL")
             .stdin(Stdio::null());
         if let Some(database) = &self.database {
-            command.env("DATABASE_URL", &database.url);
+            command.env("DATABASE_URL", database.url());
         }
         command
     }
@@ -125,18 +97,4 @@ impl Place {
         sqlx::query(sql).execute(&shop).await.unwrap();
         shop.close().await;
     }
-}
-
-impl Drop for ServerDatabase {
-    fn drop(&mut self) {
-        ask_server(format!("drop database {} with (force)", self.name));
-    }
-}
-
-#[tokio::main(flavor = "current_thread")]
-async fn ask_server(sql: String) {
-    let url = std::env::var(SERVER).unwrap();
-    let mut server = PgConnection::connect(&url).await.unwrap();
-    let sql = sqlx::raw_sql(AssertSqlSafe(sql));
-    sql.execute(&mut server).await.unwrap();
 }
