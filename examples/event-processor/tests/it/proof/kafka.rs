@@ -9,18 +9,27 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer as _},
     message::{Header, OwnedHeaders},
     mocking::MockCluster,
     producer::{DefaultProducerContext, FutureProducer, FutureRecord},
 };
 
+use super::PATIENCE;
+
 pub(super) const INVENTORY: &str = "inventory-updates";
 pub(super) const EVENTS: &str = "events";
 
 const PARTITIONS: i32 = 4;
+/// The consumer group of the event processor.
+const GROUP: &str = "event-processor";
+/// How long a broker may take to answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+/// How often is looked whether all is consumed.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long the producer tries: longer than a broker is away.
 const SENT_WITHIN: Duration = Duration::from_secs(300);
 
@@ -106,6 +115,18 @@ impl Kafka {
             .unwrap()
     }
 
+    /// Returns when everything is acknowledged: what has come twice was looked at twice.
+    pub(super) async fn is_consumed(&self) {
+        let group: BaseConsumer = self.client().set("group.id", GROUP).create().unwrap();
+        let consumed = tokio::task::spawn_blocking(move || {
+            while !has_consumed(&group) {
+                std::thread::sleep(LOOK);
+            }
+        });
+        let consumed = tokio::time::timeout(PATIENCE, consumed).await;
+        consumed.expect("messages stay").unwrap();
+    }
+
     /// `kill -9`, and a new start with the same files. The mock cluster is left alone.
     pub(super) async fn kill(&self) {
         let Broker::Real { script, .. } = &self.broker else {
@@ -119,6 +140,20 @@ impl Kafka {
         }
         self.kills.fetch_add(1, Relaxed);
     }
+}
+
+/// Whether the group is behind the last message of each partition.
+fn has_consumed(group: &BaseConsumer) -> bool {
+    let mut parts = TopicPartitionList::new();
+    for topic in [INVENTORY, EVENTS] {
+        parts.add_partition_range(topic, 0, PARTITIONS - 1);
+    }
+    let committed = group.committed_offsets(parts, ANSWERED_WITHIN).unwrap();
+    committed.elements().iter().all(|part| {
+        let ends = group.fetch_watermarks(part.topic(), part.partition(), ANSWERED_WITHIN);
+        let (first, end) = ends.unwrap();
+        first == end || part.offset() == Offset::Offset(end)
+    })
 }
 
 /// Sends an event, which has an id of its own.
