@@ -24,7 +24,7 @@
 //! | `stepwell.dead_letters.redriven` | counter | `name` | dead letters that were tried again as another workflow |
 //! | `stepwell.events` | counter | `source`, `type`, `fate` | events that were delivered; the fate is `started`, `duplicate`, `poison` or `rejected` |
 //! | `stepwell.event.age` | histogram, s | `source`, `type` | from the source's timestamp to the start of the workflow |
-//! | `stepwell.event.lag` | gauge | `source`, `part` | events that a source holds for this process |
+//! | `stepwell.event.lag` | gauge | `source`, `part` | events that a source (Kafka, SQS) holds |
 //! | `stepwell.workflows` | gauge | `name`, `origin`, `state` | workflows in the database |
 //! | `stepwell.dead_letters` | gauge | `name`, `state` | dead letters that nobody has acknowledged |
 //! | `stepwell.queue.workflows` | gauge | `queue`, `state` | what waits in queues and runs from them |
