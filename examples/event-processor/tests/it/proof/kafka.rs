@@ -102,7 +102,8 @@ impl Kafka {
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
         let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
         let made = admin.create_topics(&[new], &AdminOptions::new()).await;
-        made.unwrap().remove(0).unwrap();
+        let made = made.unwrap().remove(0);
+        made.expect("the broker has messages already; start a new one");
     }
 
     pub(super) fn producer(&self) -> FutureProducer {
