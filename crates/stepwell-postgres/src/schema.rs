@@ -8,10 +8,11 @@ use crate::{connection::Connection, error::Failure, params::params, rows::get};
 const MAJOR: i32 = 1;
 
 /// The migrations of this major version: the first is number 1. Append only.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
 ];
 
 /// The schema, if there is one: whether the user may use it, and whether it is ours.

@@ -15,12 +15,13 @@ const MAJOR: u32 = 1;
 const MAJOR_UNIT: u32 = 10_000;
 
 /// The migrations of this major version: the first is number 1. Append only.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
 ];
 
 /// Why a file was not migrated.

@@ -1,0 +1,1 @@
+-- What tells one workflow from another, and who may see it.
