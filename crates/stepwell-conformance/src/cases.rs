@@ -188,6 +188,11 @@ macro_rules! every_case {
                 a_deleted_id_is_free what_is_gone_is_not_deleted
                 children_stay_when_their_parent_is_deleted
             }
+            nonces {
+                a_workflow_keeps_its_nonce_to_its_end a_second_start_does_not_change_the_nonce
+                a_deleted_id_comes_back_with_another_nonce a_fork_has_a_nonce_of_its_own
+                a_later_sender_of_the_same_id_is_heard
+            }
             claims {
                 a_claim_brings_what_a_run_needs a_claim_says_where_it_came_from_and_when a_claimed_workflow_runs_in_its_executor
                 a_workflow_is_claimed_once a_claim_takes_no_more_than_it_asks_for

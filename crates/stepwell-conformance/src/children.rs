@@ -116,7 +116,8 @@ pub async fn a_child_that_is_there_is_found(backend: &dyn Backend) {
         Started::Existing {
             key,
             state,
-            mine: false
+            mine: false,
+            nonce: None,
         }
     );
     assert_eq!(case.find("child").await.parent, None);

@@ -41,6 +41,7 @@ pub mod interrupts;
 pub mod leases;
 pub mod lists;
 pub mod messages;
+pub mod nonces;
 pub mod oracle;
 pub mod parking;
 pub mod priorities;

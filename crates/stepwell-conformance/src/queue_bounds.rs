@@ -59,6 +59,7 @@ pub async fn what_was_started_is_found_in_a_full_queue(backend: &dyn Backend) {
         key,
         state: State::Enqueued,
         mine: false,
+        nonce: None,
     };
     assert_eq!(start(&case, "a", bounded(1)).await, again);
 }

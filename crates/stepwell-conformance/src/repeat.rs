@@ -90,11 +90,13 @@ pub async fn a_repeated_start_happens_once(backend: &dyn Backend) {
         ..here("order-1")
     };
 
+    let nonce = Some(new.nonce);
     let again = twice(&case, &worker, Change::Start(new)).await;
     let existing = Applied::Start(Started::Existing {
         key: case.find("order-1").await.key,
         state: State::Running,
         mine: true,
+        nonce,
     });
     assert_eq!(format!("{again:?}"), format!("{existing:?}"));
 }

@@ -101,7 +101,9 @@ pub async fn the_input_is_the_first_record(backend: &dyn Backend) {
 pub async fn a_second_start_finds_the_first_one(backend: &dyn Backend) {
     let case = Case::new(backend).await;
     let worker = case.register().await;
-    let key = worker.start("order-1").await;
+    let new = here("order-1");
+    let nonce = Some(new.nonce);
+    let key = worker.new_workflow(new).await;
 
     let again = worker.start_as(here("order-1")).await;
     let state = State::Running;
@@ -110,7 +112,8 @@ pub async fn a_second_start_finds_the_first_one(backend: &dyn Backend) {
         Started::Existing {
             key,
             state,
-            mine: true
+            mine: true,
+            nonce
         }
     );
 }
@@ -128,7 +131,8 @@ pub async fn a_start_of_another_executors_workflow_is_not_mine(backend: &dyn Bac
         Started::Existing {
             key,
             state,
-            mine: false
+            mine: false,
+            nonce: None,
         }
     );
     assert_eq!(case.find("order-1").await.executor, Some(one.id));
@@ -147,7 +151,8 @@ pub async fn a_waiting_workflow_is_nobodys(backend: &dyn Backend) {
         Started::Existing {
             key,
             state,
-            mine: false
+            mine: false,
+            nonce: None,
         }
     );
 }
@@ -210,7 +215,8 @@ pub async fn the_same_input_in_another_order_of_keys_is_no_conflict(backend: &dy
         Started::Existing {
             key,
             state,
-            mine: false
+            mine: false,
+            nonce: None,
         }
     );
 }

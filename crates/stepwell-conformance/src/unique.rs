@@ -120,6 +120,7 @@ pub async fn a_start_of_a_kind_finds_itself(backend: &dyn Backend) {
         key,
         state: State::Enqueued,
         mine: false,
+        nonce: None,
     };
     assert_eq!(case.start(of_kind("a", ann())).await, again);
     let refused = of_kind("a", ann().reject());

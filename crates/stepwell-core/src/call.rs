@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     durable::Workflow,
     error::Error,
-    id::WorkflowId,
+    id::{Nonce, WorkflowId},
     limits::InvalidInput,
     names::Queue,
     payload::Payload,
@@ -220,6 +220,7 @@ impl<W: Workflow> Call<W> {
         }
         Ok(NewWorkflow {
             id: self.id.map_or_else(|| Ok(id()), WorkflowId::new)?,
+            nonce: Nonce::generate(),
             name: W::NAME.to_owned(),
             input: Payload::of(&self.args, bytes_max)?,
             launch,

@@ -150,14 +150,17 @@ impl Engine {
 
     /// Runs what a start of this executor has made or found, if it is to run here.
     pub(crate) fn launch_started(self: &Arc<Self>, started: &Started, new: &NewWorkflow) {
-        let (key, past) = match started {
-            Started::New { key, .. } if new.runs_here() => (*key, driver::Past::None),
+        let (key, nonce, past) = match started {
+            Started::New { key, .. } if new.runs_here() => {
+                (*key, Some(new.nonce), driver::Past::None)
+            }
             // Ours but, perhaps, not on its way: the answer to its start was lost.
             Started::Existing {
                 key,
                 state: State::Running,
                 mine: true,
-            } => (*key, driver::Past::Recorded),
+                nonce,
+            } => (*key, *nonce, driver::Past::Recorded),
             _ => return,
         };
         // When the executor stops, what it owns is handed back.
@@ -171,6 +174,7 @@ impl Engine {
         let run = NewRun {
             key,
             id: new.id.clone(),
+            nonce,
             name: new.name.clone(),
             deadline_at,
             origin: self.origin(new.origin.as_ref()),

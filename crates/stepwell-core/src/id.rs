@@ -30,6 +30,16 @@ impl WorkflowId {
         Self(uuid::Uuid::now_v7().to_string())
     }
 
+    /// Names one workflow for ever: `<id>:<nonce>`, which no other workflow has, whatever becomes of
+    /// this one and its id. The id alone, for one that was started before there were nonces.
+    #[must_use]
+    pub fn lasting(&self, nonce: Option<Nonce>) -> String {
+        match nonce {
+            Some(nonce) => format!("{self}:{nonce}"),
+            None => self.0.clone(),
+        }
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -54,6 +64,35 @@ impl TryFrom<String> for WorkflowId {
 impl From<WorkflowId> for String {
     fn from(id: WorkflowId) -> Self {
         id.0
+    }
+}
+
+/// What tells a workflow from every other one that ever had its id.
+///
+/// An id can be used again once its workflow was deleted, and two databases may each have a workflow
+/// of one id. What outlives a workflow (the witness of a transaction, the key that a service outside
+/// was given, the key of a message) is named by this too, so that it is never taken for that of
+/// another workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Nonce(uuid::Uuid);
+
+impl Nonce {
+    /// Makes a new one: 16 random bytes.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::new_v4())
+    }
+
+    /// Reads one as a store keeps it, in the form that [`Display`](fmt::Display) writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+impl fmt::Display for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

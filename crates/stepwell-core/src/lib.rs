@@ -56,7 +56,7 @@ pub use enlist::{Enlist, store_as};
 pub use error::{Error, ErrorKind, WorkflowError};
 pub use failure::Failure;
 pub use handle::{Handle, Wait};
-pub use id::{ExecutorId, WorkflowId, WorkflowKey};
+pub use id::{ExecutorId, Nonce, WorkflowId, WorkflowKey};
 pub use jiff::Timestamp;
 pub use limits::InvalidInput;
 pub use names::{Event, Queue, Stream, Topic};

@@ -25,7 +25,8 @@ use serde::de::DeserializeOwned;
 use crate::{
     BoxFuture,
     ctx::Ctx,
-    limits::InvalidInput,
+    id::{Nonce, WorkflowId},
+    limits::{InvalidInput, NAME_BYTES_MAX},
     payload::Payload,
     position::Position,
     run::{Interrupt, Lookup, ReservedMessage, Run},
@@ -266,9 +267,10 @@ impl Here {
         self.run.control.stop(Interrupt::Stuck(reason)).await
     }
 
-    /// The operation's key, the same in every attempt: `<workflow id>:<position>`.
+    /// The operation's key, the same in every attempt and in every run of this workflow, and no other
+    /// operation's: `<workflow id>:<nonce>:<position>`.
     pub(crate) fn key(&self) -> String {
-        format!("{}:{}", self.run.id, self.position)
+        key(&self.run.id, self.run.nonce, &self.position)
     }
 
     pub(crate) fn bytes_max(&self) -> usize {
@@ -284,5 +286,38 @@ impl Here {
             attempts: 1,
             elapsed: Duration::ZERO,
         }
+    }
+}
+
+/// The key of an operation, of at most 255 bytes: no service takes a longer one.
+///
+/// A workflow that was started before there were nonces keeps `<workflow id>:<position>`, however long:
+/// a service may know it by that.
+fn key(id: &WorkflowId, nonce: Option<Nonce>, position: &Position) -> String {
+    let readable = format!("{}:{position}", id.lasting(nonce));
+    if nonce.is_none() || readable.len() <= NAME_BYTES_MAX {
+        return readable;
+    }
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, readable.as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_names_one_operation_of_one_workflow() {
+        let id = |text: &str| WorkflowId::new(text).expect("an id");
+        let (position, nonce) = (Position::top(4).child(0), Nonce::generate());
+        let short = key(&id("order-7"), Some(nonce), &position);
+        assert_eq!(short, format!("order-7:{nonce}:4.0"));
+        assert_eq!(key(&id("order-7"), None, &position), "order-7:4.0");
+        let again = key(&id("order-7"), Some(Nonce::generate()), &position);
+        assert_ne!(short, again);
+        let longest = id(&"x".repeat(NAME_BYTES_MAX));
+        let key = |position| key(&longest, Some(nonce), &position);
+        assert_eq!(key(Position::top(4)), key(Position::top(4)));
+        assert_ne!(key(Position::top(4)), key(Position::top(5)));
+        assert!(key(Position::top(4)).len() <= NAME_BYTES_MAX);
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use waiting::{Awaited, Busy, Waiting};
 
 use crate::{
     engine::Engine,
-    id::{WorkflowId, WorkflowKey},
+    id::{Nonce, WorkflowId, WorkflowKey},
     observe::Observation,
     store::{
         Applied, Change, Effect, EffectOutcome, Finish, Finished, NewRecord, Progress, Progressed,
@@ -44,6 +44,7 @@ pub(crate) struct Run {
     pub(crate) engine: Arc<Engine>,
     pub(crate) key: WorkflowKey,
     pub(crate) id: WorkflowId,
+    pub(crate) nonce: Option<Nonce>,
     pub(crate) name: String,
     pub(crate) deadline_at: Option<Timestamp>,
     /// Where it came from; known only where somebody measures.
@@ -79,6 +80,7 @@ pub(crate) struct Run {
 pub(crate) struct NewRun {
     pub(crate) key: WorkflowKey,
     pub(crate) id: WorkflowId,
+    pub(crate) nonce: Option<Nonce>,
     pub(crate) name: String,
     pub(crate) deadline_at: Option<Timestamp>,
     pub(crate) origin: Option<String>,
@@ -93,6 +95,7 @@ impl Run {
             engine,
             key: new.key,
             id: new.id,
+            nonce: new.nonce,
             name: new.name,
             deadline_at: new.deadline_at,
             origin: new.origin,
@@ -118,6 +121,7 @@ impl Run {
         NewRun {
             key: self.key,
             id: self.id.clone(),
+            nonce: self.nonce,
             name: self.name.clone(),
             deadline_at: self.deadline_at,
             origin: self.origin.clone(),

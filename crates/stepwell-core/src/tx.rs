@@ -4,7 +4,7 @@ mod options;
 
 use std::{error::Error as StdError, fmt};
 
-use crate::{BoxFuture, id::WorkflowId, payload::Payload, position::Position};
+use crate::{BoxFuture, payload::Payload, position::Position};
 
 pub use options::{Isolation, TxOptions};
 
@@ -55,11 +55,12 @@ pub trait Tx: Sized + Send + 'static {
     fn conflict(home: &Self::Home) -> bool;
 }
 
-/// Which operation of which workflow a transaction is.
+/// Which operation of which workflow a transaction is: the primary key of its witness.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
-    /// The workflow.
-    pub workflow: WorkflowId,
+    /// The workflow, by a name that no other ever has: see [`WorkflowId::lasting`](crate::WorkflowId::lasting). So a witness of a
+    /// workflow that was deleted, or is kept in another database, is never taken for one of this.
+    pub workflow: String,
     /// The operation's place in it.
     pub position: Position,
 }

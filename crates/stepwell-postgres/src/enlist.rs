@@ -26,7 +26,7 @@ use crate::{
 
 const START: &str = "
     select outcome, found_key, found_name, found_state, found_input
-    from {schema}.start_workflow($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    from {schema}.start_workflow($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
 const SEND: &str = "
     select outcome, found_key
@@ -114,6 +114,7 @@ async fn start<'c>(
     let asked = sqlx::query(AssertSqlSafe(store.server.text(START)))
         .bind(identity)
         .bind(new.id.as_str())
+        .bind(new.nonce.to_string())
         .bind(new.name.as_str())
         .bind(new.input.as_str())
         .bind(queue.map_or("", |queue| &queue.name))
@@ -162,6 +163,7 @@ fn started(row: &PgRow, outcome: &str, new: &NewWorkflow) -> Result<Started, sql
         key,
         state,
         mine: false,
+        nonce: None,
     })
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stepwell_core::{
-    Acknowledgement, ExecutorId, Outcome, Payload, Place, Record, RecordKind, State, WorkflowId,
-    WorkflowKey, store::Workflow,
+    Acknowledgement, ExecutorId, Nonce, Outcome, Payload, Place, Record, RecordKind, State,
+    WorkflowId, WorkflowKey, store::Workflow,
 };
 use tokio_postgres::{Row, types::FromSql};
 
@@ -77,6 +77,13 @@ pub(crate) fn workflow_id(row: &Row, column: usize) -> Result<WorkflowId, Failur
 
 fn as_id(id: String) -> Result<WorkflowId, Failure> {
     WorkflowId::new(id).map_err(|error| corrupt("workflow id", error))
+}
+
+/// Reads a nonce, as text.
+pub(crate) fn nonce(row: &Row, column: usize) -> Result<Option<Nonce>, Failure> {
+    let nonce: Option<&str> = get(row, column)?;
+    let parse = |text| Nonce::parse(text).ok_or_else(|| corrupt("nonce", text));
+    nonce.map(parse).transpose()
 }
 
 /// Reads a payload.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use stepwell_core::{
-    Acknowledgement, ExecutorId, Outcome, Payload, Place, Record, RecordKind, State, WorkflowId,
-    WorkflowKey,
+    Acknowledgement, ExecutorId, Nonce, Outcome, Payload, Place, Record, RecordKind, State,
+    WorkflowId, WorkflowKey,
     store::{QueueLimits, Rate, Workflow},
 };
 
@@ -113,6 +113,12 @@ pub(crate) fn outcome(failed: bool, payload: String) -> Outcome {
 /// An id as it was stored.
 pub(crate) fn workflow_id(id: String) -> rusqlite::Result<WorkflowId> {
     WorkflowId::new(id).map_err(|error| corrupt("workflow id", &error.to_string()))
+}
+
+/// A nonce as it was stored.
+pub(crate) fn nonce(nonce: Option<String>) -> rusqlite::Result<Option<Nonce>> {
+    let parse = |text: String| Nonce::parse(&text).ok_or_else(|| corrupt("nonce", &text));
+    nonce.map(parse).transpose()
 }
 
 /// A state as it was stored.

@@ -2,7 +2,7 @@
 
 use stepwell::{AnyPool, AnyTx, Tx, TxOptions};
 use stepwell_any::AnyHome;
-use stepwell_core::{Operation, Payload, Position, Witness, WorkflowId};
+use stepwell_core::{Operation, Payload, Position, Witness};
 
 /// A database with a table of orders and one of witnesses.
 pub(crate) struct Database {
@@ -74,7 +74,7 @@ impl Database {
 
 pub(crate) fn operation() -> Operation {
     Operation {
-        workflow: WorkflowId::new("order-1").unwrap(),
+        workflow: "order-1".to_owned(),
         position: Position::top(4).child(0),
     }
 }

@@ -24,7 +24,7 @@ use std::{
 
 use jiff::Timestamp;
 use stepwell_core::{
-    ExecutorId, Outcome, Payload, Place, Record, RecordKind, State, Takeover, WorkflowId,
+    ExecutorId, Nonce, Outcome, Payload, Place, Record, RecordKind, State, Takeover, WorkflowId,
     WorkflowKey,
     store::{
         Applied, Batch, Change, Executor, PublishedEvent, QueueLimits, ScheduleInfo, StreamEntry,
@@ -61,6 +61,7 @@ pub(super) struct Row {
     pub(super) events: Vec<Value>,
     pub(super) streams: Vec<Value>,
     pub(super) takeovers: Vec<Takeover>,
+    nonce: Option<Nonce>,
     parent: Option<WorkflowKey>,
     detached: bool,
     /// Its place in the list stays: keys are never used again.
@@ -220,6 +221,7 @@ impl Row {
             events: Vec::new(),
             streams: Vec::new(),
             takeovers: Vec::new(),
+            nonce: None,
             parent: None,
             detached: false,
             is_deleted: false,

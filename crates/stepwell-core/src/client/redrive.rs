@@ -104,7 +104,7 @@ impl Client {
         for _ in 0..TRIES_MAX {
             match self.get(id.as_str()).await? {
                 None => return Ok(Try::Free(id)),
-                Some(known) if known.forked_from.as_ref() == Some(&letter.id) => {
+                Some(known) if is_try_of(&known, letter) => {
                     return Ok(Try::Known(id));
                 }
                 // Somebody else's workflow is called like a second try.
@@ -172,6 +172,12 @@ enum Try {
     Known(WorkflowId),
     /// It can be made under this id.
     Free(WorkflowId),
+}
+
+/// Whether a workflow is a second try of a letter. Keys grow: one that is older than the letter was
+/// made of an earlier workflow of the same id, which was deleted.
+fn is_try_of(known: &Workflow, letter: &Workflow) -> bool {
+    known.forked_from.as_ref() == Some(&letter.id) && known.key > letter.key
 }
 
 fn check_letter(letter: &Workflow) -> Result<(), Error> {

@@ -115,6 +115,7 @@ fn launch(engine: &Arc<Engine>, claimed: Claimed) {
     let run = NewRun {
         key: claimed.key,
         id: claimed.id,
+        nonce: claimed.nonce,
         name: claimed.name,
         deadline_at: claimed.deadline_at,
         origin: engine.origin(claimed.origin.as_ref()),

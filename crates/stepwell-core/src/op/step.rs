@@ -49,8 +49,13 @@ impl Attempt {
         }
     }
 
-    /// The same in every attempt of this step of this workflow, and different from every other:
-    /// `<workflow id>:<position>`. Pass it on to services that take an idempotency key.
+    /// The same in every attempt of this step of this workflow, whoever takes the workflow over or
+    /// resumes it: `<workflow id>:<nonce>:<position>`, at most 255 bytes. Pass it on to services that
+    /// take an idempotency key.
+    ///
+    /// No other step ever has it, not even that of a later workflow with the same id. A fork and a
+    /// redrive are workflows of their own: what they run anew has other keys. Where the service must
+    /// see a redrive as the same request, make the key of the workflow's arguments.
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
         &self.key

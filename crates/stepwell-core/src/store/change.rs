@@ -6,7 +6,7 @@ use super::{
     NewWorkflow, Park, Parked, QueueChange, QueueChanged, ScheduleChange, Scheduled, Started,
 };
 use crate::{
-    id::{ExecutorId, WorkflowId, WorkflowKey},
+    id::{ExecutorId, Nonce, WorkflowId, WorkflowKey},
     payload::Payload,
     position::Position,
     workflow::{End, Outcome, Place, RecordKind, State},
@@ -232,7 +232,8 @@ pub struct NewMessage {
     pub topic: String,
     /// The message.
     pub payload: Payload,
-    /// Sent once for each key and receiver. A send from a workflow has its position as the key.
+    /// Sent once for each key and receiver. A send from a workflow has the sender and its position as
+    /// the key.
     pub key: Option<String>,
 }
 
@@ -323,6 +324,9 @@ pub struct Fork {
     pub source: WorkflowId,
     /// The new workflow's id; the same id again forks nothing.
     pub id: WorkflowId,
+    /// What tells the new workflow from others that ever have its id: never the source's, because what
+    /// runs anew is done anew.
+    pub nonce: Nonce,
     /// The first operation that runs anew; everything before it is copied, but `without`.
     pub from: Position,
     /// Records before it that run anew too: those of a member of a join, whose others are kept.
@@ -340,6 +344,7 @@ impl Fork {
         Self {
             source,
             id,
+            nonce: Nonce::generate(),
             from,
             without: Vec::new(),
             input: None,

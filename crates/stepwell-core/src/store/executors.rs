@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::StoreFuture;
 use crate::{
-    id::{ExecutorId, WorkflowId, WorkflowKey},
+    id::{ExecutorId, Nonce, WorkflowId, WorkflowKey},
     payload::Payload,
 };
 
@@ -135,6 +135,9 @@ pub struct Claimed {
     pub key: WorkflowKey,
     /// Its id.
     pub id: WorkflowId,
+    /// What tells it from others that ever have its id; none if it was started before there were
+    /// nonces.
+    pub nonce: Option<Nonce>,
     /// Its name.
     pub name: String,
     /// Its arguments.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::QueueLimits;
 use crate::{
-    id::{WorkflowId, WorkflowKey},
+    id::{Nonce, WorkflowId, WorkflowKey},
     payload::Payload,
     unique::Unique,
     workflow::State,
@@ -15,6 +15,8 @@ use crate::{
 pub struct NewWorkflow {
     /// Its id; the same id again starts nothing.
     pub id: WorkflowId,
+    /// What tells it from others that ever have its id. The same when the start is handed in again.
+    pub nonce: Nonce,
     /// The name of the function.
     pub name: String,
     /// The arguments, a JSON array; its first record.
@@ -55,6 +57,7 @@ impl NewWorkflow {
     pub fn new(id: WorkflowId, name: impl Into<String>, input: Payload) -> Self {
         Self {
             id,
+            nonce: Nonce::generate(),
             name: name.into(),
             input,
             launch: Launch::Anywhere,
@@ -166,6 +169,9 @@ pub enum Started {
         /// Whether the executor of the batch owns it: it does when a start is handed in again
         /// after its answer was lost.
         mine: bool,
+        /// What tells it from others that ever have its id, of one that is `mine`. None of one that was
+        /// started before there were nonces.
+        nonce: Option<Nonce>,
     },
     /// The id belongs to a workflow with another name or input. Nothing was written.
     Conflict {

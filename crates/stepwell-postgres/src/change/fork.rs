@@ -30,9 +30,10 @@ pub(crate) const FORK: &str = "
     fork as (
         insert into {schema}.workflows
             (workflow_id, name, state, queue_name, queue_key, queue_rank, origin, forked_from,
-            created_at)
+            created_at, nonce)
         select $2, name, 'enqueued', queue_name, queue_key,
-            (extract(epoch from $5::timestamptz) * 1000000)::bigint, origin, workflow_id, $5
+            (extract(epoch from $5::timestamptz) * 1000000)::bigint, origin, workflow_id, $5,
+            $9::text::uuid
         from source
         on conflict (workflow_id) do nothing
         returning workflow_key
@@ -111,7 +112,10 @@ pub(super) async fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Fail
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .unzip();
     let now = At(scope.now);
-    let values = params![source, id, before, without, now, input, names, values];
+    let nonce = fork.nonce.to_string();
+    let values = params![
+        source, id, before, without, now, input, names, values, nonce
+    ];
     Ok(match scope.db.query_opt(FORK, values).await? {
         Some(row) => Forked::New { key: key(&row, 0)? },
         None => Forked::Existing,

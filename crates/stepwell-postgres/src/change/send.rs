@@ -9,11 +9,11 @@ use super::Scope;
 use crate::{
     error::{Failure, corrupt},
     params::{At, params},
-    rows::{get, key},
+    rows::{get, key, nonce, workflow_id},
 };
 
 const ID_OF_KEY: &str = "
-    select workflow_id
+    select workflow_id, nonce::text
     from {schema}.workflows
     where workflow_key = $1";
 
@@ -107,7 +107,7 @@ pub(super) async fn put(
     }
 }
 
-/// The key of a workflow's message at a place: `<workflow id>:<position>`.
+/// The key of a workflow's message at a place: `<workflow id>:<nonce>:<position>`.
 pub(super) async fn key_of(
     scope: &Scope<'_>,
     sender: WorkflowKey,
@@ -115,9 +115,9 @@ pub(super) async fn key_of(
 ) -> Result<String, Failure> {
     let row = scope.db.query_opt(ID_OF_KEY, params![sender.0]).await?;
     let row = row.ok_or_else(|| corrupt("workflow", sender))?;
-    let id: &str = get(&row, 0)?;
+    let sender = workflow_id(&row, 0)?.lasting(nonce(&row, 1)?);
     Ok(match place.position() {
-        Some(position) => format!("{id}:{position}"),
-        None => format!("{id}:{}", place.encode()),
+        Some(position) => format!("{sender}:{position}"),
+        None => format!("{sender}:{}", place.encode()),
     })
 }

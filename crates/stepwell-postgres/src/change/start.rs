@@ -19,7 +19,8 @@ use crate::{
 
 /// The row that has the id already, with its input.
 pub(super) const EXISTING: &str = "
-    select w.workflow_key, w.name, w.state, coalesce(w.executor_id = $2, false), r.payload
+    select w.workflow_key, w.name, w.state, coalesce(w.executor_id = $2, false), r.payload,
+        w.nonce::text
     from {schema}.workflows as w
     join {schema}.records as r
       on r.workflow_key = w.workflow_key
@@ -149,9 +150,11 @@ pub(super) async fn existing(
         return Ok(Some(Started::Conflict { name }));
     }
     let (key, state): (WorkflowKey, State) = (key(&row, 0)?, rows::state(&row, 2)?);
+    let mine = state == State::Running && get(&row, 3)?;
     Ok(Some(Started::Existing {
         key,
         state,
-        mine: state == State::Running && get(&row, 3)?,
+        mine,
+        nonce: rows::nonce(&row, 5)?.filter(|_| mine),
     }))
 }

@@ -36,7 +36,7 @@ macro_rules! waiting {
         concat!(
             "
     with w as materialized (
-        select workflow_key, workflow_id, name, deadline_at, origin, created_at,
+        select workflow_key, workflow_id, name, deadline_at, origin, created_at, nonce,
             previous_executor_id, lost_at, lost_why, recoveries, records_at_claim
         from {schema}.workflows
         where workflow_key = any($1::bigint[])
@@ -50,7 +50,8 @@ macro_rules! waiting {
             "
     )
     select w.workflow_key, w.workflow_id, w.name, w.deadline_at, input.payload, records.count,
-        w.origin, w.created_at, w.previous_executor_id, w.lost_at, w.lost_why, w.recoveries, w.records_at_claim
+        w.origin, w.created_at, w.nonce::text, w.previous_executor_id, w.lost_at, w.lost_why,
+        w.recoveries, w.records_at_claim
     from w",
             with_records!()
         )
@@ -68,9 +69,9 @@ pub(crate) const LOCK_STUCK: &str = waiting!("workflow_key", "");
 pub(crate) const OWNED: &str = concat!(
     "
     select w.workflow_key, w.workflow_id, w.name, w.deadline_at, input.payload, records.count,
-        w.origin, w.created_at
+        w.origin, w.created_at, w.nonce::text
     from (
-        select workflow_key, workflow_id, name, deadline_at, origin, created_at
+        select workflow_key, workflow_id, name, deadline_at, origin, created_at, nonce
         from {schema}.workflows
         where state = 'running'
           and executor_id = $1
@@ -136,13 +137,14 @@ fn claimed(row: &Row) -> Result<Claimed, Failure> {
         has_history: number(row, 5)? > 1,
         origin: get(row, 6)?,
         created_at: instant(row, 7)?,
+        nonce: rows::nonce(row, 8)?,
     })
 }
 
 fn waiting(row: &Row) -> Result<Waiting, Failure> {
-    let from: Option<String> = get(row, 8)?;
-    let why: Option<String> = get(row, 10)?;
-    let lost = from.zip(instant_opt(row, 9)?);
+    let from: Option<String> = get(row, 9)?;
+    let why: Option<String> = get(row, 11)?;
+    let lost = from.zip(instant_opt(row, 10)?);
     Ok(Waiting {
         claimed: claimed(row)?,
         lost: lost.map(|(from, at)| Lost {
@@ -151,7 +153,7 @@ fn waiting(row: &Row) -> Result<Waiting, Failure> {
             why: why.unwrap_or_default(),
         }),
         records: number(row, 5)?,
-        recoveries: number(row, 11)?,
-        records_at_claim: number(row, 12)?,
+        recoveries: number(row, 12)?,
+        records_at_claim: number(row, 13)?,
     })
 }

@@ -8,16 +8,14 @@ mod proxy;
 mod shop;
 mod trouble;
 
-use stepwell_core::{
-    Committed, Isolation, Operation, Payload, Position, Tx, TxOptions, Witness, WorkflowId,
-};
+use stepwell_core::{Committed, Isolation, Operation, Payload, Position, Tx, TxOptions, Witness};
 use stepwell_postgres::PostgresTx;
 
 use shop::{Shop, connect};
 
 fn operation() -> Operation {
     Operation {
-        workflow: WorkflowId::new("order-1").unwrap(),
+        workflow: "order-1".to_owned(),
         position: Position::top(4).child(0),
     }
 }

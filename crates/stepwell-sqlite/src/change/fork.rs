@@ -11,8 +11,8 @@ use crate::error::Failure;
 
 pub(super) const INSERT: &str = "
     insert into workflows (workflow_id, name, state, queue_name, queue_key, queue_rank,
-        origin, forked_from, created_at)
-    select ?2, name, 'enqueued', queue_name, queue_key, ?3, origin, workflow_id, ?3
+        origin, forked_from, created_at, nonce)
+    select ?2, name, 'enqueued', queue_name, queue_key, ?3, origin, workflow_id, ?3, ?4
     from workflows
     where workflow_key = ?1";
 
@@ -68,6 +68,7 @@ pub(super) fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
         source.0,
         fork.id.as_str(),
         scope.now_micros(),
+        fork.nonce.to_string(),
     ])?;
     let key = WorkflowKey(scope.db.last_insert_rowid());
     copy_history(scope.db, source, key, fork)?;

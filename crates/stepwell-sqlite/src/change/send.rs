@@ -7,7 +7,7 @@ use stepwell_core::{
 };
 
 use super::Scope;
-use crate::error::Failure;
+use crate::{error::Failure, rows};
 
 pub(crate) const KEY_OF_ID: &str = "
     select workflow_key
@@ -15,7 +15,7 @@ pub(crate) const KEY_OF_ID: &str = "
     where workflow_id = ?1";
 
 pub(super) const ID_OF_KEY: &str = "
-    select workflow_id
+    select workflow_id, nonce
     from workflows
     where workflow_key = ?1";
 
@@ -67,19 +67,20 @@ pub(super) fn put(
     }
 }
 
-/// The key of a workflow's message at a place: `<workflow id>:<position>`.
+/// The key of a workflow's message at a place: `<workflow id>:<nonce>:<position>`.
 pub(super) fn key_of(
     scope: &Scope<'_>,
     sender: WorkflowKey,
     place: &Place,
 ) -> Result<String, Failure> {
-    let id: String = scope
-        .db
-        .prepare_cached(ID_OF_KEY)?
-        .query_row(params![sender.0], |row| row.get(0))?;
+    let mut find = scope.db.prepare_cached(ID_OF_KEY)?;
+    let sender = find.query_row(params![sender.0], |row| {
+        let (id, nonce) = (rows::workflow_id(row.get(0)?)?, rows::nonce(row.get(1)?)?);
+        Ok(id.lasting(nonce))
+    })?;
     Ok(match place.position() {
-        Some(position) => format!("{id}:{position}"),
-        None => format!("{id}:{}", place.encode()),
+        Some(position) => format!("{sender}:{position}"),
+        None => format!("{sender}:{}", place.encode()),
     })
 }
 

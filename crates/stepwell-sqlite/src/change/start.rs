@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 use stepwell_core::{
-    Outcome, Payload, Place, RecordKind, State, WorkflowKey,
+    ExecutorId, Outcome, Payload, Place, RecordKind, State, WorkflowKey,
     store::{Launch, NewWorkflow, PRIORITY_STEP, QueueUse, Started},
 };
 
@@ -20,8 +20,8 @@ use crate::{
 pub(crate) const INSERT: &str = "
     insert into workflows
         (workflow_id, name, state, executor_id, queue_name, queue_key, queue_rank, parent_key,
-         detached, origin, records_at_claim, created_at, started_at, deadline_at, wake_at)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+         detached, origin, records_at_claim, created_at, started_at, deadline_at, wake_at, nonce)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
     on conflict (workflow_id) do nothing";
 
 pub(crate) const ADD_QUEUE: &str = "
@@ -38,7 +38,7 @@ pub(crate) const SET_ATTRIBUTE: &str = "
 
 /// The row that has the id already, with its input.
 pub(crate) const EXISTING: &str = "
-    select w.workflow_key, w.name, w.state, w.executor_id, r.payload
+    select w.workflow_key, w.name, w.state, w.executor_id, r.payload, w.nonce
     from workflows as w
     left join records as r
       on r.workflow_key = w.workflow_key
@@ -130,7 +130,7 @@ fn insert(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Option<WorkflowKey
         new.id.as_str(),
         new.name,
         state.as_str(),
-        owner.map(stepwell_core::ExecutorId::as_str),
+        owner.map(ExecutorId::as_str),
         queue.map(|queue| &queue.name),
         queue.map_or("", |queue| &queue.key),
         queue_rank(wake_at.unwrap_or(now), queue),
@@ -143,6 +143,7 @@ fn insert(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Option<WorkflowKey
         new.deadline
             .map(|deadline| micros(after(scope.now, deadline))),
         wake_at,
+        new.nonce.to_string(),
     ])?;
     if made == 0 {
         return Ok(None);
@@ -186,13 +187,14 @@ fn existing(scope: &Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
         }
         let state = rows::state(row.get_ref(2)?.as_str()?)?;
         let owner: Option<String> = row.get(3)?;
+        let me = scope.executor.map(ExecutorId::as_str);
+        let mine = state == State::Running && me.is_some() && owner.as_deref() == me;
+        let nonce = rows::nonce(row.get(5)?)?;
         Ok(Started::Existing {
             key: WorkflowKey(row.get(0)?),
             state,
-            mine: state == State::Running
-                && scope
-                    .executor
-                    .is_some_and(|me| owner.as_deref() == Some(me.as_str())),
+            mine,
+            nonce: nonce.filter(|_| mine),
         })
     })?;
     Ok(started)

@@ -19,7 +19,7 @@ pub(crate) const FIND: &str = "
     select w.workflow_id, w.name, w.previous_executor_id, w.lost_at, w.lost_why, w.recoveries,
         w.records_at_claim, w.deadline_at, r.payload,
         (select count(*) from records as c where c.workflow_key = w.workflow_key), w.queue_name,
-        w.origin, w.created_at
+        w.origin, w.created_at, w.nonce
     from workflows as w
     join records as r
       on r.workflow_key = w.workflow_key
@@ -31,7 +31,7 @@ pub(crate) const FIND: &str = "
 pub(crate) const OWNED: &str = "
     select w.workflow_key, w.workflow_id, w.name, w.deadline_at, r.payload,
         (select count(*) from records as c where c.workflow_key = w.workflow_key),
-        w.origin, w.created_at
+        w.origin, w.created_at, w.nonce
     from workflows as w
     join records as r
       on r.workflow_key = w.workflow_key
@@ -159,6 +159,7 @@ fn find(db: &Connection, key: WorkflowKey) -> Result<Option<Waiting>, Failure> {
             claimed: Claimed {
                 key,
                 id: rows::workflow_id(row.get(0)?)?,
+                nonce: rows::nonce(row.get(13)?)?,
                 name: row.get(1)?,
                 input: Payload::from_stored(row.get(8)?),
                 deadline_at: row
@@ -191,6 +192,7 @@ pub(crate) fn owned(db: &Connection, executor: &ExecutorId) -> Result<Vec<Claime
         Ok(Claimed {
             key: WorkflowKey(row.get(0)?),
             id: rows::workflow_id(row.get(1)?)?,
+            nonce: rows::nonce(row.get(8)?)?,
             name: row.get(2)?,
             input: Payload::from_stored(row.get(4)?),
             deadline_at: row

@@ -72,6 +72,7 @@ fn found(row: &SqliteRow, new: &NewWorkflow) -> Result<Started, sqlx::Error> {
         key: WorkflowKey(row.try_get(0)?),
         state,
         mine: false,
+        nonce: None,
     })
 }
 
@@ -116,6 +117,7 @@ async fn insert(
         .bind(None::<i64>)
         .bind(deadline_at)
         .bind(wake_at)
+        .bind(new.nonce.to_string())
         .execute(connection)
         .await?;
     Ok(made.last_insert_rowid())

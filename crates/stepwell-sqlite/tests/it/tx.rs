@@ -6,9 +6,7 @@ use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
-use stepwell_core::{
-    Committed, Isolation, Operation, Payload, Position, Tx, TxOptions, Witness, WorkflowId,
-};
+use stepwell_core::{Committed, Isolation, Operation, Payload, Position, Tx, TxOptions, Witness};
 use stepwell_sqlite::{SqliteHome, SqliteTx};
 
 struct Shop {
@@ -64,7 +62,7 @@ async fn connect(directory: &tempfile::TempDir, patience: Duration) -> SqlitePoo
 
 fn operation() -> Operation {
     Operation {
-        workflow: WorkflowId::new("order-1").unwrap(),
+        workflow: "order-1".to_owned(),
         position: Position::top(4).child(0),
     }
 }

@@ -108,7 +108,7 @@ impl Accounts {
         self.0.lock().unwrap().witnesses.len()
     }
 
-    /// How the transactions were begun.
+    /// How the transactions were begun: one for each run of a code.
     pub(crate) fn begun(&self) -> Vec<TxOptions> {
         self.0.lock().unwrap().begun.clone()
     }

@@ -11,6 +11,7 @@ mod concurrency;
 mod crashes;
 mod enlist;
 mod faults;
+mod keys;
 mod letters;
 mod messages;
 mod parking;

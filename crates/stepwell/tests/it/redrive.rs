@@ -110,6 +110,23 @@ async fn from_the_failed_step_what_succeeded_is_kept() {
     assert_eq!(client.dead_letters().await.unwrap(), []);
 }
 
+/// What was tried again for a workflow that was deleted is no second try of a later one of its id.
+#[tokio::test(start_paused = true)]
+async fn a_later_letter_of_the_same_id_is_tried_again() {
+    let test = Harness::new(Shop::default()).await;
+    let client = test.app.client();
+    for second in ["order~2", "order~3"] {
+        fails(&test, "order").await;
+        for _ in 0..2 {
+            let again = client.redrive("order", RedriveFrom::Start).await.unwrap();
+            assert_eq!(again, second);
+        }
+        let tried = test.app.handle::<fulfil>(second).result().await;
+        tried.unwrap_err();
+        client.delete("order").await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_same_letter_is_tried_once_and_its_second_try_again() {
     let test = Harness::new(Shop::default()).await;

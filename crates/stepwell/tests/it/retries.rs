@@ -114,29 +114,3 @@ async fn a_panic_in_a_workflow_fails_it_with_its_message() {
     };
     assert_eq!(message, "no orders");
 }
-
-#[workflow]
-async fn keys(ctx: &mut Ctx<Tries>) -> stepwell::Result<(String, String)> {
-    let key = |attempt: stepwell::Attempt| async move {
-        if attempt.number() == 1 {
-            return Err(Failure::msg("once more"));
-        }
-        Ok(attempt.idempotency_key().to_owned())
-    };
-    let first = ctx
-        .step_attempt("first", key)
-        .retry(Retry::times(2))
-        .await?;
-    let second = ctx
-        .step_attempt("second", key)
-        .retry(Retry::times(2))
-        .await?;
-    Ok((first, second))
-}
-
-#[tokio::test(start_paused = true)]
-async fn every_step_has_an_idempotency_key_of_its_own() {
-    let test = Harness::new(Tries::default()).await;
-    let (first, second) = test.app.run(keys().id("k")).await.unwrap();
-    assert_eq!((first.as_str(), second.as_str()), ("k:0", "k:1"));
-}

@@ -2,7 +2,7 @@
 
 use stepwell::{Ctx, Isolation, TxOptions, testing::Harness, workflow};
 
-use crate::bank::{AccountsTx, Bank, GO, PayError, balance, credit};
+use crate::bank::{Accounts, AccountsTx, Bank, GO, PayError, balance, credit};
 
 #[workflow]
 async fn deposit(ctx: &mut Ctx<Bank>, amount: u64) -> Result<u64, PayError> {
@@ -51,6 +51,89 @@ async fn a_crash_between_the_commit_and_the_record_is_not_applied_twice() {
     handle.send(GO, 0).await.unwrap();
     assert_eq!(handle.result().await.unwrap(), 5);
     assert_eq!(test.app.state().accounts.balance("ann"), 5);
+}
+
+/// The witness is asked before the code runs, which could find its own changes and fail on them.
+#[tokio::test(start_paused = true)]
+async fn what_was_committed_before_a_crash_does_not_run_again() {
+    let test = Harness::new(Bank::default()).await;
+    let handle = test.app.start(deposit(5).id("d")).await.unwrap();
+    while test.app.state().accounts.balance("ann") == 0 {
+        tokio::task::yield_now().await;
+    }
+    test.crash().await;
+    handle.send(GO, 0).await.unwrap();
+    assert_eq!(handle.result().await.unwrap(), 5);
+    assert_eq!(test.app.state().accounts.begun().len(), 1);
+}
+
+/// Somebody deletes a workflow to have its work done again.
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_used_again_is_another_transaction() {
+    let test = Harness::new(Bank::default()).await;
+    for (amount, total) in [(5, 5), (7, 12)] {
+        let handle = test.app.start(deposit(amount).id("d")).await.unwrap();
+        handle.send(GO, 0).await.unwrap();
+        assert_eq!(handle.result().await.unwrap(), total);
+        test.app.client().delete("d").await.unwrap();
+    }
+    assert_eq!(test.app.state().accounts.balance("ann"), 12);
+}
+
+/// The same, where the second one is taken over before its transaction has begun.
+#[tokio::test(start_paused = true)]
+async fn a_workflow_that_is_taken_over_finds_no_witness_of_an_earlier_one() {
+    let test = Harness::new(Bank::default()).await;
+    let handle = test.app.start(deposit(5).id("d")).await.unwrap();
+    handle.send(GO, 0).await.unwrap();
+    handle.result().await.unwrap();
+    test.app.client().delete("d").await.unwrap();
+    // Nobody runs it here: it is claimed, like one that is taken over.
+    let handle = test.app.start(deposit(7).id("d").anywhere());
+    let handle = handle.await.unwrap();
+    handle.send(GO, 0).await.unwrap();
+    assert_eq!(handle.result().await.unwrap(), 12);
+}
+
+/// Staging and production, or two applications: each has a workflow of this id.
+#[tokio::test(start_paused = true)]
+async fn two_databases_of_workflows_share_a_business_database() {
+    let accounts = Accounts::default();
+    let bank = || Bank {
+        accounts: accounts.clone(),
+        ..Bank::default()
+    };
+    let (one, other) = (Harness::new(bank()).await, Harness::new(bank()).await);
+    for (test, total) in [(&one, 5), (&other, 10)] {
+        let handle = test.app.start(deposit(5).id("d")).await.unwrap();
+        handle.send(GO, 0).await.unwrap();
+        assert_eq!(handle.result().await.unwrap(), total);
+    }
+    assert_eq!(accounts.balance("ann"), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_does_its_transactions_anew() {
+    let test = Harness::new(Bank::default()).await;
+    let handle = test.app.start(deposit(5).id("d")).await.unwrap();
+    handle.send(GO, 0).await.unwrap();
+    handle.result().await.unwrap();
+    let client = test.app.client();
+    // Onto an id that was somebody else's, which left a witness at the same place.
+    client
+        .fork("d", "e", stepwell::Position::top(0))
+        .await
+        .unwrap();
+    let fork = test.app.handle::<deposit>("e");
+    fork.send(GO, 0).await.unwrap();
+    assert_eq!(fork.result().await.unwrap(), 10);
+    client.delete("e").await.unwrap();
+    client
+        .fork("d", "e", stepwell::Position::top(0))
+        .await
+        .unwrap();
+    fork.send(GO, 0).await.unwrap();
+    assert_eq!(fork.result().await.unwrap(), 15);
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +198,7 @@ mod in_sqlite {
     //! The same promises on the user's own SQLite database.
 
     use sqlx::SqlitePool;
-    use stepwell::{Ctx, SqliteTx, WorkflowError, testing::Harness, transaction, workflow};
+    use stepwell::{App, Ctx, SqliteTx, WorkflowError, testing::Harness, transaction, workflow};
 
     #[derive(stepwell::State)]
     struct Books {
@@ -206,6 +289,41 @@ mod in_sqlite {
             assert_eq!(test.app.run(bookkeeping().id("b")).await.unwrap(), 2);
         }
         assert_eq!(test.app.state().entries().await, 2);
+    }
+
+    /// It was started, and has committed, before workflows were told apart by more than their ids.
+    #[tokio::test]
+    async fn a_workflow_of_an_earlier_version_finds_its_witness() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("flows.db").display());
+        let books = Books::open(directory.path()).await;
+        let db = books.db.clone();
+        let app = App::builder("books").state(books).database(&url);
+        let app = app.build().await.unwrap();
+        let handle = app.start(bookkeeping().id("b")).await.unwrap();
+        let flows = SqlitePool::connect(&url).await.unwrap();
+        let forget = sqlx::query("update workflows set nonce = null");
+        forget.execute(&flows).await.unwrap();
+        sqlx::raw_sql(
+            "create table stepwell_witness (
+                workflow_id text not null,
+                position text not null,
+                output text not null,
+                recorded_at integer not null,
+                primary key (workflow_id, position)
+            ) without rowid;
+            insert into stepwell_witness values ('b', '0', '1', 0);
+            insert into entries values ('first')",
+        )
+        .execute(&db)
+        .await
+        .unwrap();
+        app.launch().await.unwrap();
+        assert_eq!(handle.result().await.unwrap(), 2);
+        let keys = sqlx::query_scalar("select workflow_id from stepwell_witness order by position");
+        let keys: Vec<String> = keys.fetch_all(&db).await.unwrap();
+        assert_eq!(keys, ["b", "b"]);
+        app.shutdown().await;
     }
 
     #[tokio::test]

@@ -80,6 +80,7 @@ impl Model {
         Claimed {
             key,
             id: row.workflow.id.clone(),
+            nonce: row.nonce,
             name: row.workflow.name.clone(),
             input: row.input().expect("every workflow has its input").clone(),
             deadline_at: row.workflow.deadline_at,

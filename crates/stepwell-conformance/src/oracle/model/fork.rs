@@ -23,6 +23,7 @@ impl Model {
         let named = (key, fork.id.clone(), source.workflow.name.clone());
         let input = source.input().expect("every workflow has its input");
         let mut row = Row::new(named, input.clone(), self.now);
+        row.nonce = Some(fork.nonce);
         row.records = source.records;
         row.records.retain(|place, _| is_kept(place));
         if let (Some(input), Some(record)) = (&fork.input, row.records.get_mut("")) {

@@ -77,6 +77,7 @@ impl Model {
             key,
             state: row.workflow.state,
             mine: row.is_owned_by(by),
+            nonce: row.nonce.filter(|_| row.is_owned_by(by)),
         }
     }
 
@@ -88,6 +89,7 @@ impl Model {
             new.input.clone(),
             now,
         );
+        row.nonce = Some(new.nonce);
         for (name, value) in &new.attributes {
             row.set_attribute(name, value);
         }

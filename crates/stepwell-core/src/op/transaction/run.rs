@@ -112,7 +112,7 @@ where
     here.run.settle().await;
     let (name, keeps_witness) = (code.name, !code.options.read_only);
     let operation = Operation {
-        workflow: here.run.id.clone(),
+        workflow: here.run.id.lasting(here.run.nonce),
         position: here.position.clone(),
     };
     let source = <S as Provide<X::Source>>::provide(&at.state);

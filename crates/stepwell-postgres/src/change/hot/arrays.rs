@@ -52,6 +52,7 @@ struct Ends<'c> {
 #[derive(Default)]
 struct Starts<'c> {
     ids: Vec<&'c str>,
+    nonces: Vec<String>,
     names: Vec<&'c str>,
     states: Vec<&'static str>,
     queue_names: Vec<&'c str>,
@@ -260,6 +261,7 @@ impl<'c> Starts<'c> {
         };
         let id = new.id.as_str();
         self.ids.push(id);
+        self.nonces.push(new.nonce.to_string());
         self.names.push(&new.name);
         self.states.push(state.as_str());
         self.parent_keys
@@ -319,6 +321,7 @@ impl<'c> Starts<'c> {
             self.queue_keys,
             self.advances_us,
             self.let_in,
+            self.nonces,
         ];
         values.to_vec()
     }

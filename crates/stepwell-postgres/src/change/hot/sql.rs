@@ -104,7 +104,7 @@ macro_rules! starts {
             insert into {schema}.workflows
                 (workflow_id, name, state, executor_id, queue_name, queue_key, queue_rank,
                  parent_key, detached, origin, records_at_claim, created_at, started_at,
-                 deadline_at, wake_at)
+                 deadline_at, wake_at, nonce)
             select i.workflow_id, i.name, i.state, case when i.state = 'running' then $1 end,
                 i.queue_name, i.queue_key,
                 (extract(epoch from f.now) * 1000000)::bigint + coalesce(i.delay_us, 0)
@@ -113,13 +113,13 @@ macro_rules! starts {
                 case when i.state = 'running' then 1 else 0 end, f.now,
                 case when i.state = 'running' then f.now end,
                 f.now + i.deadline_us * interval '1 microsecond',
-                f.now + i.delay_us * interval '1 microsecond'
+                f.now + i.delay_us * interval '1 microsecond', i.nonce::uuid
             from fence as f
             cross join unnest($16::text[], $17::text[], $18::text[], $19::text[], $20::bigint[],
                 $21::boolean[], $22::text[], $23::bigint[], $24::bigint[], $37::text[],
-                $38::bigint[], $39::boolean[]) with ordinality
+                $38::bigint[], $39::boolean[], $40::text[]) with ordinality
                 as i (workflow_id, name, state, queue_name, parent_key, detached, origin,
-                    deadline_us, delay_us, queue_key, advance_us, let_in, number)
+                    deadline_us, delay_us, queue_key, advance_us, let_in, nonce, number)
             where i.let_in
                or not exists (
                 select from {schema}.queues as q
