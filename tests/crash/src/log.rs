@@ -90,3 +90,15 @@ impl FromStr for Line {
         })
     }
 }
+
+/// The operation that an idempotency key is about, `<workflow id>:<position>`, without what tells one
+/// workflow of an id from another.
+#[must_use]
+pub fn operation(idempotency_key: &str) -> String {
+    let mut parts: Vec<&str> = idempotency_key.rsplitn(3, ':').collect();
+    parts.reverse();
+    match parts[..] {
+        [workflow, _nonce, position] => format!("{workflow}:{position}"),
+        _ => idempotency_key.to_owned(),
+    }
+}

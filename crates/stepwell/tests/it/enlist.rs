@@ -249,6 +249,7 @@ async fn row(app: &App<Shop>, id: &str) -> String {
         "select json_array(name, state, executor_id, queue_name, queue_key,
             queue_rank - created_at, parent_key, detached, origin, recoveries, records_at_claim,
             started_at, ended_at, deadline_at - created_at, wake_at - created_at, unique_key,
+            nonce is not null,
             (select json_group_array(json_array(name, value)) from attributes as a
                 where a.workflow_key = w.workflow_key),
             (select json_group_array(json_array(place, kind, name, failed, payload, attempts))

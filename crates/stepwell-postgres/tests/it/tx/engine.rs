@@ -282,9 +282,7 @@ async fn workflows_in_a_file_leave_only_witnesses_in_postgres() {
     .await
     .unwrap();
     assert_eq!(tables, ["witness"]);
-    let workflows: Vec<String> = sqlx::query_scalar("select workflow_id from stepwell.witness")
-        .fetch_all(&shop.pool)
-        .await
-        .unwrap();
+    let of = "select split_part(workflow_id, ':', 1) from stepwell.witness";
+    let workflows: Vec<String> = sqlx::query_scalar(of).fetch_all(&shop.pool).await.unwrap();
     assert_eq!(workflows, ["b", "b"]);
 }

@@ -236,7 +236,8 @@ async fn row(shop: &Shop, id: &str) -> String {
     sqlx::query_scalar(
         "select jsonb_build_array(
             to_jsonb(w) - array['workflow_id', 'workflow_key', 'created_at', 'deadline_at', 'wake_at',
-                'queue_rank'],
+                'queue_rank', 'nonce'],
+            w.nonce is not null,
             w.deadline_at - w.created_at, w.wake_at - w.created_at,
             w.queue_rank - (extract(epoch from w.created_at) * 1000000)::bigint,
             (select jsonb_agg(to_jsonb(a) - 'workflow_key') from stepwell.attributes as a

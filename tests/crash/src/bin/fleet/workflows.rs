@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crash_tests::load::{LETTERS, Letter, PARTS_QUEUE, Receipt};
+use crash_tests::{
+    load::{LETTERS, Letter, PARTS_QUEUE, Receipt},
+    log::operation,
+};
 use sqlx::PgPool;
 use stepwell::{Attempt, Ctx, PostgresTx, step, transaction, workflow};
 
@@ -26,7 +29,7 @@ async fn note(
     #[attempt] attempt: &Attempt,
     n: u64,
 ) -> stepwell::Result<u64> {
-    let _span = Span::enter(attempt.idempotency_key());
+    let _span = Span::enter(operation(attempt.idempotency_key()));
     tokio::time::sleep(*pace).await;
     Ok(n)
 }

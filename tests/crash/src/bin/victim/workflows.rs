@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crash_tests::log::operation;
 use rustix::process::Signal;
 use stepwell::{
     AnyTx, Attempt, Ctx, Event, Queue, Retry, Stream, Topic, recv, select, sleep, step,
@@ -25,7 +26,7 @@ const LINES: Stream<u64> = Stream::new("lines");
 /// A step that answers its argument.
 #[step]
 async fn count(#[attempt] attempt: &Attempt, n: u64) -> stepwell::Result<u64> {
-    let _span = Span::enter(attempt.idempotency_key());
+    let _span = Span::enter(operation(attempt.idempotency_key()));
     Ok(n)
 }
 
@@ -35,14 +36,14 @@ async fn stumble(#[attempt] attempt: &Attempt, n: u64) -> stepwell::Result<u64> 
     if attempt.number() == 1 {
         stepwell::bail!("it stumbles");
     }
-    let _span = Span::enter(attempt.idempotency_key());
+    let _span = Span::enter(operation(attempt.idempotency_key()));
     Ok(n)
 }
 
 /// A step that takes a while.
 #[step]
 async fn link(#[attempt] attempt: &Attempt, millis: u64) -> stepwell::Result<()> {
-    let _span = Span::enter(attempt.idempotency_key());
+    let _span = Span::enter(operation(attempt.idempotency_key()));
     tokio::time::sleep(Duration::from_millis(millis)).await;
     Ok(())
 }
@@ -50,7 +51,7 @@ async fn link(#[attempt] attempt: &Attempt, millis: u64) -> stepwell::Result<()>
 /// A step that waits until the test lets it go on.
 #[step]
 async fn gate(#[attempt] attempt: &Attempt) -> stepwell::Result<()> {
-    let _span = Span::enter(attempt.idempotency_key());
+    let _span = Span::enter(operation(attempt.idempotency_key()));
     span::gate().await;
     Ok(())
 }
@@ -58,7 +59,7 @@ async fn gate(#[attempt] attempt: &Attempt) -> stepwell::Result<()> {
 /// A step that kills its process, until the test has cured it.
 #[step]
 async fn poison(#[attempt] attempt: &Attempt) -> stepwell::Result<()> {
-    let _span = Span::enter(attempt.idempotency_key());
+    let _span = Span::enter(operation(attempt.idempotency_key()));
     if !span::gate_is_open() {
         strike::send(Signal::KILL);
     }
@@ -68,7 +69,7 @@ async fn poison(#[attempt] attempt: &Attempt) -> stepwell::Result<()> {
 /// A step that fails until the test has cured it.
 #[step]
 async fn crack(#[attempt] attempt: &Attempt) -> stepwell::Result<()> {
-    let _span = Span::enter(attempt.idempotency_key());
+    let _span = Span::enter(operation(attempt.idempotency_key()));
     if !span::gate_is_open() {
         stepwell::bail!("it cracks");
     }
