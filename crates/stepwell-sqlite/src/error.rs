@@ -6,6 +6,8 @@ use stepwell_core::{
     store::{StoreError, StoreErrorKind},
 };
 
+use crate::holder::Holder;
+
 /// Why a job on a connection failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -54,6 +56,24 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// As [`explain`](Self::explain), of a statement that waited for the lock in vain.
+    pub(crate) fn explain_busy(
+        self,
+        operation: &str,
+        database: &str,
+        holder: Holder,
+    ) -> StoreError {
+        let why = holder.explain();
+        let message = format!("could not {operation} in `{database}`: {why}");
+        let error = StoreError::new(StoreErrorKind::Unavailable, message);
+        match self {
+            Self::Sqlite(cause) => error.with_source(cause),
+            _ => error,
+        }
+    }
+}
+
 /// What the engine does about an error of SQLite, and what a person can do.
 fn meaning(error: &rusqlite::Error) -> (StoreErrorKind, &'static str) {
     use StoreErrorKind::{Backend, Corrupt, Full, ReadOnly, Unavailable};
@@ -79,7 +99,7 @@ fn meaning(error: &rusqlite::Error) -> (StoreErrorKind, &'static str) {
             "the file or its `-wal` cannot be opened; check that it is there, and its rights",
         ),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
-            (Unavailable, "another process keeps it locked")
+            (Unavailable, "another connection keeps it locked")
         }
         ErrorCode::SystemIoFailure => (Unavailable, "reading or writing the file failed"),
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
@@ -131,17 +151,17 @@ mod tests {
         check(
             ffi::SQLITE_BUSY,
             StoreErrorKind::Unavailable,
-            "another process",
+            "another connection",
         );
         check(
             ffi::SQLITE_BUSY_SNAPSHOT,
             StoreErrorKind::Unavailable,
-            "another process",
+            "another connection",
         );
         check(
             ffi::SQLITE_LOCKED,
             StoreErrorKind::Unavailable,
-            "another process",
+            "another connection",
         );
         check(
             ffi::SQLITE_IOERR_FSYNC,

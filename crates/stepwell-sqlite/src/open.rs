@@ -13,7 +13,7 @@ use crate::{
     connection,
     error::{Failure, is_busy},
     schema::{self, NotMigrated},
-    url::check_place,
+    url::{Tenancy, check_place},
     worker::Worker,
 };
 
@@ -24,14 +24,14 @@ const RETRY_AFTER: Duration = Duration::from_millis(10);
 pub(crate) fn memory() -> Result<Worker, StoreError> {
     let shown = "sqlite::memory:";
     let mut db = connection::memory().map_err(|error| failed(shown, error))?;
-    schema::migrate(&mut db).map_err(|error| not_migrated(shown, error))?;
+    schema::migrate(&mut db, Tenancy::Own).map_err(|error| not_migrated(shown, error))?;
     Ok(Worker::Inline(db.into()))
 }
 
 /// Opens a file, makes it when it is missing, and migrates it. Blocks: call it on a thread.
 ///
 /// Also returns the file's path without links, so that every process finds the same locks.
-pub(crate) fn file(path: &Path) -> Result<(Worker, PathBuf), StoreError> {
+pub(crate) fn file(path: &Path, tenancy: Tenancy) -> Result<(Worker, PathBuf), StoreError> {
     check_place(path)?;
     let shown = path.display().to_string();
     let mut writer = connection::writer(path).map_err(|error| failed(&shown, error))?;
@@ -47,7 +47,7 @@ pub(crate) fn file(path: &Path) -> Result<(Worker, PathBuf), StoreError> {
             ),
         ));
     }
-    prepare(&mut writer, &shown)?;
+    prepare(&mut writer, &shown, tenancy)?;
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let worker = Worker::threads(writer, path)
         .map_err(|failure| failure.explain("start the threads of the database", &shown))?;
@@ -55,22 +55,22 @@ pub(crate) fn file(path: &Path) -> Result<(Worker, PathBuf), StoreError> {
 }
 
 /// Reads what a file has and lacks, without making or changing it. Blocks: call it on a thread.
-pub(crate) fn migrations(path: &Path) -> Result<Migrations, StoreError> {
+pub(crate) fn migrations(path: &Path, tenancy: Tenancy) -> Result<Migrations, StoreError> {
     check_place(path)?;
     if !path.exists() {
-        return Ok(schema::of_nothing());
+        return Ok(schema::of_nothing(tenancy));
     }
     let shown = path.display().to_string();
     let mut db = connection::visitor(path).map_err(|error| failed(&shown, error))?;
-    schema::read(&mut db).map_err(|error| not_migrated(&shown, error))
+    schema::read(&mut db, tenancy).map_err(|error| not_migrated(&shown, error))
 }
 
 /// Sets the file up. Making a file and turning on its log want it alone, and SQLite does not
 /// always wait by itself there: two processes that start at once would fail one of them.
-fn prepare(db: &mut Connection, shown: &str) -> Result<(), StoreError> {
+fn prepare(db: &mut Connection, shown: &str, tenancy: Tenancy) -> Result<(), StoreError> {
     let began = Instant::now();
     loop {
-        let error = match set_up(db) {
+        let error = match set_up(db, tenancy) {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -82,10 +82,10 @@ fn prepare(db: &mut Connection, shown: &str) -> Result<(), StoreError> {
     }
 }
 
-fn set_up(db: &mut Connection) -> Result<(), NotMigrated> {
-    schema::check(db)?;
+fn set_up(db: &mut Connection, tenancy: Tenancy) -> Result<(), NotMigrated> {
+    schema::check(db, tenancy)?;
     connection::make_durable(db)?;
-    schema::migrate(db)
+    schema::migrate(db, tenancy)
 }
 
 fn not_migrated(shown: &str, error: NotMigrated) -> StoreError {

@@ -53,7 +53,7 @@ fn uses(db: &Connection, sql: &str, index: &str) {
 
 fn empty() -> Connection {
     let mut db = connection::memory().unwrap();
-    schema::migrate(&mut db).unwrap();
+    schema::migrate(&mut db, crate::url::Tenancy::Own).unwrap();
     db
 }
 

@@ -21,7 +21,13 @@ use stepwell_core::{
 };
 
 use crate::{
-    change, connection, error::Failure, locks::Locks, open, schema, url::Address, wal::Wal,
+    change, connection,
+    error::{Failure, is_busy},
+    holder::Holder,
+    locks::Locks,
+    open, schema,
+    url::{Address, Tenancy},
+    wal::Wal,
     worker::Worker,
 };
 
@@ -72,6 +78,9 @@ impl SqliteStore {
     /// Opens the database at `sqlite:path`, `sqlite://path`, `sqlite:///absolute/path` or
     /// `sqlite::memory:`, on the machine's clock. A missing file is made; the schema is migrated.
     ///
+    /// `sqlite:path?existing` makes the tables in a file that holds an application's, beside them: see
+    /// the crate's documentation.
+    ///
     /// # Errors
     /// [`StoreErrorKind::Unusable`] if the address names no database that can be used, with what
     /// to do; [`StoreErrorKind::ReadOnly`] if it cannot be written; [`StoreErrorKind::Unavailable`]
@@ -89,8 +98,8 @@ impl SqliteStore {
         let shown = address.describe();
         let (worker, file) = match address {
             Address::Memory => (open::memory()?, None),
-            Address::File(path) => {
-                let (worker, real) = on_thread(&shown, move || open::file(&path)).await?;
+            Address::File { path, tenancy } => {
+                let (worker, real) = on_thread(&shown, move || open::file(&path, tenancy)).await?;
                 (worker, Some(real))
             }
         };
@@ -119,8 +128,10 @@ impl SqliteStore {
         let address = Address::parse(url)?;
         let shown = address.describe();
         match address {
-            Address::Memory => Ok(schema::of_nothing()),
-            Address::File(path) => on_thread(&shown, move || open::migrations(&path)).await,
+            Address::Memory => Ok(schema::of_nothing(Tenancy::Own)),
+            Address::File { path, tenancy } => {
+                on_thread(&shown, move || open::migrations(&path, tenancy)).await
+            }
         }
     }
 
@@ -132,8 +143,18 @@ impl SqliteStore {
     ) -> StoreFuture<'_, T> {
         Box::pin(async move {
             let done = self.worker.write(job).await;
-            done.map_err(|failure| failure.explain(operation, &self.shown))
+            done.map_err(|failure| self.explain(failure, operation))
         })
+    }
+
+    /// Says what was tried, and of a lock that was not to be had, who has it.
+    fn explain(&self, failure: Failure, operation: &str) -> StoreError {
+        match (&failure, &self.file) {
+            (Failure::Sqlite(error), Some(file)) if is_busy(error) => {
+                failure.explain_busy(operation, &self.shown, Holder::of(file))
+            }
+            _ => failure.explain(operation, &self.shown),
+        }
     }
 
     /// Runs a job that only reads.
@@ -144,7 +165,7 @@ impl SqliteStore {
     ) -> StoreFuture<'_, T> {
         Box::pin(async move {
             let read = self.worker.read(job).await;
-            read.map_err(|failure| failure.explain(operation, &self.shown))
+            read.map_err(|failure| self.explain(failure, operation))
         })
     }
 

@@ -10,12 +10,27 @@ pub(crate) enum Address {
     /// In memory, for one store; gone with it.
     Memory,
     /// A file.
-    File(PathBuf),
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Whose it is.
+        tenancy: Tenancy,
+    },
+}
+
+/// Whose a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tenancy {
+    /// Ours: one that holds tables of others is refused, because the path may be a mistake.
+    Own,
+    /// An application's, which keeps its tables there and its marks in the header.
+    Existing,
 }
 
 impl Address {
-    /// Reads `sqlite:path`, `sqlite://path`, `sqlite:///absolute/path` or `sqlite::memory:`. The
-    /// path is taken as it stands, without percent-encoding.
+    /// Reads `sqlite:path`, `sqlite://path`, `sqlite:///absolute/path` or `sqlite::memory:`; behind a
+    /// path `?existing` says that the file is an application's. The path is taken as it stands, without
+    /// percent-encoding.
     pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
         let rest = url.strip_prefix("sqlite:").ok_or_else(|| {
             unusable(format!(
@@ -23,17 +38,25 @@ impl Address {
             ))
         })?;
         let path = rest.strip_prefix("//").unwrap_or(rest);
+        let (path, tenancy) = match path.strip_suffix("?existing") {
+            Some(path) => (path, Tenancy::Existing),
+            None => (path, Tenancy::Own),
+        };
         match path {
             ":memory:" => Ok(Self::Memory),
             "" => Err(unusable(format!(
                 "`{url}` names no file; write `sqlite:shop.db`, or `sqlite::memory:` for a test"
             ))),
             _ if path.contains('?') => Err(unusable(format!(
-                "`{url}` has parameters, and there are none; write `sqlite:path` (a missing file \
-                 is made)"
+                "`{url}` has parameters, and there are none but `existing`; write `sqlite:path` (a \
+                 missing file is made), or `sqlite:path?existing` for a file that holds tables of \
+                 your application"
             ))),
             _ if path.contains('\0') => Err(unusable(format!("{url:?} holds a NUL character"))),
-            _ => Ok(Self::File(PathBuf::from(path))),
+            _ => Ok(Self::File {
+                path: PathBuf::from(path),
+                tenancy,
+            }),
         }
     }
 
@@ -41,7 +64,7 @@ impl Address {
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Memory => "sqlite::memory:".to_owned(),
-            Self::File(path) => path.display().to_string(),
+            Self::File { path, .. } => path.display().to_string(),
         }
     }
 }
@@ -112,7 +135,16 @@ mod tests {
 
     #[track_caller]
     fn file(url: &str, path: &str) {
-        assert_eq!(Address::parse(url).unwrap(), Address::File(path.into()));
+        owned(url, path, Tenancy::Own);
+    }
+
+    #[track_caller]
+    fn owned(url: &str, path: &str, tenancy: Tenancy) {
+        let path = path.into();
+        assert_eq!(
+            Address::parse(url).unwrap(),
+            Address::File { path, tenancy }
+        );
     }
 
     #[track_caller]
@@ -130,6 +162,18 @@ mod tests {
         file("sqlite://shop.db", "shop.db");
         file("sqlite:///srv/shop.db", "/srv/shop.db");
         file("sqlite:my shop%20.db", "my shop%20.db");
+    }
+
+    #[test]
+    fn a_url_says_that_the_file_is_an_applications() {
+        owned("sqlite:shop.db?existing", "shop.db", Tenancy::Existing);
+        owned(
+            "sqlite:///srv/shop.db?existing",
+            "/srv/shop.db",
+            Tenancy::Existing,
+        );
+        refused("sqlite:?existing", "names no file");
+        refused("sqlite:shop.db?existing=1", "has parameters");
     }
 
     #[test]

@@ -37,7 +37,7 @@ async fn a_directory_is_no_database() {
 
 #[tokio::test]
 async fn parameters_are_refused() {
-    refused("sqlite:shop.db?mode=rwc", "there are none").await;
+    refused("sqlite:shop.db?mode=rwc", "there are none but `existing`").await;
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ mod memory {
 }
 
 mod address;
+mod existing;
+mod lock;
 mod migrations;
 mod oracle;
 mod processes;
