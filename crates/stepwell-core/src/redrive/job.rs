@@ -68,6 +68,7 @@ async fn run(ctx: &mut Ctx, job: Redrive) -> Result<Redriven> {
     let pace = Pace::of(job.rate);
     let work = Work {
         client: ctx.client(),
+        key: ctx.key(),
         id: ctx.id().to_owned(),
         job,
     };
@@ -117,6 +118,7 @@ fn patience() -> Retry<Failure> {
 
 struct Work {
     client: Client,
+    key: WorkflowKey,
     id: String,
     job: Redrive,
 }
@@ -182,7 +184,9 @@ impl Work {
             ..Filter::default()
         };
         let failed = self.client.list(failed).await?;
-        Ok(u32::try_from(failed.len()).unwrap_or(u32::MAX))
+        // What is older was started by a redrive that was deleted, and had the same id.
+        let failed = failed.iter().filter(|it| it.key > self.key).count();
+        Ok(u32::try_from(failed).unwrap_or(u32::MAX))
     }
 
     /// Tries letters again. Says how many were; the others are no dead letters any more.

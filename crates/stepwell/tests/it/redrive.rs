@@ -346,6 +346,29 @@ async fn a_redrive_stops_when_too_many_fail_again() {
     assert!(done.redriven < 12, "{}", done.redriven);
 }
 
+/// The failures of a redrive that was deleted are none of a later one of its id.
+#[tokio::test(start_paused = true)]
+async fn a_later_redrive_of_the_same_id_counts_its_own_failures() {
+    let test = Harness::new(Shop::default()).await;
+    let client = test.app.client();
+    let job = Redrive {
+        failures_max: Some(0),
+        letters_max: Some(1),
+        ..slowly(RedriveFrom::Start)
+    };
+    for letter in ["order", "parcel"] {
+        fails(&test, letter).await;
+        client.redrive_all("job", &job).await.unwrap();
+        let done = test.app.handle::<redrive>("job").result().await.unwrap();
+        assert_eq!(done.redriven, 1, "{done:?}");
+        client.delete("job").await.unwrap();
+        let again = test.app.handle::<fulfil>(format!("{letter}~2"));
+        again.result().await.unwrap_err();
+        let seen = format!("{letter}~2");
+        client.acknowledge(&seen, "seen").await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_redrive_tries_as_many_as_it_was_asked_for() {
     let test = Harness::new(Shop::default()).await;
