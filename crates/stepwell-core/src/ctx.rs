@@ -81,6 +81,7 @@ impl<S: Send + Sync + 'static> Ctx<S> {
             run: Arc::clone(&self.run),
             state: Arc::clone(&self.state),
             position,
+            race: None,
         }
     }
 

@@ -22,6 +22,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 
+use self::race::{Gate, Raced};
 use crate::{
     BoxFuture,
     ctx::Ctx,
@@ -46,6 +47,12 @@ pub trait Op<S>: Send + Sized {
     /// What it comes to.
     type Output: Send;
 
+    /// Whether it changes the user's database while it gets ready, and leaves a witness of that.
+    #[doc(hidden)]
+    fn leaves_witness(&self) -> bool {
+        false
+    }
+
     /// Does everything but the commit.
     #[doc(hidden)]
     fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<Self::Output>>
@@ -59,6 +66,8 @@ pub trait Op<S>: Send + Sized {
 pub struct Ready<T> {
     output: T,
     commit: Option<Commit>,
+    /// Whether it stands for what has happened already: then no other member of a race may win.
+    binding: bool,
 }
 
 #[derive(Debug)]
@@ -77,6 +86,7 @@ impl<T> Ready<T> {
         Self {
             output,
             commit: None,
+            binding: false,
         }
     }
 
@@ -90,6 +100,7 @@ impl<T> Ready<T> {
         Self {
             output,
             commit: Some(commit),
+            binding: false,
         }
     }
 
@@ -107,10 +118,20 @@ impl<T> Ready<T> {
         self
     }
 
+    pub(crate) fn binding(mut self) -> Self {
+        self.binding = true;
+        self
+    }
+
+    pub(crate) fn is_binding(&self) -> bool {
+        self.binding
+    }
+
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Ready<U> {
         Ready {
             output: change(self.output),
             commit: self.commit,
+            binding: self.binding,
         }
     }
 
@@ -145,6 +166,8 @@ pub struct Slot<S> {
     pub(crate) run: Arc<Run>,
     pub(crate) state: Arc<S>,
     pub(crate) position: Position,
+    /// The race that a transaction here wins or loses; none for one that takes effect as it goes.
+    pub(crate) race: Option<Raced>,
 }
 
 impl<S: Send + Sync + 'static> Slot<S> {
@@ -155,6 +178,17 @@ impl<S: Send + Sync + 'static> Slot<S> {
             run: Arc::clone(&self.run),
             state: Arc::clone(&self.state),
             position: self.position.child(number),
+            race: None,
+        }
+    }
+
+    /// The position of a member of a race below this one.
+    pub(crate) fn member(&self, number: u32, gate: Option<&Arc<Gate>>) -> Self {
+        Self {
+            run: Arc::clone(&self.run),
+            state: Arc::clone(&self.state),
+            position: self.position.child(number),
+            race: gate.map(|gate| gate.member(number)),
         }
     }
 
@@ -164,6 +198,7 @@ impl<S: Send + Sync + 'static> Slot<S> {
             run: Arc::clone(&self.run),
             state: Arc::clone(&self.state),
             position: self.position.of_members(),
+            race: self.race.clone(),
         }
     }
 

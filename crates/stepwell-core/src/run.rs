@@ -2,6 +2,7 @@
 //! interrupted. Memory only: all of it can be had again from the database.
 
 mod abandoned;
+mod commits;
 mod control;
 mod history;
 mod waiting;
@@ -69,6 +70,8 @@ pub(crate) struct Run {
     pub(crate) steps: AtomicU32,
     pub(crate) step_ended: tokio::sync::Notify,
     pub(crate) step_cancel: CancellationToken,
+    /// How many commits in the user's database are on their way whose operation was dropped.
+    sent_commits: watch::Sender<u32>,
     /// Set while the losers of a race are dropped. They are dropped by the run's own task alone.
     dropping_losers: AtomicBool,
     /// Cancelled when the run's task is over.
@@ -111,6 +114,7 @@ impl Run {
             steps: AtomicU32::new(0),
             step_ended: tokio::sync::Notify::new(),
             step_cancel: CancellationToken::new(),
+            sent_commits: watch::Sender::new(0),
             dropping_losers: AtomicBool::new(false),
             over: CancellationToken::new(),
         }

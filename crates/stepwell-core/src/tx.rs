@@ -14,7 +14,10 @@ pub use options::{Isolation, TxOptions};
 /// need no higher-ranked lifetimes. Exactly once comes from the witness: a row in the user's
 /// database, written by [`commit`](Tx::commit) in the user's transaction, whose primary key is the
 /// operation. Whoever runs the operation again, finds it; whoever runs it twice at once, collides
-/// with it.
+/// with it, and must wait there until the other one has come to its end.
+///
+/// The engine commits witnesses without changes too, of operations that failed or lost a race while
+/// another run of them may still be committed: it begins a transaction, drops it, and commits.
 pub trait Tx: Sized + Send + 'static {
     /// What transactions are begun on: a pool.
     type Source: Send + Sync + 'static;
@@ -70,7 +73,7 @@ pub struct Operation {
 pub struct Witness {
     /// Its primary key.
     pub operation: Operation,
-    /// What the user's code returned.
+    /// What the operation came to. A text of the engine's, to be kept and given back as it is.
     pub output: Payload,
 }
 

@@ -42,6 +42,11 @@ pub(crate) use error::is_conflict;
 /// commit too is a row written first that a deferred constraint forbids to commit. It was tried and
 /// is not done: it needs two more statements in every transaction (1.4 times the latency of a small
 /// one), and `set constraints all immediate`, which the code may want, fails on it.
+///
+/// # The witnesses
+/// They stay in `stepwell.witness` until somebody deletes them, and mean nothing once their workflow was
+/// deleted. What is older than any workflow lives, and than any outage lasts, can go at any time:
+/// `delete from stepwell.witness where recorded_at < now() - interval '90 days'`.
 pub struct PostgresTx {
     // Always there, until it goes home.
     connection: Option<PostgresTxConnection<'static>>,

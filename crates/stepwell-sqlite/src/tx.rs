@@ -29,6 +29,10 @@ use stepwell_core::{BoxFuture, Committed, Operation, Payload, Tx, TxError, TxOpt
 /// takes no lock that keeps writers waiting (`begin deferred`, and a journal in WAL mode). A
 /// statement that writes in it does run, but nothing of it is kept: the commit finds it out, undoes
 /// it and says so.
+///
+/// The witnesses stay in `stepwell_witness` until somebody deletes them, and mean nothing once their
+/// workflow was deleted. What is older than any workflow lives, and than any outage lasts, can go at any
+/// time: `delete from stepwell_witness where recorded_at < (unixepoch() - 90 * 86400) * 1000000`.
 pub struct SqliteTx {
     // Always there, until it goes home.
     transaction: Option<Transaction<'static, Sqlite>>,

@@ -15,7 +15,7 @@ use diesel_orders::{
     orders::{self, Shop, enter, sell},
     tx::{DieselTx, Pool, pool},
 };
-use stepwell::{Ctx, Topic, WorkflowError, testing::Harness, workflow};
+use stepwell::{Ctx, Failure, Topic, WorkflowError, testing::Harness, workflow};
 use stepwell_conformance::{Losing, LosingSource};
 
 use database::Database;
@@ -33,6 +33,10 @@ struct Books {
 async fn open(database: &Database) -> Harness<Books> {
     let db = pool(&database.url).unwrap();
     orders::make_table(&db).await.unwrap();
+    let placed = "create table placed (id text primary key)";
+    let mut connection = db.get().await.unwrap();
+    connection.batch_execute(placed).await.unwrap();
+    drop(connection);
     Harness::new(Books {
         losing: LosingSource::new(db.clone(), 1),
         db,
@@ -56,6 +60,30 @@ async fn waits(ctx: &mut Ctx<Books>) -> stepwell::Result<i64> {
     let orders = ctx.run(enter("order")).await?;
     ctx.recv(GO).await;
     Ok(orders)
+}
+
+/// Fails where it has been.
+const PLACE: &str = "insert into placed values ('order')";
+
+#[workflow]
+async fn places_and_waits(ctx: &mut Ctx<Books>) -> stepwell::Result<u32> {
+    let placed = ctx.tx("place", async |mut tx: Losing<DieselTx>| {
+        sql_query(PLACE).execute(&mut *tx.0).await?;
+        Ok(1)
+    });
+    let placed = placed.await?;
+    ctx.recv(GO).await;
+    Ok(placed)
+}
+
+#[workflow]
+async fn declines(ctx: &mut Ctx<Books>) -> stepwell::Result<()> {
+    ctx.recv(GO).await;
+    ctx.tx("decline", async |mut tx: DieselTx| {
+        sql_query(PLACE).execute(&mut *tx).await?;
+        Err(Failure::msg("declined"))
+    })
+    .await
 }
 
 /// Runs one statement more, and hides what came of it.
@@ -123,6 +151,37 @@ async fn a_crash_after_the_commit_is_not_a_second_order() {
     handle.send(GO, 0).await.unwrap();
     assert_eq!(handle.result().await.unwrap(), 1);
     assert_eq!(database.orders().await, 1);
+}
+
+/// The answer to its commit is lost, then its process, and it cannot run twice.
+#[tokio::test]
+async fn what_cannot_run_twice_is_placed_once() {
+    let Some(database) = Database::make() else {
+        return;
+    };
+    let test = open(&database).await;
+    let handle = test.app.start(places_and_waits()).await.unwrap();
+    while database.placed().await == 0 {
+        tokio::task::yield_now().await;
+    }
+    test.crash().await;
+    handle.send(GO, 0).await.unwrap();
+    assert_eq!(handle.result().await.unwrap(), 1);
+}
+
+/// It was taken over, so another run of it may still be on its way: its failure leaves a witness.
+#[tokio::test]
+async fn a_failure_in_doubt_is_the_result() {
+    let Some(database) = Database::make() else {
+        return;
+    };
+    let test = open(&database).await;
+    let handle = test.app.start(declines().id("d")).await.unwrap();
+    test.crash().await;
+    handle.send(GO, 0).await.unwrap();
+    let error = handle.result().await.unwrap_err();
+    assert_eq!(error.to_string(), "declined");
+    assert_eq!(database.witnesses().await, 1);
 }
 
 #[tokio::test]

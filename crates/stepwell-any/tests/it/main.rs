@@ -6,6 +6,7 @@
 
 mod connect;
 mod database;
+mod doubt;
 mod engine;
 mod postgres;
 mod queries;

@@ -1,7 +1,11 @@
 //! Races: several operations at once, the first to be ready wins. The winner's change and its number
 //! are committed together; the losers are dropped and commit nothing.
 
+mod gate;
+
 use std::task::Poll;
+
+pub(crate) use gate::{Gate, Raced};
 
 use super::{Here, Op, Ready, Slot};
 use crate::{
@@ -52,7 +56,11 @@ macro_rules! race {
                             other => here.stuck("race", &format!("its member {other} won before and is gone now")).await,
                         };
                     }
-                    $(let mut $member = self.$number.ready(at.child($number));)*
+                    let witnessed = [$(self.$number.leaves_witness()),*];
+                    let gate = witnessed
+                        .contains(&true)
+                        .then(|| Gate::new(&here.position, at.race.as_ref()));
+                    $(let mut $member = self.$number.ready(at.member($number, gate.as_ref()));)*
                     // In their order, so that of two that are ready at once the first one wins.
                     let (number, ready) = std::future::poll_fn(|cx| {
                         $(if let Poll::Ready(ready) = $member.as_mut().poll(cx) {
@@ -61,7 +69,31 @@ macro_rules! race {
                         Poll::Pending
                     })
                     .await;
+                    // What a transaction has changed, it has changed: before it can lose, it comes to
+                    // its end, and if that was the commit, it wins.
+                    let (number, ready) = match gate.filter(|_| !ready.is_binding()) {
+                        None => (number, ready),
+                        Some(gate) => {
+                            gate.decide();
+                            let committed = std::future::poll_fn(|cx| {
+                                let mut waits = false;
+                                $(if $number != number && witnessed[$number] && !gate.has_lost($number) {
+                                    match $member.as_mut().poll(cx) {
+                                        Poll::Ready(other) if other.is_binding() => {
+                                            return Poll::Ready(Some(($number, other.map($race::$member))));
+                                        }
+                                        Poll::Ready(_) => gate.note_lost($number),
+                                        Poll::Pending => waits |= !gate.has_lost($number),
+                                    }
+                                })*
+                                if waits { Poll::Pending } else { Poll::Ready(None) }
+                            })
+                            .await;
+                            committed.unwrap_or((number, ready))
+                        }
+                    };
                     here.run.drop_losers(($($member,)*));
+                    here.run.sent_commits_ended().await;
                     win(&here, number, $members, ready).await
                 })
             }

@@ -364,11 +364,11 @@ async fn attempt(here: &Here, name: &str, number: u32, go: &mut Go<'_>) -> Resul
     tried.map_err(|panic| panic_message(panic.as_ref()))
 }
 
-/// Counts a step that is running, so that a cancellation or a shutdown can wait for it.
-struct Running(Arc<Run>);
+/// Counts a step or a transaction that is running, so that a cancellation or a shutdown can wait for it.
+pub(super) struct Running(Arc<Run>);
 
 impl Running {
-    fn begin(run: &Arc<Run>) -> Self {
+    pub(super) fn begin(run: &Arc<Run>) -> Self {
         run.steps.fetch_add(1, Ordering::SeqCst);
         Self(Arc::clone(run))
     }

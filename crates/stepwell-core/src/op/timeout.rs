@@ -35,6 +35,10 @@ impl<O> Timeout<O> {
 impl<S: Send + Sync + 'static, O: Op<S>> Op<S> for Timeout<O> {
     type Output = Option<O::Output>;
 
+    fn leaves_witness(&self) -> bool {
+        self.op.leaves_witness()
+    }
+
     fn ready<'a>(self, at: Slot<S>) -> BoxFuture<'a, Ready<Self::Output>>
     where
         Self: 'a,

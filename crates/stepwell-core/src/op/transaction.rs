@@ -1,8 +1,14 @@
 //! Transactions in the user's database: exactly once, by the witness that commits with them.
 //!
+//! In a race it either wins or is not committed: once it has been sent to the database, the race waits
+//! for what comes of it, and where another run may have been committed, a loser leaves a witness too.
+//!
 //! One that only reads leaves no witness. It is recorded as a step is, and may run again until then.
 
+mod left;
 mod run;
+mod sent;
+mod way;
 
 use std::{fmt, sync::Arc};
 
@@ -65,6 +71,10 @@ where
     {
         Box::pin(run::run(at, self.code))
     }
+
+    fn leaves_witness(&self) -> bool {
+        !self.code.options.read_only
+    }
 }
 
 /// A transaction that is written as a closure.
@@ -113,5 +123,9 @@ where
         Self: 'a,
     {
         Box::pin(run::run(at, self.code))
+    }
+
+    fn leaves_witness(&self) -> bool {
+        !self.code.options.read_only
     }
 }

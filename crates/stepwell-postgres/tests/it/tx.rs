@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod concurrency;
+mod doubt;
 mod engine;
 mod enlist;
 mod proxy;

@@ -2,14 +2,17 @@
 //! (which shows that the `Tx` trait is open).
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
 use stepwell::{
     BoxFuture, Committed, Event, Operation, Payload, Queue, Topic, Tx, TxError, TxOptions, Witness,
     step, transaction,
@@ -80,10 +83,34 @@ pub(crate) struct Accounts(Arc<Mutex<Database>>);
 struct Database {
     rows: HashMap<String, u64>,
     witnesses: HashMap<String, Payload>,
+    /// What was to be committed, with a witness.
+    operations: Vec<Operation>,
     /// How many commits are to fail after they have happened.
     answers_to_lose: u32,
     /// How the transactions were begun.
     begun: Vec<TxOptions>,
+    /// What becomes of the next commits.
+    fates: VecDeque<Fate>,
+    /// Commits that the database works on. Whoever comes with the same witness waits for them.
+    on_their_way: HashMap<String, Arrived>,
+    /// Rings when commits have happened.
+    happened: Arc<Notify>,
+}
+
+/// What becomes of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It happens when the test says so, and is answered then.
+    Slow,
+    /// It happens when the test says so; its connection breaks at once.
+    SlowAndUnanswered,
+}
+
+/// What a commit that is on its way will have done.
+struct Arrived {
+    rows: HashMap<String, u64>,
+    before: HashMap<String, u64>,
+    witness: Payload,
 }
 
 impl Accounts {
@@ -113,6 +140,77 @@ impl Accounts {
         self.0.lock().unwrap().begun.clone()
     }
 
+    /// What becomes of the next commit that no fate is said of yet.
+    pub(crate) fn next_commit_is(&self, fate: Fate) {
+        self.0.lock().unwrap().fates.push_back(fate);
+    }
+
+    /// How many commits the database works on.
+    pub(crate) fn on_their_way(&self) -> usize {
+        self.0.lock().unwrap().on_their_way.len()
+    }
+
+    /// Waits until so many commits are on their way.
+    pub(crate) async fn have_sent(&self, commits: usize) {
+        while self.on_their_way() < commits {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Lets all commits happen that are on their way.
+    pub(crate) fn let_commits_happen(&self) {
+        let keys: Vec<String> = self
+            .0
+            .lock()
+            .unwrap()
+            .on_their_way
+            .keys()
+            .cloned()
+            .collect();
+        keys.iter().for_each(|key| self.let_happen(key));
+    }
+
+    fn let_happen(&self, key: &str) {
+        let mut database = self.0.lock().unwrap();
+        let Some(arrived) = database.on_their_way.remove(key) else {
+            return;
+        };
+        for (account, total) in arrived.rows {
+            if arrived.before.get(&account) != Some(&total) {
+                database.rows.insert(account, total);
+            }
+        }
+        database.witnesses.insert(key.to_owned(), arrived.witness);
+        database.happened.notify_waiters();
+    }
+
+    /// Waits until no commit with this witness is on its way.
+    async fn has_happened(&self, key: &str) {
+        let happened = Arc::clone(&self.0.lock().unwrap().happened);
+        loop {
+            let next = happened.notified();
+            if !self.0.lock().unwrap().on_their_way.contains_key(key) {
+                return;
+            }
+            next.await;
+        }
+    }
+
+    /// Commits what nobody waits for any more, as a process does that was stopped for long.
+    pub(crate) async fn commit_late(&self, operation: Operation, account: &str) -> Committed {
+        let (mut tx, home) = AccountsTx::begin(self, TxOptions::default()).await.unwrap();
+        tx.rows.insert(account.to_owned(), 1_000);
+        drop(tx);
+        let output = Payload::null();
+        let witness = Witness { operation, output };
+        AccountsTx::commit(home, witness).await.unwrap()
+    }
+
+    /// What was to be committed, with a witness.
+    pub(crate) fn operations(&self) -> Vec<Operation> {
+        self.0.lock().unwrap().operations.clone()
+    }
+
     /// The next commit happens, but its answer does not arrive.
     pub(crate) fn lose_the_next_answer(&self) {
         self.0.lock().unwrap().answers_to_lose = 1;
@@ -127,6 +225,7 @@ pub(crate) struct AccountsTx {
 #[derive(Clone)]
 pub(crate) struct Home {
     accounts: Accounts,
+    before: HashMap<String, u64>,
     changed: Arc<Mutex<HashMap<String, u64>>>,
     options: TxOptions,
 }
@@ -149,13 +248,14 @@ impl Tx for AccountsTx {
         source: &Accounts,
         options: TxOptions,
     ) -> BoxFuture<'_, Result<(Self, Home), TxError>> {
+        source.0.lock().unwrap().begun.push(options);
+        let rows = source.0.lock().unwrap().rows.clone();
         let home = Home {
             accounts: source.clone(),
+            before: rows.clone(),
             changed: Arc::default(),
             options,
         };
-        source.0.lock().unwrap().begun.push(options);
-        let rows = source.0.lock().unwrap().rows.clone();
         Box::pin(async move {
             Ok((
                 Self {
@@ -183,14 +283,30 @@ impl Tx for AccountsTx {
 
     fn commit(home: Home, witness: Witness) -> BoxFuture<'static, Result<Committed, TxError>> {
         Box::pin(async move {
-            let mut database = home.accounts.0.lock().unwrap();
-            if let Some(before) = database.witnesses.get(&key(&witness.operation)) {
-                return Ok(Committed::Before(before.clone()));
+            let key = key(&witness.operation);
+            // As in the unique index of the witnesses.
+            home.accounts.has_happened(&key).await;
+            let fate = {
+                let mut database = home.accounts.0.lock().unwrap();
+                if let Some(before) = database.witnesses.get(&key) {
+                    return Ok(Committed::Before(before.clone()));
+                }
+                database.operations.push(witness.operation);
+                let rows = home.changed.lock().unwrap().clone();
+                let arrived = Arrived {
+                    rows,
+                    before: home.before.clone(),
+                    witness: witness.output,
+                };
+                database.on_their_way.insert(key.clone(), arrived);
+                database.fates.pop_front()
+            };
+            match fate {
+                None => home.accounts.let_happen(&key),
+                Some(Fate::SlowAndUnanswered) => return Err(TxError::new("the connection broke")),
+                Some(Fate::Slow) => home.accounts.has_happened(&key).await,
             }
-            database.rows = home.changed.lock().unwrap().clone();
-            database
-                .witnesses
-                .insert(key(&witness.operation), witness.output);
+            let mut database = home.accounts.0.lock().unwrap();
             if database.answers_to_lose > 0 {
                 database.answers_to_lose -= 1;
                 return Err(TxError::new("the connection was lost"));

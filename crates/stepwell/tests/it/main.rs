@@ -24,4 +24,6 @@ mod schedules;
 mod starts;
 mod streams;
 mod transactions;
+mod transactions_in_doubt;
+mod transactions_raced;
 mod unique;

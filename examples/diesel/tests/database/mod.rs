@@ -12,7 +12,7 @@ pub(crate) struct Database {
 #[derive(QueryableByName)]
 struct Count {
     #[diesel(sql_type = BigInt)]
-    orders: i64,
+    rows: i64,
 }
 
 impl Database {
@@ -27,11 +27,23 @@ impl Database {
 
     /// How many orders there are, as another process sees it.
     pub(crate) async fn orders(&self) -> i64 {
+        self.count("select count(*) as rows from orders").await
+    }
+
+    /// How many orders there are that can be placed once.
+    pub(crate) async fn placed(&self) -> i64 {
+        self.count("select count(*) as rows from placed").await
+    }
+
+    /// How many operations have left a witness.
+    pub(crate) async fn witnesses(&self) -> i64 {
+        let rows = "select count(*) as rows from stepwell.witness";
+        self.count(rows).await
+    }
+
+    async fn count(&self, rows: &str) -> i64 {
         let mut other = AsyncPgConnection::establish(&self.url).await.unwrap();
-        let count: Count = sql_query("select count(*) as orders from orders")
-            .get_result(&mut other)
-            .await
-            .unwrap();
-        count.orders
+        let count: Count = sql_query(rows).get_result(&mut other).await.unwrap();
+        count.rows
     }
 }

@@ -20,11 +20,25 @@ impl Database {
 
     /// How many orders there are, as another process sees it.
     pub(crate) async fn orders(&self) -> i64 {
+        self.count("select count(*) from orders").await
+    }
+
+    /// How many orders there are that can be placed once.
+    pub(crate) async fn placed(&self) -> i64 {
+        self.count("select count(*) from placed").await
+    }
+
+    /// How many operations have left a witness.
+    pub(crate) async fn witnesses(&self) -> i64 {
+        self.count("select count(*) from stepwell.witness").await
+    }
+
+    async fn count(&self, rows: &str) -> i64 {
         let other = Orm::connect(&self.url).await.unwrap();
-        let count = Statement::from_string(DbBackend::Postgres, "select count(*) from orders");
-        let count = other.query_one_raw(count).await.unwrap().unwrap();
-        let orders = count.try_get_by_index(0).unwrap();
+        let rows = Statement::from_string(DbBackend::Postgres, rows);
+        let rows = other.query_one_raw(rows).await.unwrap().unwrap();
+        let count = rows.try_get_by_index(0).unwrap();
         other.close().await.unwrap();
-        orders
+        count
     }
 }
