@@ -101,7 +101,7 @@ async fn a_database_that_stays_locked_is_unavailable() {
     other.execute_batch("begin immediate").unwrap();
     let error = disk.start(0).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
-    assert!(error.to_string().contains("another process"), "{error}");
+    assert!(error.to_string().contains("keeps it locked"), "{error}");
     assert_eq!(disk.count().await, 0, "readers do not wait");
     other.execute_batch("rollback").unwrap();
     disk.start(0).await.unwrap();
