@@ -6,6 +6,7 @@
 //! # Layout
 //! - `home`: the directory, and what is remembered in it
 //! - `system`: the server from this system's programs; `programs` finds them, `owner` is who runs it
+//! - `trust`: whether a directory may be trusted
 //! - `container`: the server from Docker or Podman
 
 mod container;
@@ -13,6 +14,7 @@ mod home;
 mod owner;
 mod programs;
 mod system;
+mod trust;
 
 use std::path::PathBuf;
 

@@ -1,19 +1,19 @@
 //! The directory of a server, and what is remembered in it.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
     net::{Ipv4Addr, TcpListener},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use etcetera::{BaseStrategy, choose_base_strategy};
-use nix::unistd::geteuid;
+use nix::{fcntl::OFlag, unistd::geteuid};
 use rand::{Rng, distr::Alphanumeric};
 use serde::{Deserialize, Serialize};
 
-use super::Engine;
+use super::{Engine, trust};
 use crate::exit::{Exit, Problem};
 
 /// The directory of a server.
@@ -83,7 +83,8 @@ impl Home {
     /// the file, or with the process.
     pub(super) fn lock(&self) -> Result<File, Problem> {
         let lock = || {
-            fs::create_dir_all(&self.0)?;
+            make_directory(&self.0)?;
+            trust::check(&self.0)?;
             let file = private(&self.0.join("lock"))?;
             file.lock()?;
             Ok(file)
@@ -91,8 +92,13 @@ impl Home {
         lock().map_err(|error: io::Error| self.failed("use", &error))
     }
 
-    /// What is remembered; nothing before the first start.
+    /// Reads what is remembered; nothing before the first start. What another user may have written is
+    /// not read: it names the server that is spoken to.
     pub(super) fn read(&self) -> Result<Option<Settings>, Problem> {
+        if self.0.exists() {
+            let trusted = trust::check(&self.0);
+            trusted.map_err(|error| self.failed("use", &error))?;
+        }
         let text = match fs::read_to_string(self.settings()) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -129,8 +135,7 @@ impl Home {
     pub(super) fn write(&self, settings: &Settings) -> Result<(), Problem> {
         let new = self.0.join("settings.json.new");
         let write = || {
-            let mut file = private(&new)?;
-            file.set_len(0)?;
+            let mut file = new_private(&new)?;
             file.write_all(serde_json::to_string_pretty(settings)?.as_bytes())?;
             file.sync_all()?;
             fs::rename(&new, self.settings())
@@ -143,15 +148,33 @@ impl Home {
     }
 }
 
-/// Opens a file that only this user reads, and makes it when it is missing.
+/// Makes a directory that only this user writes to, whatever the umask says, and those above it.
+fn make_directory(path: &Path) -> io::Result<()> {
+    // The server's user may be another one, who must be able to enter.
+    DirBuilder::new().recursive(true).mode(0o755).create(path)
+}
+
+/// Opens a file that only this user reads, and makes it when it is missing. A link is not followed.
 pub(super) fn private(path: &Path) -> io::Result<File> {
+    private_options().create(true).truncate(false).open(path)
+}
+
+/// Makes a file that only this user reads. What was left of an earlier one is removed: its owner and
+/// its mode may be others.
+pub(super) fn new_private(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => private_options().create_new(true).open(path),
+    }
+}
+
+fn private_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options
-        .create(true)
-        .truncate(false)
         .write(true)
         .mode(0o600)
-        .open(path)
+        .custom_flags(OFlag::O_NOFOLLOW.bits());
+    options
 }
 
 /// A port that nobody has now.
@@ -193,6 +216,40 @@ mod tests {
         .unwrap();
         assert_eq!(home.read().unwrap().unwrap().port, 1);
         assert_ne!(made.password, password());
+    }
+
+    #[test]
+    fn files_that_others_have_prepared_are_not_written_to() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home(directory.path().to_owned());
+        let precious = directory.path().join("precious");
+        fs::write(&precious, "precious").unwrap();
+
+        symlink(&precious, home.log()).unwrap();
+        private(&home.log()).expect_err("a link was followed");
+
+        let new = directory.path().join("settings.json.new");
+        fs::write(&new, "").unwrap();
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o666)).unwrap();
+        home.make(Engine::System).unwrap();
+        let mode = fs::metadata(home.settings()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+
+        symlink(&precious, &new).unwrap();
+        home.make(Engine::System).unwrap();
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_not_used() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home(directory.path().to_owned());
+        home.make(Engine::System).unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(home.read().is_err());
+        assert!(home.lock().is_err());
     }
 
     #[test]

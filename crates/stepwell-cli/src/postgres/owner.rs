@@ -1,8 +1,9 @@
 //! Who runs the server: it refuses to be root.
 
 use std::{
+    fs::File,
     io,
-    os::unix::{fs::chown, process::CommandExt},
+    os::unix::{fs::fchown, process::CommandExt},
     path::Path,
     process::{Command, Stdio},
 };
@@ -51,11 +52,11 @@ impl Owner {
         command
     }
 
-    /// Gives a file to this user.
-    pub(super) fn give(self, path: &Path) -> io::Result<()> {
+    /// Gives an open file or directory to this user: what was opened, whatever its path leads to by now.
+    pub(super) fn give(self, file: &File) -> io::Result<()> {
         match self {
             Self::Caller => Ok(()),
-            Self::Other(user, group) => chown(path, Some(user.as_raw()), Some(group.as_raw())),
+            Self::Other(user, group) => fchown(file, Some(user.as_raw()), Some(group.as_raw())),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The server from this system's programs.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::Write,
     path::Path,
     process::{Command, Stdio},
@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Running,
-    home::{Home, Settings, free_port, is_taken, private},
+    home::{Home, Settings, free_port, is_taken, new_private, private},
     owner::Owner,
     programs::{self, Programs},
 };
@@ -60,11 +60,10 @@ fn make(home: &Home, settings: &Settings, owner: Owner) -> Result<(), Problem> {
             fs::remove_dir_all(&new)?;
         }
         fs::create_dir(&new)?;
-        owner.give(&new)?;
-        let mut file = private(&password)?;
-        file.set_len(0)?;
+        owner.give(&File::open(&new)?)?;
+        let mut file = new_private(&password)?;
         file.write_all(settings.password.as_bytes())?;
-        owner.give(&password)
+        owner.give(&file)
     };
     prepare().map_err(|error| home.failed("make files in", &error))?;
     if !owner.can_write(&new) {
@@ -109,7 +108,7 @@ fn launch(
     let log = home.log();
     // Made here, because the server's user may not write into the directory around it.
     private(&log)
-        .and_then(|_| owner.give(&log))
+        .and_then(|file| owner.give(&file))
         .map_err(|error| home.failed("make the log in", &error))?;
     let options = format!(
         "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories=",
