@@ -1,6 +1,6 @@
 //! Connections: how each is set up, and the transactions on them.
 
-use std::{path::Path, time::Duration};
+use std::{fs::File, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -33,12 +33,24 @@ const STATEMENTS_KEPT: usize = 256;
 
 /// Opens the file's one connection that writes.
 pub(crate) fn writer(path: &Path) -> rusqlite::Result<Connection> {
+    make_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
     set_up(&db, WRITER_CACHE_KIB)?;
     Ok(db)
+}
+
+/// Makes a missing file so that its owner alone reads it: it will hold the inputs and results of all
+/// workflows. SQLite gives its log and its shared memory the same rights. What is there keeps the
+/// rights that it was given.
+fn make_private(path: &Path) {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // Why it cannot be made, SQLite finds out and says.
+    drop(options.write(true).create_new(true).open(path));
 }
 
 /// Makes a committed batch survive a power cut. Converts a new file to write-ahead logging, which

@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io,
     path::PathBuf,
     sync::{Mutex, PoisonError},
@@ -39,11 +39,19 @@ impl Locks {
         if held.contains_key(executor) {
             return Ok(());
         }
-        fs::create_dir_all(&self.directory)?;
+        self.make_directory()?;
         let file = File::create(self.path(executor))?;
         file.try_lock()?;
         held.insert(executor.clone(), file);
         Ok(())
+    }
+
+    /// Makes the directory, for its owner alone.
+    fn make_directory(&self) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(&self.directory)
     }
 
     /// Whether an executor's process is gone.

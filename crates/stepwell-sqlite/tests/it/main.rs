@@ -23,4 +23,6 @@ mod lock;
 mod migrations;
 mod oracle;
 mod processes;
+#[cfg(unix)]
+mod rights;
 mod tx;
