@@ -28,8 +28,9 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 pub(crate) enum Trust {
     /// Nothing: who listens in learns nothing, but somebody else may answer. `sslmode=require`.
     Anybody,
-    /// That one of the roots has signed its certificate. `sslmode=verify-ca`.
-    SignedBy(Option<PathBuf>),
+    /// That one of the roots in a file has signed its certificate. `sslmode=verify-ca`. Never the system's
+    /// roots: they sign for every host.
+    SignedBy(PathBuf),
     /// That, and that the certificate is for the host's name. `sslmode=verify-full`.
     Named(Option<PathBuf>),
 }
@@ -44,7 +45,7 @@ impl Tls {
         let provider = Arc::new(ring::default_provider());
         let verifier = match trust {
             Trust::Anybody => verify::anybody(provider.clone()),
-            Trust::SignedBy(file) => verify::signed_by(roots(file.as_deref())?, &provider)?,
+            Trust::SignedBy(file) => verify::signed_by(roots(Some(file))?, &provider)?,
             Trust::Named(file) => verify::named(roots(file.as_deref())?, &provider)?,
         };
         let config = ClientConfig::builder_with_provider(provider)

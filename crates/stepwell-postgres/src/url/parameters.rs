@@ -88,9 +88,12 @@ impl Parameters {
             ("require", None) => Ok((SslMode::Require, Trust::Anybody)),
             // With roots at hand libpq checks them here too.
             ("require" | "verify-ca", Some(path)) if path != "system" => {
-                Ok((SslMode::Require, Trust::SignedBy(from(root))))
+                Ok((SslMode::Require, Trust::SignedBy(path.into())))
             }
-            ("verify-ca", None) => Ok((SslMode::Require, Trust::SignedBy(None))),
+            ("verify-ca", None) => Err(unusable(
+                "`sslmode=verify-ca` needs `sslrootcert=FILE`, the certificates that it trusts; or \
+                 write `sslmode=verify-full`, which takes the system's",
+            )),
             ("verify-full", _) => Ok((SslMode::Require, Trust::Named(from(root)))),
             // The roots of the system sign for everybody: only the name tells who it is.
             ("require" | "verify-ca", _) => Err(unusable(

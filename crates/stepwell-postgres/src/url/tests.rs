@@ -68,6 +68,9 @@ fn a_bad_parameter_is_refused_with_what_to_do() {
     refused("lock_timeout=-1", "write milliseconds");
     refused("pooled=maybe", "no value of `pooled`");
     refused("sslmode=verify-ca&sslrootcert=system", "verify-full");
+    refused("sslmode=require&sslrootcert=system", "verify-full");
+    // Whoever has a certificate of a public authority could stand in for the server.
+    refused("sslmode=verify-ca", "needs `sslrootcert=FILE`");
     refused("port=many", "no URL of a Postgres database");
 }
 
@@ -77,7 +80,7 @@ fn tls_means_what_libpq_means() {
         let address = parse(parameters).unwrap();
         (address.config.get_ssl_mode(), address.trust)
     };
-    let file = || Some(PathBuf::from("/etc/ca.pem"));
+    let file = || PathBuf::from("/etc/ca.pem");
     assert_eq!(tls(""), (SslMode::Prefer, Trust::Anybody));
     assert_eq!(tls("sslmode=disable"), (SslMode::Disable, Trust::Anybody));
     assert_eq!(tls("sslmode=require"), (SslMode::Require, Trust::Anybody));
@@ -86,8 +89,12 @@ fn tls_means_what_libpq_means() {
         (SslMode::Require, Trust::SignedBy(file()))
     );
     assert_eq!(
+        tls("sslmode=verify-ca&sslrootcert=/etc/ca.pem"),
+        (SslMode::Require, Trust::SignedBy(file()))
+    );
+    assert_eq!(
         tls("sslmode=verify-full&sslrootcert=/etc/ca.pem"),
-        (SslMode::Require, Trust::Named(file()))
+        (SslMode::Require, Trust::Named(Some(file())))
     );
     assert_eq!(
         tls("sslmode=verify-full&sslrootcert=system"),
