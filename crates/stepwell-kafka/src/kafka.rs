@@ -223,6 +223,27 @@ mod tests {
         }
     }
 
+    /// Ways to sign in that brokers ask for: librdkafka refuses what it was built without.
+    #[cfg(feature = "ssl")]
+    #[test]
+    fn encrypted_connections_and_every_way_to_sign_in_over_them_can_be_set_up() {
+        for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let kafka = Kafka::new("localhost:9092")
+                .group("g")
+                .topic("t")
+                .set("security.protocol", "sasl_ssl")
+                .set("sasl.mechanism", mechanism)
+                .set("sasl.username", "shop")
+                .set("sasl.password", "hunter2");
+            kafka.consumer(None).expect(mechanism);
+        }
+        let kafka = Kafka::new("localhost:9092").group("g").topic("t");
+        kafka
+            .set("security.protocol", "ssl")
+            .consumer(None)
+            .unwrap();
+    }
+
     #[test]
     fn secrets_are_not_printed() {
         let kafka = Kafka::new("b")

@@ -37,6 +37,27 @@
 //! database is away, the consumer pauses its partitions, stays in its group, and goes on when there is
 //! room.
 //!
+//! # Encryption
+//! Brokers elsewhere want `security.protocol` and, with a password, `sasl.mechanism`; the defaults of
+//! librdkafka speak in clear text to whatever answers:
+//!
+//! ```no_run
+//! # use stepwell::kafka::Kafka;
+//! # fn secret(name: &str) -> String { std::env::var(name).unwrap() }
+//! let kafka = Kafka::new("broker.example:9093")
+//!     .group("event-processor")
+//!     .topic("events")
+//!     .set("security.protocol", "sasl_ssl")
+//!     .set("sasl.mechanism", "SCRAM-SHA-512")
+//!     .set("sasl.username", "shop")
+//!     .set("sasl.password", secret("KAFKA_PASSWORD"));
+//! ```
+//!
+//! # Features
+//! - `ssl` (default): encrypted connections by the system's OpenSSL (Debian: `libssl-dev`). Without it
+//!   librdkafka refuses `ssl`, `sasl_ssl` and SCRAM.
+//! - `ssl-vendored`: the same by an OpenSSL that is built from its source and linked in.
+//!
 //! # Layout
 //! - [`Kafka`]: what to consume, and how.
 //! - `consume.rs`: fetch, accept, commit. `batch.rs`: what was fetched, and what it lets commit.

@@ -54,7 +54,7 @@
 //! - `any`: both, and `AnyTx`, a transaction in the one or the other as a URL says.
 //! - `axum`: workflows as routes, idempotency keys, live progress, ordered shutdown.
 //! - `events`: events from outside as workflows, each once; poison is kept. A source of your own.
-//! - `kafka`: messages of Kafka topics as workflows, each once.
+//! - `kafka`: messages of Kafka topics as workflows, each once. `kafka-vendored` brings its own OpenSSL.
 //! - `otel`: metrics: OpenTelemetry instruments, and an endpoint for Prometheus.
 //! - `outbox`: rows of a table in your own database as workflows, each once.
 //! - `sqs`: messages of SQS queues as workflows, each once.

@@ -11,6 +11,7 @@ mod engine;
 mod postgres;
 mod queries;
 mod sqlite;
+mod tls;
 mod tx;
 
 /// Makes two tests of each case.

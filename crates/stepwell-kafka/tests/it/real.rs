@@ -177,3 +177,32 @@ async fn a_broker_that_is_killed_loses_and_doubles_nothing() {
     stop(other, second).await;
     one.shutdown().await;
 }
+
+/// Messages come in clear text, and are consumed from the address that is encrypted and asks for a
+/// password.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_encrypted_broker_that_asks_for_a_password_is_consumed_from() {
+    let Some(mut broker) = Broker::named() else {
+        return;
+    };
+    broker.topic = format!("encrypted-{}", std::process::id());
+    broker.make_topic().await;
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("shop.db")).await;
+    let encrypted = Kafka::new(env::var("STEPWELL_TEST_KAFKA_TLS").unwrap())
+        .group(&broker.topic)
+        .topic(&broker.topic)
+        .set("security.protocol", "sasl_ssl")
+        .set(
+            "ssl.ca.location",
+            env::var("STEPWELL_TEST_KAFKA_CA").unwrap(),
+        )
+        .set("sasl.mechanism", "SCRAM-SHA-256")
+        .set("sasl.username", "shop")
+        .set("sasl.password", "for-tests");
+    let consumers = consuming(&app, encrypted, number);
+    broker.send(0, 5).await;
+    // The first one comes twice; it has no id of its own here.
+    reaches(&app, 6).await;
+    stop(app, consumers).await;
+}
