@@ -2,6 +2,7 @@
 //!
 //! The application, the web integration, the CLI, the console and other languages all go through it.
 
+mod hearing;
 mod letters;
 mod open;
 mod queues;
@@ -38,6 +39,8 @@ use crate::{
 
 use shared::Shared;
 
+pub(crate) use hearing::hear;
+
 pub use schedules::ScheduleSpec;
 pub use waits::Ended;
 
@@ -56,8 +59,8 @@ pub(crate) struct ClientCore {
     pub(crate) hub: Arc<Hub>,
     pub(crate) payload_bytes_max: usize,
     pub(crate) observers: Observers,
-    /// What writes the journal where no engine does.
-    writer: Option<open::Writer>,
+    /// Its own tasks, where there is no engine.
+    tasks: Option<open::Tasks>,
     /// The executor in this process, if there is one: it hears of cancellations at once.
     engine: Mutex<Weak<Engine>>,
     shared: Shared,
@@ -78,7 +81,7 @@ impl ClientCore {
             hub,
             payload_bytes_max,
             observers,
-            writer: None,
+            tasks: None,
             engine: Mutex::default(),
             shared: Shared::default(),
         }

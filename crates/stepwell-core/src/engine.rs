@@ -28,7 +28,7 @@ use tracing::{debug, info};
 
 use crate::{
     alert::Alerts,
-    client::Client,
+    client::{Client, hear},
     config::Config,
     error::Error,
     id::{ExecutorId, WorkflowKey},
@@ -69,6 +69,8 @@ pub(crate) struct Engine {
     pub(crate) stopping: CancellationToken,
     /// Cancelled when the loops are to end, and all that is left with them.
     pub(crate) stopped: CancellationToken,
+    /// Cancelled when the loops hear by themselves what others write, or have ended.
+    hearing: CancellationToken,
     /// Cancelled when the journal is to be left as it is.
     abandon: CancellationToken,
 }
@@ -80,6 +82,7 @@ impl Engine {
         registry: Arc<Registry>,
         alerts: Arc<Alerts>,
     ) -> Arc<Self> {
+        let stopped = CancellationToken::new();
         let engine = Arc::new(Self {
             client,
             config,
@@ -95,18 +98,26 @@ impl Engine {
             begun: tokio::sync::Mutex::new(false),
             doubtful: AtomicBool::new(false),
             stopping: CancellationToken::new(),
-            stopped: CancellationToken::new(),
+            hearing: stopped.child_token(),
+            stopped,
             abandon: CancellationToken::new(),
         });
         engine.client.0.set_engine(&engine);
         engine
     }
 
-    /// Starts the journal's writer: from now on requests are answered.
+    /// Starts the journal's writer: from now on requests are answered. Until it begins to run
+    /// workflows, it hears what others write as any client does.
     pub(crate) fn open(self: &Arc<Self>) {
         let engine = Arc::clone(self);
         self.writer.spawn(async move {
             engine.client.0.journal.write(engine.abandon.clone()).await;
+        });
+        let core = &self.client.0;
+        let hearing = hear(Arc::clone(&core.store), Arc::clone(&core.hub));
+        let until = self.hearing.clone();
+        self.tasks.spawn(async move {
+            until.run_until_cancelled(hearing).await;
         });
     }
 
@@ -128,6 +139,7 @@ impl Engine {
             workflows = self.registry.names().len(),
             "running workflows"
         );
+        self.hearing.cancel();
         self.tasks.spawn(lease::keep(Arc::clone(self)));
         self.tasks.spawn(dispatch::run(Arc::clone(self)));
         self.tasks.spawn(schedules::run(Arc::clone(self)));

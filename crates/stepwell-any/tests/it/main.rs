@@ -13,6 +13,7 @@ mod queries;
 mod sqlite;
 mod tls;
 mod tx;
+mod watching;
 
 /// Makes two tests of each case.
 macro_rules! on_both {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Client, ClientCore};
+use super::{Client, ClientCore, hear};
 use crate::{
     clock::SystemClock,
     error::Error,
@@ -15,28 +15,30 @@ use crate::{
     store::{Migrations, StoreUrl, open_store, read_migrations},
 };
 
-/// The task that writes the journal of a client without an engine. It ends with the last clone of
-/// the client, which alone hands anything in.
+/// The tasks of a client without an engine: one writes the journal, one hears what others write. They
+/// end with the last clone of the client, which alone hands anything in or waits.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct Tasks {
     journal: Arc<Journal>,
-    _task: JoinHandle<()>,
+    hearing: JoinHandle<()>,
 }
 
-impl Writer {
-    fn spawn(journal: Arc<Journal>) -> Self {
-        let written = Arc::clone(&journal);
+impl Tasks {
+    fn spawn(core: &ClientCore) -> Self {
+        let written = Arc::clone(&core.journal);
         let never = CancellationToken::new();
+        tokio::spawn(async move { written.write(never).await });
         Self {
-            journal,
-            _task: tokio::spawn(async move { written.write(never).await }),
+            journal: Arc::clone(&core.journal),
+            hearing: tokio::spawn(hear(Arc::clone(&core.store), Arc::clone(&core.hub))),
         }
     }
 }
 
-impl Drop for Writer {
+impl Drop for Tasks {
     fn drop(&mut self) {
         self.journal.close();
+        self.hearing.abort();
     }
 }
 
@@ -52,7 +54,7 @@ impl Client {
         let store = open_store(&url, Arc::new(SystemClock)).await;
         let store = store.map_err(|error| Error::of_store(&format!("open `{url}`"), error))?;
         let mut core = ClientCore::new(store, PAYLOAD_BYTES_MAX_DEFAULT, Observers::default());
-        core.writer = Some(Writer::spawn(Arc::clone(&core.journal)));
+        core.tasks = Some(Tasks::spawn(&core));
         Ok(Self(Arc::new(core)))
     }
 

@@ -28,6 +28,10 @@ impl Default for Changed {
     }
 }
 
+/// How many workflows are named at most. In a process where nothing takes the news for long, they
+/// must not grow without a bound.
+const NAMED_MAX: usize = 10_000;
+
 impl News {
     /// Anything may have been written.
     #[must_use]
@@ -59,9 +63,37 @@ impl News {
         self.work |= other.work;
         self.interrupts |= other.interrupts;
         match (&mut self.workflows, other.workflows) {
-            (Changed::These(known), Changed::These(more)) => known.extend(more),
-            (known, Changed::Any) => *known = Changed::Any,
-            (Changed::Any, Changed::These(_)) => {}
+            (Changed::These(known), Changed::These(more))
+                if known.len() + more.len() <= NAMED_MAX =>
+            {
+                known.extend(more);
+            }
+            (known, _) => *known = Changed::Any,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(keys: std::ops::Range<i64>) -> News {
+        News {
+            workflows: Changed::These(keys.map(WorkflowKey).collect()),
+            ..News::default()
+        }
+    }
+
+    #[test]
+    fn news_that_are_not_taken_take_no_more_room_than_the_bound() {
+        let mut news = of(0..1);
+        news.add(of(1..10_000));
+        assert_eq!(news, of(0..10_000));
+        news.add(News::of_work());
+        assert!(matches!(&news.workflows, Changed::These(keys) if keys.len() == 10_000));
+        news.add(of(0..1));
+        assert_eq!(news.workflows, Changed::Any);
+        news.add(of(0..1));
+        assert_eq!(news.workflows, Changed::Any);
     }
 }
