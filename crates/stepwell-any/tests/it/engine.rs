@@ -13,6 +13,8 @@ on_both!(
     workflows_write_once,
     a_lost_answer_is_not_a_second_order,
     a_crash_after_the_commit_is_not_a_second_order,
+    an_id_that_is_used_again_is_another_order,
+    two_databases_of_workflows_write_to_one_database,
     an_error_undoes_the_transaction,
     a_conflict_is_run_again,
     code_that_commits_by_hand_is_told_so_and_leaves_nothing,
@@ -140,6 +142,28 @@ async fn a_crash_after_the_commit_is_not_a_second_order(db: &Database) {
     handle.send(GO, 0).await.unwrap();
     assert_eq!(handle.result().await.unwrap(), 1);
     assert_eq!(db.orders().await, 1);
+}
+
+/// Somebody deletes a workflow to have its work done again.
+async fn an_id_that_is_used_again_is_another_order(db: &Database) {
+    let test = Harness::new(Books::new(db)).await;
+    for orders in [2, 4] {
+        assert_eq!(test.app.run(bookkeeping().id("b")).await.unwrap(), orders);
+        test.app.client().delete("b").await.unwrap();
+    }
+    assert_eq!(db.orders().await, 4);
+}
+
+/// Two applications, or staging and production: each has a workflow of this id.
+async fn two_databases_of_workflows_write_to_one_database(db: &Database) {
+    let (one, other) = (
+        Harness::new(Books::new(db)).await,
+        Harness::new(Books::new(db)).await,
+    );
+    for (test, orders) in [(&one, 2), (&other, 4)] {
+        assert_eq!(test.app.run(bookkeeping().id("b")).await.unwrap(), orders);
+    }
+    assert_eq!(db.orders().await, 4);
 }
 
 async fn an_error_undoes_the_transaction(db: &Database) {

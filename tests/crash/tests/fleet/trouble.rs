@@ -150,6 +150,8 @@ fn may_lose_leases(troubles: &[Trouble]) -> bool {
 
 /// The user's table.
 pub(crate) async fn make_applied(shop: &PgPool) {
-    let table = "create table applied (workflow_id text not null, operation text not null)";
-    sqlx::query(table).execute(shop).await.unwrap();
+    let table = "
+        create table applied (workflow_id text not null, operation text not null);
+        create index applied_by_operation on applied (workflow_id, operation)";
+    sqlx::raw_sql(table).execute(shop).await.unwrap();
 }

@@ -34,9 +34,16 @@ async fn note(
     Ok(n)
 }
 
-/// A transaction that leaves a row each time it is applied.
+/// A transaction that leaves a row each time it is applied, and fails where it has been: run again
+/// behind the first run, it says so, and beside it, it leaves a second row.
 #[transaction]
 async fn apply(tx: &mut PostgresTx, workflow_id: &str, what: &str) -> stepwell::Result<u64> {
+    let before = "select count(*) from applied where workflow_id = $1 and operation = $2";
+    let before = sqlx::query_scalar(before).bind(workflow_id).bind(what);
+    let before: i64 = before.fetch_one(&mut *tx).await?;
+    if before > 0 {
+        stepwell::bail!("`{what}` of `{workflow_id}` was applied before");
+    }
     sqlx::query("insert into applied (workflow_id, operation) values ($1, $2)")
         .bind(workflow_id)
         .bind(what)
