@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 use stepwell_core::{
-    State,
+    ExecutorId, State,
     store::{NewWorkflow, StoreErrorKind},
 };
 
@@ -237,6 +237,27 @@ pub async fn what_is_owned_can_be_asked_for(backend: &dyn Backend) {
     let owned = case.store.owned(&worker.id).await.expect("owned");
     assert_eq!(owned, claimed);
     assert!(case.store.owned(&other.id).await.expect("owned").is_empty());
+}
+
+/// What an executor owns can be asked for without what belongs to it, which is compared often.
+pub async fn the_keys_of_what_is_owned_can_be_asked_for(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let (worker, other) = (case.register().await, case.register().await);
+    for id in ["order-1", "order-2", "order-3"] {
+        case.enqueue(id).await;
+    }
+    let claimed = worker.claim(2).await;
+    let keys = async |of: &ExecutorId| {
+        let mut keys = case.store.owned_keys(of).await.expect("owned keys");
+        keys.sort();
+        keys
+    };
+    let mut expected: Vec<_> = claimed.iter().map(|it| it.key).collect();
+    expected.sort();
+    assert_eq!(keys(&worker.id).await, expected);
+    assert!(keys(&other.id).await.is_empty());
+    worker.succeed(expected[0], json!(1)).await;
+    assert_eq!(keys(&worker.id).await, expected[1..]);
 }
 
 /// What has ended, or was handed back, is owned by nobody.

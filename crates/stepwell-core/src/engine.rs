@@ -65,6 +65,9 @@ pub(crate) struct Engine {
     begun: tokio::sync::Mutex<bool>,
     /// Set when the answer of a claim was lost: what is owned must be compared with what runs.
     doubtful: AtomicBool,
+    /// What was owned and did not run, or ran and was not owned, when that was compared last. Most of
+    /// it is on its way: only who is in it twice is a difference.
+    differing: Mutex<HashSet<WorkflowKey>>,
     /// Cancelled when nothing new is to be taken.
     pub(crate) stopping: CancellationToken,
     /// Cancelled when the loops are to end, and all that is left with them.
@@ -97,6 +100,7 @@ impl Engine {
             writer: TaskTracker::new(),
             begun: tokio::sync::Mutex::new(false),
             doubtful: AtomicBool::new(false),
+            differing: Mutex::default(),
             stopping: CancellationToken::new(),
             hearing: stopped.child_token(),
             stopped,
@@ -130,7 +134,7 @@ impl Engine {
         }
         lease::register(self)
             .await
-            .map_err(|error| Error::of_store("register an executor", error))?;
+            .map_err(|error| Error::of_opening("register an executor", error))?;
         lease::take_over(self).await;
         schedules::declare(self).await?;
         info!(

@@ -21,7 +21,7 @@ use stepwell_core::{
 use self::{candidates::Candidates, find::Waiting};
 use crate::{change::hold, connection::Connection, error::Failure, params::params, rows::get};
 
-pub(crate) use self::find::owned;
+pub(crate) use self::find::{owned, owned_keys};
 
 /// How often a claim looks again when what it found was dead, too late or taken by others.
 const ROUNDS_MAX: u32 = 8;

@@ -207,6 +207,13 @@ impl ExecutorStore for PostgresStore {
         })
     }
 
+    fn owned_keys(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>> {
+        let executor = executor.clone();
+        self.prompt("list the workflows of an executor", executor, |db, it| {
+            claim::owned_keys(db, it).boxed()
+        })
+    }
+
     fn take_interrupts(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>> {
         let executor = executor.clone();
         self.prompt_once("look for interrupts", executor, |db, executor| {

@@ -212,6 +212,9 @@ async fn check_claims(tables: &Tables) {
         tables.by_key(sql, &[]).await;
     }
     tables.uses(claim::find::OWNED, "workflows_running").await;
+    tables
+        .uses(claim::find::OWNED_KEYS, "workflows_running")
+        .await;
     tables.uses(executors::NEXT_WAKE, "workflows_delayed").await;
     tables.uses(take_over::HAND_BACK, "workflows_running").await;
     tables.uses(take_over::HAS_WORK, "workflows_running").await;

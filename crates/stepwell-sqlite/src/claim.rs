@@ -9,7 +9,7 @@ mod queue;
 pub(crate) mod stuck;
 mod take;
 
-pub(crate) use self::take::owned;
+pub(crate) use self::take::{owned, owned_keys};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -22,7 +22,7 @@ pub(crate) use self::{
     candidates::{DUE, QUEUES, WAITING},
     lanes::{KEY_BEHIND, KEY_FROM},
     queue::{RUNNING_ALL, RUNNING_HERE, RUNNING_OF, RUNNING_OF_NOBODY},
-    take::{FIND, OWNED, RUN},
+    take::{FIND, OWNED, OWNED_KEYS, RUN},
 };
 
 /// How often a claim looks again when what it found was dead or too late.

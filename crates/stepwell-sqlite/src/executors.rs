@@ -152,6 +152,13 @@ impl ExecutorStore for SqliteStore {
         })
     }
 
+    fn owned_keys(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>> {
+        let executor = executor.clone();
+        self.read("list the workflows of an executor", move |db| {
+            claim::owned_keys(db, &executor)
+        })
+    }
+
     fn take_interrupts(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>> {
         let executor = executor.clone();
         self.write("look for interrupts", move |db| {

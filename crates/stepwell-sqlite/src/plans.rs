@@ -96,6 +96,7 @@ fn check_all(db: &Connection) {
     uses(db, claim::stuck::UNTRIED, "stuck_version");
     flat(db, claim::FIND);
     flat(db, claim::OWNED);
+    uses(db, claim::OWNED_KEYS, "workflows_running");
     flat(db, claim::RUN);
     uses(db, executors::NEXT_WAKE, "workflows_delayed");
     uses(db, take_over::HAND_BACK, "workflows_running");

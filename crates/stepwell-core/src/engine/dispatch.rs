@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use tracing::{debug, warn};
@@ -75,7 +75,43 @@ async fn claim(engine: &Arc<Engine>) -> Option<u32> {
     }
 }
 
-/// Compares what the executor owns with what runs, after the answer of a claim was lost.
+/// Compares what the executor owns with what runs: no workflow is left running and run by nobody,
+/// whatever has happened. Twice, because at any moment some are on their way: started and not yet
+/// launched, ended and not yet forgotten.
+pub(super) async fn compare(engine: &Arc<Engine>) -> Result<(), StoreError> {
+    let Some(me) = engine.client.0.journal.executor() else {
+        return Ok(());
+    };
+    let before: HashSet<_> = engine.runs().keys().copied().collect();
+    let owned = engine.client.0.store.owned_keys(&me).await?;
+    let owned: HashSet<_> = owned.into_iter().collect();
+    let now: HashSet<_> = engine.runs().keys().copied().collect();
+    let differing: HashSet<_> = {
+        // Owned and running at no moment of the question; running all the time and not owned.
+        let idle = owned
+            .iter()
+            .filter(|key| !before.contains(key) && !now.contains(key));
+        let foreign = before.intersection(&now).filter(|key| !owned.contains(key));
+        idle.chain(foreign).copied().collect()
+    };
+    let mut last = engine
+        .differing
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let again = differing.intersection(&last).count();
+    if again > 0 {
+        warn!(
+            workflows = again,
+            "what runs is not what this executor owns; putting that right"
+        );
+        engine.doubt();
+    }
+    *last = differing;
+    Ok(())
+}
+
+/// Compares what the executor owns with what runs, after the answer of a claim was lost, and puts the
+/// difference right.
 pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
     // Somebody else asks just now. The doubt stays, and is looked at in the next round.
     let (Some(me), Ok(_taking)) = (engine.client.0.journal.executor(), engine.taking.try_lock())

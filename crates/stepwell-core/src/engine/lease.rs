@@ -96,6 +96,7 @@ async fn renew(engine: &Arc<Engine>) -> Result<(), StoreError> {
         lost(engine, &me);
         return Ok(());
     }
+    dispatch::compare(engine).await?;
     dispatch::reconcile(engine).await
 }
 

@@ -1,7 +1,7 @@
 //! The rows of workflows that wait, and of those that an executor has.
 
 use jiff::Timestamp;
-use stepwell_core::{ExecutorId, store::Claimed};
+use stepwell_core::{ExecutorId, WorkflowKey, store::Claimed};
 use tokio_postgres::Row;
 
 use crate::{
@@ -79,6 +79,13 @@ pub(crate) const OWNED: &str = concat!(
     with_records!()
 );
 
+/// Which workflows an executor owns.
+pub(crate) const OWNED_KEYS: &str = "
+    select workflow_key
+    from {schema}.workflows
+    where state = 'running'
+      and executor_id = $1";
+
 /// A workflow that waits, as far as a claim must know it.
 pub(super) struct Waiting {
     pub(super) claimed: Claimed,
@@ -125,6 +132,15 @@ pub(super) async fn lock_stuck(db: &Connection, keys: &[i64]) -> Result<Vec<Wait
 pub(crate) async fn owned(db: &Connection, executor: &ExecutorId) -> Result<Vec<Claimed>, Failure> {
     let rows = db.query(OWNED, params![executor.as_str()]).await?;
     rows.iter().map(claimed).collect()
+}
+
+/// The keys of the running workflows of an executor.
+pub(crate) async fn owned_keys(
+    db: &Connection,
+    executor: &ExecutorId,
+) -> Result<Vec<WorkflowKey>, Failure> {
+    let rows = db.query(OWNED_KEYS, params![executor.as_str()]).await?;
+    rows.iter().map(|row| rows::key(row, 0)).collect()
 }
 
 fn claimed(row: &Row) -> Result<Claimed, Failure> {

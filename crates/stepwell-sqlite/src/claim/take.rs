@@ -40,6 +40,12 @@ pub(crate) const OWNED: &str = "
       and w.executor_id = ?1
     order by w.workflow_key";
 
+pub(crate) const OWNED_KEYS: &str = "
+    select workflow_key
+    from workflows
+    where state = 'running'
+      and executor_id = ?1";
+
 pub(crate) const RUN: &str = "
     update workflows
     set state = 'running',
@@ -205,6 +211,18 @@ pub(crate) fn owned(db: &Connection, executor: &ExecutorId) -> Result<Vec<Claime
         })
     })?;
     Ok(owned.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The keys of the running workflows of an executor.
+pub(crate) fn owned_keys(
+    db: &Connection,
+    executor: &ExecutorId,
+) -> Result<Vec<WorkflowKey>, Failure> {
+    let mut statement = db.prepare_cached(OWNED_KEYS)?;
+    let keys = statement.query_map(params![executor.as_str()], |row| {
+        row.get(0).map(WorkflowKey)
+    })?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
 }
 
 fn run(
