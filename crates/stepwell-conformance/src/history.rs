@@ -1,7 +1,10 @@
 //! Histories: every record in its place, in pages.
 
 use serde_json::json;
-use stepwell_core::{Place, Position, RecordKind, WorkflowKey, store::NewRecord};
+use stepwell_core::{
+    Place, Position, RecordKind, WorkflowKey,
+    store::{NewRecord, PAGE_BYTES_MAX},
+};
 
 use crate::{
     Backend,
@@ -78,6 +81,26 @@ pub async fn a_history_is_read_in_pages(backend: &dyn Backend) {
     }
     assert_eq!(read, case.history(key).await);
     assert_eq!(read.len(), 27);
+}
+
+/// "Fewer when they hold [`PAGE_BYTES_MAX`]": what one answer brings into memory is bounded.
+pub async fn a_page_of_a_history_is_bounded_by_its_bytes(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let key = worker.start("order-1").await;
+    let large = json!("x".repeat(PAGE_BYTES_MAX / 2 + 1));
+    for number in 0..3 {
+        worker.record(key, number, "charge", large.clone()).await;
+    }
+    let page = async |after| {
+        let page = case.store.history(key, after, 1_000).await;
+        let places = page.expect("a page can be read").into_iter();
+        places.map(|record| record.place).collect::<Vec<_>>()
+    };
+    let at = |number| Place::At(Position::top(number));
+    assert_eq!(page(None).await, [Place::Input, at(0), at(1)]);
+    assert_eq!(page(Some(at(1))).await, [at(2)]);
+    assert_eq!(page(Some(Place::Input)).await, [at(0), at(1)]);
 }
 
 /// A place to read after need not have a record of its own.

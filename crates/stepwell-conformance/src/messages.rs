@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 use stepwell_core::store::{
-    Applied, Change, Effect, EffectOutcome, NewMessage, Progress, Progressed, Sent,
+    Applied, Change, Effect, EffectOutcome, NewMessage, PAGE_BYTES_MAX, Progress, Progressed, Sent,
 };
 
 use crate::{
@@ -81,6 +81,18 @@ pub async fn an_inbox_is_read_from_its_oldest_message(backend: &dyn Backend) {
         (&read[0].payload, &read[1].payload),
         (&payload(json!(0)), &payload(json!(1)))
     );
+}
+
+/// "Fewer when they hold [`PAGE_BYTES_MAX`]".
+pub async fn an_inbox_is_read_up_to_so_many_bytes(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let to = case.enqueue("order-1").await;
+    let large = json!("x".repeat(PAGE_BYTES_MAX / 2 + 1));
+    for _ in 0..3 {
+        case.send(message("order-1", large.clone())).await;
+    }
+    let read = case.store.inbox(to, "", 1_000).await;
+    assert_eq!(read.expect("an inbox can be read").len(), 2);
 }
 
 /// [`Sent::Duplicate`]: sent once for each key and receiver.

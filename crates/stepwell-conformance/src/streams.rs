@@ -3,7 +3,7 @@
 use serde_json::json;
 use stepwell_core::{
     WorkflowKey,
-    store::{Effect, EffectOutcome, Progressed, StreamEntry},
+    store::{Effect, EffectOutcome, PAGE_BYTES_MAX, Progressed, StreamEntry},
 };
 
 use crate::{
@@ -56,6 +56,20 @@ pub async fn a_stream_is_read_in_pages(backend: &dyn Backend) {
     assert_eq!(offsets(read(&case, key, 2, 2).await), [2, 3]);
     assert_eq!(offsets(read(&case, key, 4, 2).await), [4]);
     assert!(read(&case, key, 5, 2).await.is_empty());
+}
+
+/// "Fewer when they hold [`PAGE_BYTES_MAX`]".
+pub async fn a_stream_is_read_up_to_so_many_bytes(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let key = worker.start("order-1").await;
+    let large = json!("x".repeat(PAGE_BYTES_MAX / 2 + 1));
+    for number in 0..3 {
+        worker.append(key, number, "log", large.clone()).await;
+    }
+    assert_eq!(read(&case, key, 0, 1_000).await.len(), 2);
+    assert_eq!(read(&case, key, 1, 1_000).await.len(), 2);
+    assert_eq!(read(&case, key, 2, 1_000).await.len(), 1);
 }
 
 /// Several values of one operation keep their order.

@@ -31,8 +31,8 @@ use crate::{
     run::Interrupt,
     store::{
         Applied, Cancel, CancelCause, Cancelled, Change, Executor, Filter, Fork, Forked, Launch,
-        NewMessage, NewWorkflow, PublishedEvent, Resumed, Sent, Started, Store, StoreError,
-        StreamEntry,
+        NewMessage, NewWorkflow, PAGE_BYTES_MAX, PublishedEvent, Resumed, Sent, Started, Store,
+        StoreError, StreamEntry,
     },
     workflow::{Outcome, Place, Record, State, Takeover, Workflow},
 };
@@ -199,7 +199,9 @@ impl Client {
         loop {
             let after = records.last().map(|record| record.place.clone());
             let page = self.0.store.history(key, after, PAGE).await?;
-            let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+            let bytes = |record: &Record| record.outcome.payload().as_str().len();
+            let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX)
+                && page.iter().map(bytes).sum::<usize>() < PAGE_BYTES_MAX;
             records.extend(page);
             if is_last {
                 return Ok(records);

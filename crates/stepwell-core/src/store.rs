@@ -47,7 +47,7 @@ pub use schedules::{
 pub use start::{Launch, NewWorkflow, Owner, QueueUse, StartMessage, Started};
 pub use turns::{KEYS_PER_LOOK, Lane, Turns, enough, take_turns};
 pub use workflows::{
-    DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, TALLIES_MAX, Tally, WorkflowStore,
+    DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, PAGE_BYTES_MAX, TALLIES_MAX, Tally, WorkflowStore,
 };
 
 use crate::BoxFuture;

@@ -10,19 +10,27 @@ use tokio_postgres::Row;
 use crate::{
     error::{Failure, corrupt},
     params::params,
-    rows::{get, instant, payload},
+    rows::{get, instant, page_bytes, payload},
     store::PostgresStore,
 };
 
 /// The oldest messages of a topic that were not received.
 pub(crate) const INBOX: &str = "
     select message_number, payload
-    from {schema}.messages
-    where workflow_key = $1
-      and topic = $2
-      and received_at is null
-    order by message_number + 0
-    limit $3";
+    from (
+        select message_number, payload,
+            coalesce(sum(octet_length(payload)) over (
+                order by message_number + 0 rows between unbounded preceding and 1 preceding
+            ), 0) as bytes_before
+        from {schema}.messages
+        where workflow_key = $1
+          and topic = $2
+          and received_at is null
+        order by message_number + 0
+        limit $3
+    ) as page
+    where bytes_before < $4
+    order by message_number";
 
 /// The value that was published last under a name.
 pub(crate) const EVENT: &str = "
@@ -42,12 +50,20 @@ pub(crate) const EVENTS: &str = "
 
 pub(crate) const STREAM: &str = "
     select entry_offset, value, appended_at
-    from {schema}.stream_entries
-    where workflow_key = $1
-      and stream = $2
-      and entry_offset >= $3
-    order by entry_offset
-    limit $4";
+    from (
+        select entry_offset, value, appended_at,
+            coalesce(sum(octet_length(value)) over (
+                order by entry_offset rows between unbounded preceding and 1 preceding
+            ), 0) as bytes_before
+        from {schema}.stream_entries
+        where workflow_key = $1
+          and stream = $2
+          and entry_offset >= $3
+        order by entry_offset
+        limit $4
+    ) as page
+    where bytes_before < $5
+    order by entry_offset";
 
 impl MessageStore for PostgresStore {
     fn inbox(&self, key: WorkflowKey, topic: &str, limit: u32) -> StoreFuture<'_, Vec<Message>> {
@@ -55,7 +71,10 @@ impl MessageStore for PostgresStore {
         self.side("read an inbox", of, |db, (key, topic, limit)| {
             async move {
                 let rows = db
-                    .query(INBOX, params![key.0, topic.as_str(), i64::from(*limit)])
+                    .query(
+                        INBOX,
+                        params![key.0, topic.as_str(), i64::from(*limit), page_bytes()],
+                    )
                     .await?;
                 rows.iter().map(message).collect()
             }
@@ -99,7 +118,13 @@ impl MessageStore for PostgresStore {
                 let rows = db
                     .query(
                         STREAM,
-                        params![key.0, stream.as_str(), *from, i64::from(*limit)],
+                        params![
+                            key.0,
+                            stream.as_str(),
+                            *from,
+                            i64::from(*limit),
+                            page_bytes()
+                        ],
                     )
                     .await?;
                 rows.iter().map(entry).collect()

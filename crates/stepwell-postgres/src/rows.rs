@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use stepwell_core::{
     Acknowledgement, ExecutorId, Nonce, Outcome, Payload, Place, Record, RecordKind, State,
-    WorkflowId, WorkflowKey, store::Workflow,
+    WorkflowId, WorkflowKey,
+    store::{PAGE_BYTES_MAX, Workflow},
 };
 use tokio_postgres::{Row, types::FromSql};
 
@@ -13,6 +14,12 @@ use crate::{
     error::{Failure, corrupt, corrupt_column},
     params::At,
 };
+
+/// Where a page ends, as statements are given it. Lengths are read without the values: a large one is
+/// kept beside its row.
+pub(crate) fn page_bytes() -> i64 {
+    i64::try_from(PAGE_BYTES_MAX).unwrap_or(i64::MAX)
+}
 
 /// The longest that a duration is taken for: what it is added to must stay an instant that both
 /// Postgres and `Timestamp` know.

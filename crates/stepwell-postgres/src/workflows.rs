@@ -48,19 +48,35 @@ pub(crate) const RESULT: &str = concat!(
 /// than the input's place, `''`: the first page needs another operator.
 pub(crate) const HISTORY_FIRST: &str = "
     select place, kind, name, failed, payload, attempts, started_at, recorded_at
-    from {schema}.records
-    where workflow_key = $1
-      and place >= $2
-    order by place
-    limit $3";
+    from (
+        select place, kind, name, failed, payload, attempts, started_at, recorded_at,
+            coalesce(sum(octet_length(payload)) over (
+                order by place rows between unbounded preceding and 1 preceding
+            ), 0) as bytes_before
+        from {schema}.records
+        where workflow_key = $1
+          and place >= $2
+        order by place
+        limit $3
+    ) as page
+    where bytes_before < $4
+    order by place";
 
 pub(crate) const HISTORY_AFTER: &str = "
     select place, kind, name, failed, payload, attempts, started_at, recorded_at
-    from {schema}.records
-    where workflow_key = $1
-      and place > $2
-    order by place
-    limit $3";
+    from (
+        select place, kind, name, failed, payload, attempts, started_at, recorded_at,
+            coalesce(sum(octet_length(payload)) over (
+                order by place rows between unbounded preceding and 1 preceding
+            ), 0) as bytes_before
+        from {schema}.records
+        where workflow_key = $1
+          and place > $2
+        order by place
+        limit $3
+    ) as page
+    where bytes_before < $4
+    order by place";
 
 /// The children of a workflow, oldest first.
 pub(crate) const CHILDREN: &str = concat!(
@@ -166,7 +182,10 @@ impl WorkflowStore for PostgresStore {
                 };
                 let place = after.as_ref().map(Place::encode).unwrap_or_default();
                 let rows = db
-                    .query(sql, params![key.0, place, i64::from(*limit)])
+                    .query(
+                        sql,
+                        params![key.0, place, i64::from(*limit), rows::page_bytes()],
+                    )
                     .await?;
                 rows.iter().map(rows::record).collect()
             }

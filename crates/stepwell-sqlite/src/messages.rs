@@ -6,7 +6,10 @@ use stepwell_core::{
     store::{Message, MessageStore, PublishedEvent, StoreFuture, StreamEntry},
 };
 
-use crate::{rows::instant, store::SqliteStore};
+use crate::{
+    rows::{instant, page},
+    store::SqliteStore,
+};
 
 /// The oldest messages of a topic that were not received.
 pub(crate) const INBOX: &str = "
@@ -56,7 +59,7 @@ impl MessageStore for SqliteStore {
                     payload: Payload::from_stored(row.get(1)?),
                 })
             })?;
-            Ok(messages.collect::<rusqlite::Result<_>>()?)
+            Ok(page(messages, |message| &message.payload)?)
         })
     }
 
@@ -105,7 +108,7 @@ impl MessageStore for SqliteStore {
                     at: instant(row.get(2)?)?,
                 })
             })?;
-            Ok(entries.collect::<rusqlite::Result<_>>()?)
+            Ok(page(entries, |entry| &entry.value)?)
         })
     }
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use stepwell_core::{
     Acknowledgement, ExecutorId, Nonce, Outcome, Payload, Place, Record, RecordKind, State,
     WorkflowId, WorkflowKey,
-    store::{QueueLimits, Rate, Workflow},
+    store::{PAGE_BYTES_MAX, QueueLimits, Rate, Workflow},
 };
 
 use crate::error::corrupt;
@@ -164,4 +164,21 @@ pub(crate) fn before(instant: Timestamp, by: Duration) -> Timestamp {
 /// How a duration is stored in an `_ms` column.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Reads rows until they hold as many bytes of payloads as a page may.
+pub(crate) fn page<T>(
+    rows: impl Iterator<Item = rusqlite::Result<T>>,
+    payload: impl Fn(&T) -> &Payload,
+) -> rusqlite::Result<Vec<T>> {
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        let row = row?;
+        bytes += payload(&row).as_str().len();
+        page.push(row);
+        if bytes >= PAGE_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(page)
 }

@@ -158,7 +158,7 @@ impl WorkflowStore for SqliteStore {
             let mut statement = db.prepare_cached(&history_sql(after.as_ref()))?;
             let after = after.map(|place| place.encode()).unwrap_or_default();
             let records = statement.query_map(params![key.0, after, limit], rows::record)?;
-            Ok(records.collect::<rusqlite::Result<_>>()?)
+            Ok(rows::page(records, |record| record.outcome.payload())?)
         })
     }
 

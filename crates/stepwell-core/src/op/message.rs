@@ -1,5 +1,7 @@
 //! Receiving messages from the workflow's own inbox.
 
+use std::time::Duration;
+
 use super::{Here, Op, Ready, Slot};
 use crate::{
     BoxFuture,
@@ -7,13 +9,16 @@ use crate::{
     names::Topic,
     payload::Payload,
     run::{Awaited, ReservedMessage},
-    store::{Effect, Message, Wait},
+    store::{Effect, Message, PAGE_BYTES_MAX, Wait},
     workflow::{Outcome, RecordKind},
 };
 
 /// How many messages more than are wanted are looked at, to find those that no other receive of the
 /// run has in hand.
 const IN_HAND: u32 = 63;
+
+/// After how long it is looked again behind large messages that another receive has in hand.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A wait for a message.
 #[derive(Debug)]
@@ -126,6 +131,8 @@ async fn next(here: &Here, topic: &str, at_most: u32) -> Taken {
         match client.store.inbox(here.run.key, topic, look_at).await {
             Ok(messages) => {
                 let is_anything = !messages.is_empty();
+                let bytes = messages.iter().map(|it| it.payload.as_str().len());
+                let is_cut = bytes.sum::<usize>() >= PAGE_BYTES_MAX;
                 let taken = take(here, messages, at_most);
                 if !taken.reserved.is_empty() {
                     return taken;
@@ -133,6 +140,9 @@ async fn next(here: &Here, topic: &str, at_most: u32) -> Taken {
                 if is_anything && !is_settled {
                     is_settled = true;
                     Box::pin(here.run.settle()).await;
+                } else if is_cut {
+                    // Others may stand behind those that another receive has in hand.
+                    drop(tokio::time::timeout(LOOK_AGAIN, changed).await);
                 } else {
                     changed.await;
                 }

@@ -10,7 +10,8 @@ use crate::{id::WorkflowKey, payload::Payload};
 ///
 /// [`Change::Send`]: super::Change::Send
 pub trait MessageStore {
-    /// The oldest messages of a topic that were not received, up to `limit`, in the order of sending.
+    /// The oldest messages of a topic that were not received, up to `limit`, in the order of sending;
+    /// fewer when they hold [`PAGE_BYTES_MAX`](super::PAGE_BYTES_MAX).
     fn inbox(&self, key: WorkflowKey, topic: &str, limit: u32) -> StoreFuture<'_, Vec<Message>>;
 
     /// The value that a workflow published last under a name.
@@ -19,7 +20,8 @@ pub trait MessageStore {
     /// Everything that a workflow has published, by name.
     fn events(&self, key: WorkflowKey) -> StoreFuture<'_, Vec<PublishedEvent>>;
 
-    /// The values of a stream from an offset (the first is 0), up to `limit`.
+    /// The values of a stream from an offset (the first is 0), up to `limit`; fewer when they hold
+    /// [`PAGE_BYTES_MAX`](super::PAGE_BYTES_MAX).
     fn stream(
         &self,
         key: WorkflowKey,

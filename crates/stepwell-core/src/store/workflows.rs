@@ -9,6 +9,10 @@ use crate::{
     workflow::{Outcome, Place, Record, State, Takeover, Workflow},
 };
 
+/// Once the rows of a page hold this many bytes of payloads, the page ends: 16 MiB. So what one answer
+/// brings into memory is bounded by this and one payload, however many rows were asked for.
+pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Reads workflows and their histories.
 pub trait WorkflowStore {
     /// The workflow with an id.
@@ -17,7 +21,8 @@ pub trait WorkflowStore {
     /// The workflow's state and, when it has ended with one, its result.
     fn result(&self, key: WorkflowKey) -> StoreFuture<'_, Option<(Workflow, Option<Outcome>)>>;
 
-    /// The records after a place, in the order of the history, up to `limit`.
+    /// The records after a place, in the order of the history, up to `limit`; fewer when they hold
+    /// [`PAGE_BYTES_MAX`].
     fn history(
         &self,
         key: WorkflowKey,
