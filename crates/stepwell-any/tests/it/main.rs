@@ -8,6 +8,7 @@ mod connect;
 mod database;
 mod doubt;
 mod engine;
+mod matrix;
 mod postgres;
 mod queries;
 mod sqlite;
