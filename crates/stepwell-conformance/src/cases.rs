@@ -128,6 +128,7 @@ macro_rules! every_case {
             messages {
                 a_message_waits_in_the_inbox messages_are_read_in_the_order_of_sending
                 topics_are_apart inboxes_are_apart an_inbox_is_read_from_its_oldest_message
+                an_inbox_is_read_up_to_so_many_bytes
                 a_message_with_a_key_is_sent_once a_key_counts_for_its_receiver
                 messages_without_a_key_are_all_sent a_key_is_sent_once_by_two_senders
                 a_key_is_sent_once_by_many_senders_at_once a_message_to_nobody_is_not_kept
@@ -145,6 +146,7 @@ macro_rules! every_case {
             }
             streams {
                 a_stream_begins_empty the_offsets_of_a_stream_count_from_0 a_stream_is_read_in_pages
+                a_stream_is_read_up_to_so_many_bytes
                 values_of_one_operation_keep_their_order streams_are_apart
                 a_repeated_operation_appends_nothing a_stream_outlives_the_end
                 a_stream_goes_on_after_a_take_over
@@ -162,6 +164,7 @@ macro_rules! every_case {
             }
             history {
                 records_stand_in_the_order_of_their_places a_history_is_read_in_pages
+                a_page_of_a_history_is_bounded_by_its_bytes
                 a_history_is_read_after_any_place histories_are_apart an_unknown_key_has_no_history
                 every_kind_of_record_is_kept a_long_history_is_whole a_history_outlives_the_end
             }
@@ -201,7 +204,8 @@ macro_rules! every_case {
                 a_claim_without_names_takes_nothing any_application_that_knows_the_name_may_claim
                 a_retired_executor_claims_nothing a_dead_executor_claims_nothing
                 claims_at_once_get_disjoint_work the_first_claim_is_when_it_started
-                what_is_owned_can_be_asked_for what_was_handed_back_is_not_owned
+                what_is_owned_can_be_asked_for
+                the_keys_of_what_is_owned_can_be_asked_for what_was_handed_back_is_not_owned
             }
             queues {
                 a_queue_without_limits_hands_out_everything a_queue_keeps_the_order

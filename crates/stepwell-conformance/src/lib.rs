@@ -13,6 +13,7 @@
 //! - [`Backend`]: how a store is had, and where it may differ.
 //! - [`conformance!`]: a `#[tokio::test]` for each case; the list of cases is in `cases.rs`.
 //! - A module for each concern; [`starts`] is a good one to begin with.
+//! - [`Spoiled`]: a store that fails where it is told to, for tests of the engine.
 //! - [`Losing`]: for tests of a [`Tx`](stepwell_core::Tx), which is no store.
 //! - `fixture.rs`: what the cases are built on.
 
@@ -21,6 +22,7 @@ mod cases;
 mod fixture;
 mod losing;
 mod run;
+mod spoiled;
 
 pub mod alerts;
 pub mod attributes;
@@ -67,3 +69,4 @@ pub use backend::Backend;
 pub use losing::{Losing, LosingHome, LosingSource};
 #[doc(hidden)]
 pub use run::run;
+pub use spoiled::{Fault, Spoil, Spoiled};

@@ -244,7 +244,7 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
             None => {
                 let url = self.url.unwrap_or_else(|| default_url(&config.application));
                 let opened = open_store(&url, self.clock).await;
-                opened.map_err(|error| Error::of_store(&format!("open `{url}`"), error))?
+                opened.map_err(|error| Error::of_opening(&format!("open `{url}`"), error))?
             }
         };
         let core = ClientCore::new(store, config.payload_bytes_max, self.observers);

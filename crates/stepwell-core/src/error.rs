@@ -80,13 +80,29 @@ impl Error {
     pub fn of_store(what: &str, error: StoreError) -> Self {
         let kind = match error.kind() {
             StoreErrorKind::Unavailable
+            | StoreErrorKind::Busy
             | StoreErrorKind::Fenced
             | StoreErrorKind::Full
-            | StoreErrorKind::ReadOnly => ErrorKind::Unavailable,
-            StoreErrorKind::Unusable => ErrorKind::Setup,
+            | StoreErrorKind::ReadOnly
+            // It was usable when it was opened.
+            | StoreErrorKind::Unusable => ErrorKind::Unavailable,
+            StoreErrorKind::Refused => ErrorKind::Invalid,
             StoreErrorKind::Corrupt | StoreErrorKind::Backend => ErrorKind::Internal,
         };
         Self::new(kind, format!("could not {what}: {error}")).with_source(error)
+    }
+
+    /// A store could not be opened; `what` names the operation.
+    pub(crate) fn of_opening(what: &str, error: StoreError) -> Self {
+        let is_setup = error.kind() == StoreErrorKind::Unusable;
+        let error = Self::of_store(what, error);
+        match is_setup {
+            true => Self {
+                kind: ErrorKind::Setup,
+                ..error
+            },
+            false => error,
+        }
     }
 }
 

@@ -7,42 +7,49 @@
 //! So changes of a run are applied in the order in which they were handed in: whoever sees a later
 //! one on disk, sees the earlier ones too.
 //!
-//! A batch is handed in again until its fate is known, so every change must be repeatable. Requests
-//! of clients are given up after a while, and at once when the disk is full or the database
-//! read-only; changes of runs are not: the run waits, nothing that it did is lost.
+//! A change is handed in again until its fate is known, so every change must be repeatable. What an
+//! error does (`attempt.rs`) depends on what it is about. Trouble of the database grounds
+//! everything: it goes back to the head of the line, and after a pause a batch is tried again.
+//! Trouble that may be about one change has the batch taken apart; what fails alone is laid aside
+//! with the changes of its run that follow it, tried again with growing pauses, and holds up nobody
+//! else. Only a refusal of a change's own content, alone and repeated, is a verdict: then nothing
+//! more of the run is written but that it is stuck.
+//!
+//! Requests of clients are given up after a while, and at once when the disk is full or the database
+//! read-only; changes of runs never are: the run waits, nothing that it did is lost.
 
+mod attempt;
 mod batch;
+mod desk;
+mod entry;
 mod flight;
+mod weight;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
-use flight::{Aloft, Flight, Landed, Next};
-use futures_util::{StreamExt, future::try_join_all, stream::FuturesUnordered};
+use futures_util::future::try_join_all;
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+
+use entry::{Answer, Begun, Entry, Parting, Starting};
 
 use crate::{
     engine::Engine,
-    hub::{Hub, Watch},
+    hub::Hub,
     id::ExecutorId,
     observe::Observers,
     run::Run,
-    store::{
-        Applied, Batch, Change, NewWorkflow, Started, Store, StoreError, StoreErrorKind, Written,
-    },
+    store::{Applied, Change, NewWorkflow, Store, StoreError, StoreErrorKind},
 };
 
 /// How long a client's request is tried again while the database is away.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
-/// The first and the longest pause before a batch is handed in again.
-const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 
 /// Takes changes in and has them written.
 #[derive(Debug)]
@@ -71,80 +78,6 @@ struct Stand {
 struct Pending {
     entries: Vec<Entry>,
     closed: bool,
-}
-
-/// A change, and who hears what it came to.
-#[derive(Debug)]
-struct Entry {
-    change: Change,
-    answer: Answer,
-    since: Instant,
-    /// How many of those behind it go into the same batch.
-    followers: usize,
-}
-
-#[derive(Debug)]
-enum Answer {
-    /// A request of a client.
-    Client(oneshot::Sender<Result<Applied, StoreError>>),
-    /// A start by an application that runs workflows.
-    Start(Box<Starting>),
-    /// A change of a run.
-    Run(Arc<Run>),
-}
-
-/// Who launches a workflow that is made to run here, and who hears of it. The journal sees to the
-/// launch: whoever asked may be gone by then, and only here it is known on which incarnation the
-/// start stood.
-#[derive(Debug)]
-struct Starting {
-    engine: Arc<Engine>,
-    sender: oneshot::Sender<Result<(Applied, Option<Watch>), StoreError>>,
-}
-
-impl Starting {
-    fn answer(self, change: &Change, result: Result<Applied, StoreError>, stand: &Stand) {
-        let (Change::Start(new), Ok(Applied::Start(started))) = (change, &result) else {
-            // Whoever has gone away does not care.
-            return drop(self.sender.send(result.map(|applied| (applied, None))));
-        };
-        // Watched before it begins, so that its end cannot be missed.
-        let watch = match started {
-            Started::New { key, .. } => Some(self.engine.client.0.hub.watch(*key)),
-            _ => None,
-        };
-        if stand.executor.is_some() {
-            self.engine.launch_started(started, new);
-        }
-        drop(self.sender.send(result.map(|applied| (applied, watch))));
-    }
-}
-
-impl Entry {
-    fn is_of_a_run(&self) -> bool {
-        self.run().is_some()
-    }
-
-    fn run(&self) -> Option<&Run> {
-        match &self.answer {
-            Answer::Client(_) | Answer::Start(_) => None,
-            Answer::Run(run) => Some(run),
-        }
-    }
-
-    fn answer(self, result: Result<Applied, StoreError>, stand: &Stand) {
-        match self.answer {
-            // A client that has gone away does not care.
-            Answer::Client(sender) => drop(sender.send(result)),
-            Answer::Start(starting) => starting.answer(&self.change, result, stand),
-            Answer::Run(run) => run.acknowledge(&self.change, result),
-        }
-    }
-
-    /// Says that it was not written, or that nobody knows whether it was.
-    fn refuse(self, error: StoreError) {
-        self.answer(Err(error), &Stand::default());
-    }
 }
 
 impl Journal {
@@ -194,7 +127,8 @@ impl Journal {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Hands in requests of a client, which reach the disk together and in this order.
+    /// Hands in requests of a client, which reach the disk in one commit and in this order, all of
+    /// them or none.
     ///
     /// # Errors
     /// As [`request`](Self::request).
@@ -208,7 +142,7 @@ impl Journal {
             answers.push(async { answer.await.unwrap_or_else(|_| Err(closed())) });
             (change, Answer::Client(sender))
         });
-        self.hand_in_together(entries.collect());
+        self.hand_in_together(entries.collect(), Parting::Forbidden);
         try_join_all(answers).await
     }
 
@@ -221,17 +155,18 @@ impl Journal {
         &self,
         engine: &Arc<Engine>,
         new: Vec<NewWorkflow>,
-    ) -> Vec<impl Future<Output = Result<(Applied, Option<Watch>), StoreError>> + Send + use<>>
-    {
+    ) -> Vec<impl Future<Output = Begun> + Send + use<>> {
         let mut answers = Vec::with_capacity(new.len());
         let entries = new.into_iter().map(|new| {
             let (sender, answer) = oneshot::channel();
             answers.push(async { answer.await.unwrap_or_else(|_| Err(closed())) });
-            let engine = Arc::clone(engine);
-            let starting = Box::new(Starting { engine, sender });
+            let starting = Box::new(Starting {
+                engine: Arc::clone(engine),
+                sender: Some(sender),
+            });
             (Change::Start(new), Answer::Start(starting))
         });
-        self.hand_in_together(entries.collect());
+        self.hand_in_together(entries.collect(), Parting::Allowed);
         answers
     }
 
@@ -241,19 +176,19 @@ impl Journal {
     }
 
     fn hand_in(&self, change: Change, answer: Answer) {
-        self.hand_in_together(vec![(change, answer)]);
+        self.hand_in_together(vec![(change, answer)], Parting::Allowed);
     }
 
-    /// Hands in changes of which none is written before the others.
-    fn hand_in_together(&self, changes: Vec<(Change, Answer)>) {
+    /// Hands in changes that are to share a commit.
+    fn hand_in_together(&self, changes: Vec<(Change, Answer)>, parting: Parting) {
         let since = Instant::now();
         let count = changes.len();
         let entries = changes.into_iter().enumerate();
-        let entries = entries.map(|(index, (change, answer))| Entry {
-            change,
-            answer,
-            since,
-            followers: count - index - 1,
+        let entries = entries.map(|(index, (change, answer))| {
+            let mut entry = Entry::new(change, answer, since);
+            entry.followers = count - index - 1;
+            entry.parting = parting;
+            entry
         });
         let mut pending = self.lock();
         if pending.closed {
@@ -290,156 +225,10 @@ impl Journal {
             () = abandon.cancelled() => {}
             () = self.write_all() => {}
         }
+        // Dropped outside of the lock: each is answered by that.
         let left = std::mem::take(&mut self.lock().entries);
-        left.into_iter().for_each(|entry| entry.refuse(closed()));
+        drop(left);
     }
-
-    /// Keeps as many batches in flight as pay, until there will be none.
-    async fn write_all(&self) {
-        let mut flights = FuturesUnordered::new();
-        let mut aloft = Aloft::default();
-        loop {
-            match self.next(&aloft) {
-                Next::Flight(flight) => {
-                    aloft.add(&flight);
-                    flights.push(self.fly(flight));
-                    continue;
-                }
-                Next::Closed if flights.is_empty() => return,
-                Next::Closed | Next::Wait => {}
-            }
-            tokio::select! {
-                Some(landed) = flights.next() => {
-                    aloft.remove(&landed);
-                    // Whoever was just answered hands in the next change before the next batch is
-                    // taken.
-                    tokio::task::yield_now().await;
-                }
-                () = self.arrived.notified() => {}
-            }
-        }
-    }
-
-    /// Takes what may be written now.
-    fn next(&self, aloft: &Aloft) -> Next {
-        let stand = self.stand();
-        let mut pending = self.lock();
-        if pending.entries.is_empty() {
-            return if pending.closed {
-                Next::Closed
-            } else {
-                Next::Wait
-            };
-        }
-        if !aloft.has_room_for(pending.entries.len(), self.store.writers()) {
-            return Next::Wait;
-        }
-        let entries = aloft.choose(&mut pending.entries);
-        drop(pending);
-        let flight = Flight::new(entries, stand);
-        if flight.entries.is_empty() {
-            Next::Wait
-        } else {
-            Next::Flight(flight)
-        }
-    }
-
-    /// Has a batch written; returns when every entry of it was answered.
-    async fn fly(&self, mut flight: Flight) -> Landed {
-        let mut pause = RETRY_PAUSE.0;
-        while !flight.entries.is_empty() {
-            match self.commit(&flight.entries, &flight.stand).await {
-                Ok(written) => self.answer_all(&mut flight.entries, written, &flight.stand),
-                Err(error) => self.after_error(&mut flight, error, &mut pause).await,
-            }
-        }
-        flight.landed()
-    }
-
-    async fn commit(&self, batch: &[Entry], stand: &Stand) -> Result<Written, StoreError> {
-        crate::failpoint::failpoint!("journal::before_commit");
-        let changes = batch.iter().map(|entry| entry.change.clone()).collect();
-        let written = self
-            .store
-            .commit(Batch {
-                executor: stand.executor.clone(),
-                changes,
-            })
-            .await?;
-        crate::failpoint::failpoint!("journal::after_commit");
-        let answers = written.applied.len();
-        if answers == batch.len() {
-            return Ok(written);
-        }
-        let message = format!("the store answered {answers} of {} changes", batch.len());
-        Err(StoreError::corrupt(message))
-    }
-
-    fn answer_all(&self, batch: &mut Vec<Entry>, written: Written, stand: &Stand) {
-        if written.woken {
-            self.hub.work_arrived();
-        }
-        for (entry, applied) in batch.drain(..).zip(written.applied) {
-            batch::wake(&self.hub, &entry.change, &applied);
-            self.observers.written(&entry.change, &applied);
-            entry.answer(Ok(applied), stand);
-        }
-    }
-
-    /// Decides who hears of the error and who is tried again, and pauses before that.
-    async fn after_error(&self, flight: &mut Flight, error: StoreError, pause: &mut Duration) {
-        let batch = &mut flight.entries;
-        match error.kind() {
-            StoreErrorKind::Fenced => return self.fenced(flight, &error),
-            StoreErrorKind::Full | StoreErrorKind::ReadOnly => {
-                error!(%error, database = self.store.describe(), "the database refuses writes");
-                batch::give_up(batch, &error, |entry| !entry.is_of_a_run());
-            }
-            StoreErrorKind::Unavailable => {
-                warn!(%error, database = self.store.describe(), "the database is away; trying again");
-                let impatient =
-                    |entry: &Entry| !entry.is_of_a_run() && entry.since.elapsed() > CLIENT_PATIENCE;
-                batch::give_up(batch, &error, impatient);
-            }
-            StoreErrorKind::Corrupt | StoreErrorKind::Unusable | StoreErrorKind::Backend => {
-                error!(%error, database = self.store.describe(), "a batch failed");
-                return self.write_one_by_one(flight).await;
-            }
-        }
-        tokio::time::sleep(*pause).await;
-        *pause = (*pause * 2).min(RETRY_PAUSE.1);
-    }
-
-    /// The runs of the incarnation are over; requests of clients stand on the next one, if any.
-    fn fenced(&self, flight: &mut Flight, error: &StoreError) {
-        batch::give_up(&mut flight.entries, error, Entry::is_of_a_run);
-        // Of several batches in flight only the first one tells of it: the next incarnation may be
-        // there by now.
-        if self.generation() == flight.stand.generation {
-            warn!("the lease was lost: the workflows of this executor go on elsewhere");
-            self.set_executor(None);
-            self.fenced.notify_one();
-        }
-        flight.stand = self.stand();
-    }
-
-    /// Finds the change that cannot be written, so that the others of its batch are.
-    async fn write_one_by_one(&self, flight: &mut Flight) {
-        for entry in std::mem::take(&mut flight.entries) {
-            let mut single = vec![entry];
-            match self.commit(&single, &flight.stand).await {
-                Ok(written) => self.answer_all(&mut single, written, &flight.stand),
-                Err(error) if retries(error.kind()) => flight.entries.append(&mut single),
-                Err(error) => batch::give_up(&mut single, &error, |_| true),
-            }
-        }
-    }
-}
-
-/// Whether a change that failed with this goes back into the batch.
-fn retries(kind: StoreErrorKind) -> bool {
-    use StoreErrorKind::{Fenced, Full, ReadOnly, Unavailable};
-    matches!(kind, Fenced | Full | ReadOnly | Unavailable)
 }
 
 fn closed() -> StoreError {

@@ -30,8 +30,8 @@ use crate::{
     id::{Nonce, WorkflowId, WorkflowKey},
     observe::Observation,
     store::{
-        Applied, Change, Effect, EffectOutcome, Finish, Finished, NewRecord, Progress, Progressed,
-        Refusal, StoreError, StoreErrorKind,
+        Applied, Change, Effect, EffectOutcome, Finish, Finished, NewRecord, NewWorkflow, Progress,
+        Progressed, Refusal, StoreError, StoreErrorKind,
     },
     workflow::{End, State},
 };
@@ -62,6 +62,11 @@ pub(crate) struct Run {
     handed_in: AtomicU64,
     must_settle: AtomicU64,
     durable: watch::Sender<u64>,
+    /// Set when a change was refused for good. Nothing more of the run is written then, but that it is
+    /// stuck.
+    is_refused: AtomicBool,
+    /// Why; none once the end says so.
+    refusal: Mutex<Option<String>>,
     /// Messages that an operation of this run has in its hands.
     messages: Mutex<HashSet<i64>>,
     /// What its operations are at.
@@ -109,6 +114,8 @@ impl Run {
             handed_in: AtomicU64::new(0),
             must_settle: AtomicU64::new(0),
             durable: watch::Sender::new(0),
+            is_refused: AtomicBool::new(false),
+            refusal: Mutex::default(),
             messages: Mutex::default(),
             waiting: Mutex::default(),
             steps: AtomicU32::new(0),
@@ -167,14 +174,19 @@ impl Run {
         tokio::time::sleep(READ_AGAIN)
     }
 
-    /// Hands in the end.
+    /// Hands in the end, with the alerts about it.
     pub(crate) fn finish(self: &Arc<Self>, end: End) {
-        let version = self.engine.config.version.clone();
         let bytes_max = self.engine.config.payload_bytes_max;
         let alerts = self
             .engine
             .alerts
             .about_end((&self.id, &self.name), &end, bytes_max);
+        self.finish_with(end, alerts);
+    }
+
+    /// Hands in the end, with these alerts.
+    pub(crate) fn finish_with(self: &Arc<Self>, end: End, alerts: Vec<NewWorkflow>) {
+        let version = self.engine.config.version.clone();
         let _number = self.hand_in(Change::Finish(Finish {
             key: self.key,
             end,
@@ -265,7 +277,7 @@ impl Run {
             Ok(Applied::Finish(Finished::Already(state))) => self.left_running(state),
             Ok(Applied::Park(parked)) => self.parked(parked),
             Ok(_) => self.control.interrupt(Interrupt::Lost),
-            Err(error) => self.refused(&error),
+            Err(error) => self.not_written(&error),
         }
         self.durable.send_modify(|count| *count += 1);
     }
@@ -333,14 +345,30 @@ impl Run {
         });
     }
 
-    fn refused(&self, error: &StoreError) {
-        let interrupt = match error.kind() {
-            StoreErrorKind::Corrupt | StoreErrorKind::Unusable | StoreErrorKind::Backend => {
-                Interrupt::Stuck(format!("an operation could not be recorded: {error}"))
-            }
-            _ => Interrupt::Lost,
-        };
-        self.control.interrupt(interrupt);
+    /// A change was not written. Only a verdict on it leaves a run that is still this executor's: with
+    /// every other answer its lease is gone, or it hands its work back.
+    fn not_written(&self, error: &StoreError) {
+        if error.kind() != StoreErrorKind::Refused {
+            return self.control.interrupt(Interrupt::Lost);
+        }
+        self.is_refused.store(true, Ordering::SeqCst);
+        let reason = format!("an operation could not be recorded: {error}");
+        self.refusal().get_or_insert_with(|| reason.clone());
+        self.control.interrupt(Interrupt::Stuck(reason));
+    }
+
+    /// Whether a change of it was refused for good.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::SeqCst)
+    }
+
+    /// Why a change was refused for good, if one was since the last call.
+    pub(crate) fn take_refusal(&self) -> Option<String> {
+        self.refusal().take()
+    }
+
+    fn refusal(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a message, unless another operation of this run has it in its hands.

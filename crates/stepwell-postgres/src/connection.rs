@@ -238,25 +238,33 @@ fn is_about_options(error: &tokio_postgres::Error) -> bool {
 }
 
 /// Tells trouble that goes away by itself from trouble that stays.
+///
+/// A connection that ends in the middle of a handshake says nothing about the server: a balancer does
+/// that while its server is on the way up. Only a certificate that was seen, or a server that has said
+/// that it speaks no TLS, is a reason to change the address.
 fn explain(error: tokio_postgres::Error) -> Failure {
     if error.as_db_error().is_some() {
         return Failure::Postgres(error);
     }
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(error) = cause {
-        // An error of TLS hides in one of input and output.
-        let inner = error.downcast_ref::<std::io::Error>();
-        let inner = inner.and_then(std::io::Error::get_ref);
-        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return Failure::Unusable(format!(
+    let cause = std::error::Error::source(&error);
+    let io = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    // An error of TLS hides in one of input and output.
+    let tls = io.and_then(std::io::Error::get_ref);
+    if let Some(tls) = tls.and_then(|tls| tls.downcast_ref::<rustls::Error>()) {
+        return match is_about_identity(tls) {
+            true => Failure::Unusable(format!(
                 "the server is not who it must be ({tls}); check `sslmode` and `sslrootcert`"
-            ));
-        }
-        cause = error.source();
+            )),
+            false => Failure::Postgres(error),
+        };
     }
     let shown = error.to_string();
-    if shown.contains("TLS") {
-        return Failure::Unusable("the server speaks no TLS; `sslmode` asks for it".to_owned());
+    if shown.contains("TLS") && io.is_none_or(|io| io.kind() == std::io::ErrorKind::InvalidInput) {
+        let why = cause.map(ToString::to_string).unwrap_or(shown);
+        return Failure::Unusable(match why.contains("does not support TLS") {
+            true => "the server speaks no TLS; `sslmode` asks for it".to_owned(),
+            false => format!("TLS cannot be spoken with this address ({why}); check `sslmode`"),
+        });
     }
     if shown.contains("configuration") || shown.contains("authentication") {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -264,4 +272,13 @@ fn explain(error: tokio_postgres::Error) -> Failure {
         return Failure::Unusable(format!("the address does not do ({cause})"));
     }
     Failure::Postgres(error)
+}
+
+/// Whether the server has shown a certificate that does not do, or speaks no dialect of ours.
+fn is_about_identity(error: &rustls::Error) -> bool {
+    use rustls::Error::{InvalidCertificate, NoCertificatesPresented, PeerIncompatible};
+    matches!(
+        error,
+        InvalidCertificate(_) | NoCertificatesPresented | PeerIncompatible(_)
+    )
 }

@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Late(&'static str),
     /// No connection can ever be had as things are. Says what to do.
     Unusable(String),
+    /// The same, of a database that was usable before: somebody may be about to put it right.
+    Away(String),
 }
 
 /// A value that was read and makes no sense.
@@ -68,6 +70,19 @@ impl Failure {
         }
     }
 
+    /// The same failure, of connecting to a database that is open: a password that is being changed, a
+    /// proxy that is on its way up. It is waited for, not given up.
+    pub(crate) fn of_reconnecting(self) -> Self {
+        match self {
+            Self::Unusable(why) => Self::Away(why),
+            Self::Postgres(error) => match meaning(&error) {
+                (StoreErrorKind::Unusable, why) => Self::Away(why),
+                _ => Self::Postgres(error),
+            },
+            other => other,
+        }
+    }
+
     /// Says what was tried, and to which database.
     pub(crate) fn explain(self, operation: &str, database: &str) -> StoreError {
         let message = |why: &str| format!("could not {operation} in `{database}`: {why}");
@@ -86,11 +101,12 @@ impl Failure {
             )
             .with_source(corrupt),
             Self::Moved => StoreError::new(
-                StoreErrorKind::Unavailable,
+                StoreErrorKind::Busy,
                 message("others write to the same rows all the time"),
             ),
             Self::Late(what) => StoreError::new(StoreErrorKind::Unavailable, message(what)),
             Self::Unusable(why) => StoreError::new(StoreErrorKind::Unusable, message(&why)),
+            Self::Away(why) => StoreError::new(StoreErrorKind::Unavailable, message(&why)),
         }
     }
 }
@@ -110,10 +126,19 @@ fn is_lost_statement(code: &SqlState) -> bool {
 fn meaning(error: &tokio_postgres::Error) -> (StoreErrorKind, String) {
     match error.as_db_error() {
         Some(error) => {
-            let (kind, why) = of_code(error.code());
+            let (kind, why) = match error.message() {
+                message if message.starts_with(TOO_LARGE) => {
+                    (StoreErrorKind::Refused, "a value is too large for Postgres")
+                }
+                _ => of_code(error.code()),
+            };
             // Never a value of a parameter: `detail`, which can hold one, is left to the source.
             (kind, format!("{why} ({})", error.message()))
         }
+        None if is_about_content(error) => (
+            StoreErrorKind::Refused,
+            "a value cannot be sent to Postgres".to_owned(),
+        ),
         None => (
             StoreErrorKind::Unavailable,
             "the connection failed".to_owned(),
@@ -121,8 +146,18 @@ fn meaning(error: &tokio_postgres::Error) -> (StoreErrorKind, String) {
     }
 }
 
+/// How the server says, as an internal error, that something has more than a GiB.
+const TOO_LARGE: &str = "invalid memory alloc request size";
+
+/// Whether nothing was sent, because of what was to be sent. The driver says which kind of error it is
+/// by its text alone.
+fn is_about_content(error: &tokio_postgres::Error) -> bool {
+    let shown = error.to_string();
+    shown.starts_with("error serializing parameter") || shown.starts_with("error encoding message")
+}
+
 fn of_code(code: &SqlState) -> (StoreErrorKind, &'static str) {
-    use StoreErrorKind::{Backend, Corrupt, Full, ReadOnly, Unavailable, Unusable};
+    use StoreErrorKind::{Busy, Corrupt, Full, ReadOnly, Refused, Unavailable, Unusable};
     match code.code() {
         "53100" => (Full, "the server's disk is full; free some space"),
         "25006" => (
@@ -143,13 +178,14 @@ fn of_code(code: &SqlState) -> (StoreErrorKind, &'static str) {
             Unusable,
             "the schema is not what it was made as; restore it from a backup, or use another one",
         ),
-        "22021" => (
-            Backend,
+        "22021" | "22P05" => (
+            Refused,
             "a text holds a NUL character, which Postgres cannot keep",
         ),
         "XX001" | "XX002" => (Corrupt, "the server's files are damaged"),
-        "57014" => (Unavailable, "the server gave up at `statement_timeout`"),
-        "55P03" => (Unavailable, "a lock was not had within `lock_timeout`"),
+        "57014" => (Busy, "the server gave up at `statement_timeout`"),
+        "55P03" => (Busy, "a lock was not had within `lock_timeout`"),
+        "53200" => (Busy, "the server lacks memory"),
         "25P03" => (
             Unavailable,
             "the process was silent for too long within a transaction",
@@ -158,12 +194,21 @@ fn of_code(code: &SqlState) -> (StoreErrorKind, &'static str) {
     }
 }
 
-/// What is left to try again: crossings, a pooler's moods, a server on its way down or up, too many
-/// connections, too little memory.
+/// What is left: crossings, a pooler's moods, a server on its way down or up, too many connections.
+///
+/// Data exceptions (22), constraints (23) and limits of the server (54) are about what is written. A
+/// missing right or table is not, nor an error of the server's own: those can be put right.
 fn of_class(code: &str) -> (StoreErrorKind, &'static str) {
-    use StoreErrorKind::{Backend, Unavailable};
+    use StoreErrorKind::{Backend, Busy, Refused, Unavailable};
     match code {
-        "40P01" | "40001" | "26000" | "42P05" => (Unavailable, "others were in the way"),
+        "40P01" | "40001" | "26000" | "42P05" => (Busy, "others were in the way"),
+        other
+            if ["22", "23", "54"]
+                .iter()
+                .any(|class| other.starts_with(class)) =>
+        {
+            (Refused, "Postgres refuses the content")
+        }
         "57P01" | "57P02" | "57P03" | "57P05" => (Unavailable, "the server is restarting"),
         other if other.starts_with("08") => (Unavailable, "the connection failed"),
         other if other.starts_with("53") => (Unavailable, "the server lacks resources"),
@@ -204,11 +249,19 @@ mod tests {
         check("42P01", StoreErrorKind::Unusable, "backup");
         check("57P01", StoreErrorKind::Unavailable, "restarting");
         check("57P03", StoreErrorKind::Unavailable, "restarting");
-        check("57014", StoreErrorKind::Unavailable, "statement_timeout");
-        check("55P03", StoreErrorKind::Unavailable, "lock_timeout");
+        check("57014", StoreErrorKind::Busy, "statement_timeout");
+        check("55P03", StoreErrorKind::Busy, "lock_timeout");
+        check("40P01", StoreErrorKind::Busy, "in the way");
+        check("53200", StoreErrorKind::Busy, "memory");
         check("08006", StoreErrorKind::Unavailable, "connection");
         check("53300", StoreErrorKind::Unavailable, "resources");
-        check("22021", StoreErrorKind::Backend, "NUL");
+        check("22021", StoreErrorKind::Refused, "NUL");
+        check("22P05", StoreErrorKind::Refused, "NUL");
+        check("22003", StoreErrorKind::Refused, "content");
+        check("23514", StoreErrorKind::Refused, "content");
+        check("54000", StoreErrorKind::Refused, "content");
+        check("P0001", StoreErrorKind::Backend, "refuses the statement");
+        check("XX000", StoreErrorKind::Backend, "refuses the statement");
         check("XX001", StoreErrorKind::Corrupt, "damaged");
         check("42601", StoreErrorKind::Backend, "refuses");
     }
@@ -219,6 +272,14 @@ mod tests {
         let error = Failure::Fenced(id).explain("commit a batch", "postgres://db/shop");
         assert_eq!(error.kind(), StoreErrorKind::Fenced);
         assert!(error.to_string().contains("`e-1`"));
+    }
+
+    #[test]
+    fn a_database_that_was_open_is_waited_for() {
+        let refused = Failure::Unusable("check user".to_owned());
+        let away = refused.of_reconnecting().explain("renew", "postgres://db");
+        assert_eq!(away.kind(), StoreErrorKind::Unavailable);
+        assert!(away.to_string().contains("check user"), "{away}");
     }
 
     #[test]

@@ -45,7 +45,9 @@ impl Pool {
             .map_err(|_| Failure::Late("the store is closed"))?;
         let connection = match self.next_free() {
             Some(connection) => connection,
-            None => Connection::open(Arc::clone(&self.server), Role::Work).await?,
+            None => Connection::open(Arc::clone(&self.server), Role::Work)
+                .await
+                .map_err(Failure::of_reconnecting)?,
         };
         Ok(Taken {
             pool: self,

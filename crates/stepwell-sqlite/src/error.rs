@@ -17,8 +17,10 @@ pub(crate) enum Failure {
     Fenced(ExecutorId),
     /// A file beside the database could not be used.
     File(&'static str, std::io::Error),
-    /// A thread of the store is gone: it was closed, or a job panicked.
+    /// The threads of the store are gone: it was closed.
     Stopped,
+    /// A job panicked. What it wrote was undone.
+    Panicked,
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -48,10 +50,13 @@ impl Failure {
                 };
                 StoreError::new(kind, message(what)).with_source(error)
             }
-            Self::Stopped => StoreError::new(
-                StoreErrorKind::Unavailable,
-                message("the store is closed, or panicked at it"),
-            ),
+            Self::Stopped => {
+                StoreError::new(StoreErrorKind::Unavailable, message("the store is closed"))
+            }
+            // It may be about this job alone: others are tried without it.
+            Self::Panicked => {
+                StoreError::new(StoreErrorKind::Backend, message("the store panicked at it"))
+            }
         }
     }
 }
@@ -76,12 +81,15 @@ impl Failure {
 
 /// What the engine does about an error of SQLite, and what a person can do.
 fn meaning(error: &rusqlite::Error) -> (StoreErrorKind, &'static str) {
-    use StoreErrorKind::{Backend, Corrupt, Full, ReadOnly, Unavailable};
+    use StoreErrorKind::{Backend, Corrupt, Full, ReadOnly, Refused, Unavailable};
     let Some(code) = error.sqlite_error_code() else {
         return match error {
             rusqlite::Error::SqliteFailure(..)
             | rusqlite::Error::SqlInputError { .. }
             | rusqlite::Error::InvalidQuery => (Backend, "SQLite refuses the statement"),
+            rusqlite::Error::ToSqlConversionFailure(_) => {
+                (Refused, "a value cannot be kept by SQLite")
+            }
             // What is left is about values: a column of another type, a word that is none of ours.
             _ => (Corrupt, "a row holds what makes no sense"),
         };
@@ -105,6 +113,14 @@ fn meaning(error: &rusqlite::Error) -> (StoreErrorKind, &'static str) {
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
             (Corrupt, "the file is damaged; restore it from a backup")
         }
+        ErrorCode::TooBig
+        | ErrorCode::ConstraintViolation
+        | ErrorCode::TypeMismatch
+        | ErrorCode::ParameterOutOfRange => (Refused, "SQLite refuses the content"),
+        ErrorCode::OutOfMemory
+        | ErrorCode::OperationAborted
+        | ErrorCode::OperationInterrupted
+        | ErrorCode::FileLockingProtocolFailed => (Unavailable, "SQLite was interrupted"),
         _ => (Backend, "SQLite refuses the statement"),
     }
 }
@@ -170,7 +186,14 @@ mod tests {
         );
         check(ffi::SQLITE_NOTADB, StoreErrorKind::Corrupt, "backup");
         check(ffi::SQLITE_CORRUPT, StoreErrorKind::Corrupt, "backup");
-        check(ffi::SQLITE_ERROR, StoreErrorKind::Backend, "refuses");
+        check(ffi::SQLITE_ERROR, StoreErrorKind::Backend, "statement");
+        check(ffi::SQLITE_TOOBIG, StoreErrorKind::Refused, "content");
+        check(ffi::SQLITE_CONSTRAINT, StoreErrorKind::Refused, "content");
+        check(
+            ffi::SQLITE_NOMEM,
+            StoreErrorKind::Unavailable,
+            "interrupted",
+        );
     }
 
     #[test]

@@ -70,8 +70,9 @@ fn inline<T>(
     db: &Mutex<Connection>,
     job: impl FnOnce(&mut Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let mut db = db.lock().unwrap_or_else(PoisonError::into_inner);
     // A job that panicked has undone its transaction on the way out.
-    job(&mut db.lock().unwrap_or_else(PoisonError::into_inner))
+    catch_unwind(AssertUnwindSafe(|| job(&mut db))).unwrap_or(Err(Failure::Panicked))
 }
 
 /// Threads that take jobs from one bounded line, each with a connection of its own.
@@ -112,7 +113,8 @@ impl Lane {
         });
         let jobs = self.jobs.as_ref().ok_or(Failure::Stopped)?;
         jobs.send(job).await.map_err(|_| Failure::Stopped)?;
-        answered.await.map_err(|_| Failure::Stopped)?
+        // The threads do what was handed in before they end: only a panic leaves no answer.
+        answered.await.map_err(|_| Failure::Panicked)?
     }
 }
 

@@ -52,7 +52,7 @@ impl Client {
     pub async fn open(url: impl AsRef<str>) -> Result<Self, Error> {
         let url = StoreUrl::new(url.as_ref());
         let store = open_store(&url, Arc::new(SystemClock)).await;
-        let store = store.map_err(|error| Error::of_store(&format!("open `{url}`"), error))?;
+        let store = store.map_err(|error| Error::of_opening(&format!("open `{url}`"), error))?;
         let mut core = ClientCore::new(store, PAYLOAD_BYTES_MAX_DEFAULT, Observers::default());
         core.tasks = Some(Tasks::spawn(&core));
         Ok(Self(Arc::new(core)))
@@ -66,7 +66,7 @@ impl Client {
     pub async fn migrations(url: impl AsRef<str>) -> Result<Migrations, Error> {
         let url = StoreUrl::new(url.as_ref());
         let read = read_migrations(&url).await;
-        read.map_err(|error| Error::of_store(&format!("look at the schema of `{url}`"), error))
+        read.map_err(|error| Error::of_opening(&format!("look at the schema of `{url}`"), error))
     }
 
     /// What a person calls the database, without a password.

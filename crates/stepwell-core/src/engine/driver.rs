@@ -17,6 +17,9 @@ use crate::{
     workflow::{End, State},
 };
 
+/// How long is waited before a workflow is stuck once more, after that was refused.
+const END_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// What there may be to replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Past {
@@ -31,6 +34,10 @@ pub(super) async fn drive(run: Arc<Run>, input: Payload, past: Past) {
     let over = Over(Arc::clone(&run));
     let interrupt = drive_once(&run, &input, past).await;
     debug!(workflow = %run.id, ?interrupt, "the run is over");
+    if interrupt == Interrupt::Reload {
+        // What it has handed in and is not on disk yet would run again.
+        run.written().await;
+    }
     drop(over);
     if interrupt == Interrupt::Reload {
         // Its history is complete on disk: a new run answers from there.
@@ -56,7 +63,8 @@ async fn drive_once(run: &Arc<Run>, input: &Payload, past: Past) -> Interrupt {
         return interrupt;
     }
     let Some(known) = run.engine.registry.get(&run.name) else {
-        warn!(workflow = %run.id, name = run.name, "this application does not know the workflow");
+        let reason = format!("this application does not know the workflow `{}`", run.name);
+        see_to(run, End::Stuck { reason }).await;
         return Interrupt::Lost;
     };
     if past == Past::None {
@@ -210,13 +218,32 @@ fn panicked(run: &Run, message: &str) -> End {
     }
 }
 
-/// Writes the end and waits until it is on disk, or somebody else was first.
+/// Writes the end and waits until it is on disk, or the workflow is not this executor's any more: a
+/// run is forgotten only then.
 async fn see_to(run: &Arc<Run>, end: End) {
     if let End::Stuck { reason } = &end {
         error!(workflow = %run.id, reason, "the workflow is stuck");
+        // If something was refused before, this end is what comes of it.
+        drop(run.take_refusal());
     }
     run.finish(end);
     run.written().await;
+    let mut tries = 0;
+    // The end, or what was handed in before it, was refused for good.
+    while let Some(reason) = run.take_refusal() {
+        error!(workflow = %run.id, reason, "the workflow is stuck");
+        if tries > 0 {
+            tokio::time::sleep(END_AGAIN).await;
+        }
+        tries += 1;
+        let end = End::Stuck { reason };
+        match tries {
+            1 => run.finish(end),
+            // Perhaps it is what is started with it that is refused.
+            _ => run.finish_with(end, Vec::new()),
+        }
+        run.written().await;
+    }
 }
 
 /// What a panic says.

@@ -1,6 +1,6 @@
 //! What happens to the entries of a batch: who is woken, who hears of an error.
 
-use super::Entry;
+use super::{Entry, Parting, Stand};
 use crate::{
     hub::Hub,
     store::{
@@ -13,11 +13,31 @@ use crate::{
 
 /// Answers those entries with the error that `whom` names, and keeps the others in their order.
 pub(super) fn give_up(batch: &mut Vec<Entry>, error: &StoreError, whom: impl Fn(&Entry) -> bool) {
-    let (given_up, kept): (Vec<_>, Vec<_>) = batch.drain(..).partition(|entry| whom(entry));
-    *batch = kept;
-    for entry in given_up {
+    for entry in batch.extract_if(.., |entry| whom(entry)) {
         entry.refuse(error.clone());
     }
+}
+
+/// Answers those that must not be written any more, and keeps the others in their order.
+pub(super) fn drop_void(batch: &mut Vec<Entry>, stand: &Stand) {
+    for entry in batch.extract_if(.., |entry| entry.is_void(stand).is_some()) {
+        if let Some(error) = entry.is_void(stand) {
+            entry.refuse(error);
+        }
+    }
+}
+
+/// The second half of a batch, cut off. None of one that cannot be parted: a change alone, or changes
+/// of which none is written without the others.
+pub(super) fn second_half(batch: &mut Vec<Entry>) -> Option<Vec<Entry>> {
+    let middle = batch.len() / 2;
+    let before = |cut: usize| &batch[cut - 1];
+    let may_part =
+        |cut: &usize| before(*cut).followers == 0 || before(*cut).parting == Parting::Allowed;
+    let cut = (1..batch.len())
+        .filter(may_part)
+        .min_by_key(|cut| cut.abs_diff(middle))?;
+    Some(batch.split_off(cut))
 }
 
 /// Wakes those in this process who wait for what was just written.
@@ -39,8 +59,7 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
         (_, Applied::Start(Started::New { .. }))
         | (_, Applied::Resume(Resumed::Now))
         | (_, Applied::Fork(Forked::New { .. })) => hub.work_arrived(),
-        // Also when it is handed in again: the answer that would have woken the receiver was lost.
-        (_, Applied::Send(Sent::New { to } | Sent::Duplicate { to })) => hub.changed(*to),
+        (_, Applied::Send(Sent::New { to })) => hub.changed(*to),
         (Change::Progress(progress), Applied::Progress(Progressed::Recorded(outcomes))) => {
             if progress.effects.iter().any(is_seen_by_others) {
                 hub.changed(progress.key);

@@ -2,23 +2,32 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
-/// What the engine does about an error.
+/// What the engine does about an error. Nothing but [`Refused`](Self::Refused) ends a run: trouble that
+/// can pass is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreErrorKind {
     /// The executor has lost its lease: drop its workflows, take a new incarnation.
     Fenced,
-    /// The database is away or busy: try again.
+    /// The database is away: whatever is asked of it fails for now.
     Unavailable,
+    /// Others were in the way, or a statement took too long: what was asked may, in smaller parts, go
+    /// through, or later.
+    Busy,
     /// The disk is full: refuse what is new, keep what runs waiting.
     Full,
     /// The database cannot be written: refuse what is new, keep what runs waiting.
     ReadOnly,
-    /// What was read makes no sense.
+    /// What was read makes no sense. A restored row, or a newer process, may understand it.
     Corrupt,
-    /// The schema was made by a newer version, or the address names no usable database.
+    /// The schema was made by a newer version, a right is missing, or the address names no usable
+    /// database. Somebody may put that right while the application runs.
     Unusable,
-    /// Anything else that the database says.
+    /// Anything else that the database says; it may pass.
     Backend,
+    /// The database refuses the content of a change for good: too large, of the wrong kind, against a
+    /// constraint. The only kind that is a verdict on a change, and lets a workflow be stuck; whatever
+    /// else it is, a run waits for it to pass.
+    Refused,
 }
 
 /// An error of a store. The message says the operation; the cause is in `source()`. Cloned where

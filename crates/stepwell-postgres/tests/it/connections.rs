@@ -127,7 +127,7 @@ async fn connections_are_set_up() {
     let error = server::try_start(&store, &executor.id, "order-2")
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert_eq!(error.kind(), StoreErrorKind::Busy);
     assert!(error.to_string().contains("lock_timeout"), "{error}");
 }
 

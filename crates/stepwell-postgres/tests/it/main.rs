@@ -8,11 +8,13 @@ mod backend;
 mod connections;
 mod fence;
 mod fleet;
+mod locks;
 mod migrations;
 mod oracle;
 mod pooler;
 mod server;
 mod silence;
+mod trouble;
 mod tx;
 
 /// As behind a pooler that hands out connections by the transaction: statements without a name, no

@@ -123,7 +123,7 @@ async fn a_word_that_makes_no_sense_is_corrupt_and_no_panic() {
 async fn a_job_that_panics_ends_neither_the_thread_nor_its_store() {
     let disk = Disk::new().await;
     let panicked: Result<(), _> = disk.store.write("panic", |_| panic!("on purpose")).await;
-    assert_eq!(panicked.unwrap_err().kind(), StoreErrorKind::Unavailable);
+    assert_eq!(panicked.unwrap_err().kind(), StoreErrorKind::Backend);
     disk.start(0).await.unwrap();
 }
 

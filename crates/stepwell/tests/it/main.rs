@@ -26,4 +26,5 @@ mod streams;
 mod transactions;
 mod transactions_in_doubt;
 mod transactions_raced;
+mod trouble;
 mod unique;
