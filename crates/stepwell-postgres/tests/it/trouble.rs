@@ -241,12 +241,11 @@ async fn a_login_that_is_refused_for_a_while_repeats_no_step() {
     while app.state().steps.load(SeqCst) < 10 {
         tokio::task::yield_now().await;
     }
-    db.batch_execute(&format!(
-        "alter role {role} nologin;
-        select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = '{role}'"
-    ))
-    .await
-    .unwrap();
+    db.batch_execute(&format!("alter role {role} nologin"))
+        .await
+        .unwrap();
+    let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1";
+    db.query(end, &[&role]).await.unwrap();
     app.state().gate.add_permits(10);
     let is_over = format!("select bool_or(lease_expires_at < now()) from {schema}.executors");
     while !db.query_one(&is_over, &[]).await.unwrap().get::<_, bool>(0) {

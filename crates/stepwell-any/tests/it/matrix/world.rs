@@ -358,10 +358,9 @@ fn in_order(store: &Spoiled) -> Option<String> {
         };
         for record in progress.records {
             let place = record.place.encode();
-            if last
-                .insert(progress.key, place.clone())
-                .is_some_and(|last| last > place)
-            {
+            let before = last.insert(progress.key, place.clone());
+            // An operation is recorded behind those below it.
+            if before.is_some_and(|before| before > place && !before.starts_with(&place)) {
                 return Some(format!("{place} of {} came late", progress.key));
             }
         }
