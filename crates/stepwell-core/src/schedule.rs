@@ -1,5 +1,6 @@
 //! [`Schedule`]: when a workflow starts by itself.
 
+mod grammar;
 mod plan;
 mod ticks;
 
@@ -10,17 +11,19 @@ use serde::{Deserialize, Serialize};
 
 /// When a workflow starts by itself: `#[workflow(schedule = "0 * * * *", timezone = "Europe/Berlin")]`.
 ///
-/// A cron expression of five fields, or six with seconds first; or `@every 90s`, which ticks at the
-/// multiples of its length since 1970. Without a time zone it is UTC.
+/// A cron expression of five fields, of six with seconds first, or of seven with years last; `@hourly`,
+/// `@daily`, `@weekly`, `@monthly` or `@yearly`; or `@every 90s`, which ticks at the multiples of its
+/// length since 1970. Without a time zone it is UTC.
 ///
 /// Each tick starts one workflow, whatever the number of executors: its id is
 /// `<schedule>@<instant>`, and the next tick stands in the database.
 ///
 /// # When clocks change
-/// Where the clock is put forward, a tick at a time of day that does not exist comes at the moment
-/// of the change. Where it is put back, a tick at a time of day that comes twice comes once, the
-/// first time. Expressions that tick every minute, hour or the like (`*`, `*/15`) and `@every` go by
-/// the time that passes, and change nothing.
+/// The hour's field decides. Hours that are named, alone, in a list or in a range, are times of day:
+/// one that does not exist, because the clock is put forward, comes at the moment of the change,
+/// together with all that would have come in between; one that comes twice, because the clock is put
+/// back, comes once, the first time. With `*` or `*/2` for the hour a schedule goes by the time that
+/// passes, like `@every`: what does not exist is left out, and what comes twice ticks twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     pub(crate) spec: &'static str,

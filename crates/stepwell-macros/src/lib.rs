@@ -51,9 +51,9 @@ mod tests;
 /// # Options
 ///
 /// - `name = "…"`: the name under which it is kept, if that is to survive a new function name.
-/// - `schedule = "0 9 * * MON"`: starts it at each tick of a cron expression with five fields, or
-///   six with the seconds first; or evenly: `@every 90s`. The workflow takes no argument, or the
-///   time of the tick.
+/// - `schedule = "0 9 * * MON"`: starts it at each tick of a cron expression with five fields, six
+///   with the seconds first, or seven with the years last; at `@hourly`, `@daily` and the like; or
+///   evenly: `@every 90s`. The workflow takes no argument, or the time of the tick.
 /// - `timezone = "Europe/Berlin"`: the zone of the schedule, which is UTC otherwise.
 /// - `missed = "latest"`: what becomes of ticks that passed while no executor was there. Only the
 ///   latest of them starts the workflow (the default), each (`all`) or none (`skip`).

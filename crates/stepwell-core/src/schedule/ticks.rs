@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use croner::Cron;
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::DateTime,
+    tz::{AmbiguousOffset, TimeZone},
+};
 
+use super::grammar;
 use crate::limits::{DURATION_MAX, InvalidInput};
 
 /// What stands before the length of a schedule that ticks evenly.
@@ -13,13 +18,16 @@ const EVERY: &str = "@every ";
 /// The shortest length of one.
 const EVERY_MIN: Duration = Duration::from_secs(1);
 
+/// No expression that ticks at all ticks for the last time before.
+const FIRST: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
 /// The instants of a schedule that was checked.
 #[derive(Debug)]
 pub(crate) enum Ticks {
-    Cron {
-        cron: Box<Cron>,
-        zone: TimeZone,
-    },
+    /// The times of day that an expression names, in a time zone.
+    TimesOfDay { cron: Box<Cron>, zone: TimeZone },
+    /// What an expression names that ticks in every hour, or every second one or the like.
+    AllTheTime { cron: Box<Cron>, zone: TimeZone },
     /// The multiples of this many nanoseconds since 1970: every executor knows them without asking.
     Every(i128),
 }
@@ -30,16 +38,6 @@ impl Ticks {
     /// # Errors
     /// Names what is no schedule, and what to write.
     pub(crate) fn of(spec: &str, timezone: Option<&str>) -> Result<Self, InvalidInput> {
-        if let Some(length) = spec.strip_prefix(EVERY) {
-            return every(spec, length);
-        }
-        let cron = croner::parser::CronParser::builder()
-            .seconds(croner::parser::Seconds::Optional)
-            .build()
-            .parse(spec)
-            .map_err(|error| {
-                InvalidInput::new(format!("`{spec}` is no cron expression: {error}"))
-            })?;
         let zone = match timezone {
             None => TimeZone::UTC,
             Some(zone) => TimeZone::get(zone).map_err(|error| {
@@ -48,18 +46,37 @@ impl Ticks {
                 ))
             })?,
         };
+        if let Some(length) = spec.strip_prefix(EVERY) {
+            return every(spec, length);
+        }
+        let cron = grammar::parse(spec);
+        // The compiler has room for a line of help.
+        let cron = cron.map_err(|error| InvalidInput::new(error.replace("\nhelp: ", "; ")))?;
         let cron = Box::new(cron);
-        Ok(Self::Cron { cron, zone })
+        if cron.find_next_occurrence(&FIRST, true).is_err() {
+            return Err(InvalidInput::new(format!("`{spec}` never ticks")));
+        }
+        Ok(match cron.pattern.hours.from_wildcard {
+            true => Self::AllTheTime { cron, zone },
+            false => Self::TimesOfDay { cron, zone },
+        })
     }
 
     /// The first tick after an instant; none if the schedule never ticks again.
     pub(crate) fn after(&self, instant: Timestamp) -> Option<Timestamp> {
         match self {
-            Self::Cron { cron, zone } => {
-                let local = instant.to_zoned(zone.clone());
-                let next = cron.find_next_occurrence(&local, false).ok()?;
-                Some(next.timestamp())
+            Self::TimesOfDay { cron, zone } => {
+                let mut time = whole_seconds(zone.to_datetime(instant));
+                loop {
+                    time = cron.find_next_occurrence(&time, false).ok()?;
+                    let at = moment(zone, time)?;
+                    // Not where the clock was put back: these have come, the first time.
+                    if at > instant {
+                        return Some(at);
+                    }
+                }
             }
+            Self::AllTheTime { cron, zone } => next_of_all(cron, zone, instant),
             Self::Every(length) => {
                 let multiple = instant.as_nanosecond().div_euclid(*length) + 1;
                 Timestamp::from_nanosecond(multiple * length).ok()
@@ -70,17 +87,81 @@ impl Ticks {
     /// The last tick at an instant or before it.
     pub(crate) fn until(&self, instant: Timestamp) -> Option<Timestamp> {
         match self {
-            Self::Cron { cron, zone } => {
-                let local = instant.to_zoned(zone.clone());
-                let last = cron.find_previous_occurrence(&local, true).ok()?;
-                Some(last.timestamp())
+            Self::TimesOfDay { cron, zone } => {
+                let time = whole_seconds(zone.to_datetime(instant));
+                let mut time = cron.find_previous_occurrence(&time, true).ok()?;
+                let mut last = moment(zone, time)?;
+                // Where the clock was put back, later times of day have come, too.
+                while let Ok(next) = cron.find_next_occurrence(&time, false)
+                    && let Some(at) = moment(zone, next).filter(|at| *at <= instant)
+                {
+                    (time, last) = (next, at);
+                }
+                Some(last)
             }
+            Self::AllTheTime { cron, zone } => last_of_all(cron, zone, instant),
             Self::Every(length) => {
                 let multiple = instant.as_nanosecond().div_euclid(*length);
                 Timestamp::from_nanosecond(multiple * length).ok()
             }
         }
     }
+}
+
+/// When a time of day comes: at the change of the clock if that passes it over, and the first time if
+/// it comes twice.
+fn moment(zone: &TimeZone, time: DateTime) -> Option<Timestamp> {
+    match zone.to_ambiguous_timestamp(time).offset() {
+        AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(time).ok(),
+        AmbiguousOffset::Fold { before, .. } => before.to_timestamp(time).ok(),
+        AmbiguousOffset::Gap { after, .. } => {
+            let before_the_change = after.to_timestamp(time).ok()?;
+            let change = zone.following(before_the_change).next()?;
+            Some(change.timestamp())
+        }
+    }
+}
+
+/// The first tick after an instant of an expression that goes by the time that passes: between two
+/// changes of the clock local time passes evenly.
+fn next_of_all(cron: &Cron, zone: &TimeZone, instant: Timestamp) -> Option<Timestamp> {
+    let (mut from, mut inclusive) = (instant, false);
+    loop {
+        let offset = zone.to_offset(from);
+        let change = zone.following(from).next();
+        let time = whole_seconds(offset.to_datetime(from));
+        // Without a change of the clock there is none: neither is there with one.
+        let next = cron.find_next_occurrence(&time, inclusive).ok()?;
+        let at = offset.to_timestamp(next).ok()?;
+        match change.map(|change| change.timestamp()) {
+            Some(change) if change <= at => (from, inclusive) = (change, true),
+            _ => return Some(at),
+        }
+    }
+}
+
+/// The last tick at an instant or before it, of the same.
+fn last_of_all(cron: &Cron, zone: &TimeZone, instant: Timestamp) -> Option<Timestamp> {
+    const TICK: SignedDuration = SignedDuration::from_nanos(1);
+    const SECOND: SignedDuration = SignedDuration::from_secs(1);
+    let mut to = instant;
+    loop {
+        let offset = zone.to_offset(to);
+        let behind = to.checked_add(TICK).unwrap_or(to);
+        let change = zone.preceding(behind).next();
+        let time = whole_seconds(offset.to_datetime(to));
+        let last = cron.find_previous_occurrence(&time, true).ok()?;
+        let at = offset.to_timestamp(last).ok()?;
+        match change.map(|change| change.timestamp()) {
+            Some(change) if at < change => to = change.checked_sub(SECOND).ok()?,
+            _ => return Some(at),
+        }
+    }
+}
+
+fn whole_seconds(time: DateTime) -> DateTime {
+    let whole = time.with().subsec_nanosecond(0).build();
+    whole.unwrap_or(time)
 }
 
 fn every(spec: &str, length: &str) -> Result<Ticks, InvalidInput> {
@@ -101,110 +182,4 @@ fn every(spec: &str, length: &str) -> Result<Ticks, InvalidInput> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    #[track_caller]
-    fn ticks(spec: &str, zone: &str, from: &str, expected: &[&str]) {
-        let ticks = Ticks::of(spec, Some(zone)).unwrap();
-        let mut last = at(from);
-        for expected in expected {
-            last = ticks.after(last).unwrap();
-            assert_eq!(last.to_string(), *expected);
-            assert_eq!(ticks.until(last), Some(last), "a tick is its own last");
-        }
-    }
-
-    // Berlin: from 02:00 to 03:00 (01:00 UTC) on 29 March 2026, from 03:00 back to 02:00 (01:00 UTC)
-    // on 25 October 2026.
-
-    #[test]
-    fn a_time_of_day_that_does_not_exist_comes_at_the_change() {
-        ticks(
-            "30 2 * * *",
-            "Europe/Berlin",
-            "2026-03-28T12:00:00Z",
-            &["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"],
-        );
-    }
-
-    #[test]
-    fn a_time_of_day_that_comes_twice_comes_once() {
-        ticks(
-            "30 2 * * *",
-            "Europe/Berlin",
-            "2026-10-24T12:00:00Z",
-            &["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"],
-        );
-    }
-
-    #[test]
-    fn what_ticks_all_the_time_goes_on_through_a_change() {
-        ticks(
-            "*/30 * * * *",
-            "Europe/Berlin",
-            "2026-10-25T00:10:00Z",
-            &[
-                "2026-10-25T00:30:00Z",
-                "2026-10-25T01:00:00Z",
-                "2026-10-25T01:30:00Z",
-                "2026-10-25T02:00:00Z",
-            ],
-        );
-        ticks(
-            "*/30 * * * *",
-            "Europe/Berlin",
-            "2026-03-29T00:10:00Z",
-            &[
-                "2026-03-29T00:30:00Z",
-                "2026-03-29T01:00:00Z",
-                "2026-03-29T01:30:00Z",
-            ],
-        );
-    }
-
-    #[test]
-    fn an_even_schedule_ticks_at_multiples_of_its_length() {
-        ticks(
-            "@every 90s",
-            "UTC",
-            "2026-01-01T00:00:10Z",
-            &["2026-01-01T00:01:30Z", "2026-01-01T00:03:00Z"],
-        );
-        ticks(
-            "@every 1h 30m",
-            "UTC",
-            "1970-01-01T00:00:00Z",
-            &["1970-01-01T01:30:00Z"],
-        );
-    }
-
-    #[test]
-    fn the_last_tick_before_an_instant_is_found() {
-        let ticks = Ticks::of("0 3 * * *", None).unwrap();
-        let last = ticks.until(at("2026-05-05T02:59:59Z")).unwrap();
-        assert_eq!(last.to_string(), "2026-05-04T03:00:00Z");
-    }
-
-    #[test]
-    fn a_wrong_schedule_says_what_is_wrong() {
-        for (spec, zone, says) in [
-            ("61 * * * *", None, "`61 * * * *` is no cron expression"),
-            ("@every never", None, "`never` is no duration"),
-            ("@every 10ms", None, "every second at the most"),
-            ("@every -1h", None, "every second at the most"),
-            (
-                "* * * * *",
-                Some("Mars/Base"),
-                "`Mars/Base` is no time zone",
-            ),
-        ] {
-            let error = Ticks::of(spec, zone).unwrap_err().to_string();
-            assert!(error.contains(says), "{error}");
-        }
-    }
-}
+mod tests;
