@@ -67,13 +67,18 @@ async fn tell_of_the_dead(engine: &Engine, seen: &mut HashSet<WorkflowKey>) -> R
         if seen.contains(&letter.key) {
             continue;
         }
-        for alert in engine
-            .alerts
-            .about_dead(&letter, engine.config.payload_bytes_max)
-        {
-            start(engine, alert).await?;
+        let bytes_max = engine.config.payload_bytes_max;
+        let mut is_told = true;
+        for alert in engine.alerts.about_dead(&letter, bytes_max) {
+            // One that is refused keeps nobody from hearing of the others.
+            if let Err(error) = start(engine, alert).await {
+                warn!(workflow = %letter.id, %error, "could not start an alert");
+                is_told &= error.kind() != ErrorKind::Unavailable;
+            }
         }
-        seen.insert(letter.key);
+        if is_told {
+            seen.insert(letter.key);
+        }
     }
     Ok(())
 }
@@ -83,8 +88,11 @@ async fn count_all(engine: &Engine) -> Result<(), Error> {
         return Ok(());
     }
     for group in engine.client.dead_letters().await? {
-        if let Some(fingerprint) = group.fingerprint {
-            count(engine, &group.name, &fingerprint).await?;
+        let Some(fingerprint) = group.fingerprint else {
+            continue;
+        };
+        if let Err(error) = count(engine, &group.name, &fingerprint).await {
+            warn!(%error, name = group.name, "could not count what has failed");
         }
     }
     Ok(())
@@ -112,13 +120,14 @@ async fn count(engine: &Engine, name: &str, fingerprint: &str) -> Result<(), Err
     });
     let (failed, now) = (failed.await?, engine.client.now());
     let bytes_max = engine.config.payload_bytes_max;
+    let mut refused = Ok(());
     for repeated in &engine.alerts.on_repeated {
         let alert = repeated.about((name, fingerprint), &failed, now, bytes_max);
         if let Some(alert) = alert {
-            start(engine, alert).await?;
+            refused = refused.and(start(engine, alert).await);
         }
     }
-    Ok(())
+    refused
 }
 
 /// Starts an alert, unless it is there: then its input may tell another number.
