@@ -29,6 +29,10 @@ crash-long:
 redrive-long:
     STEPWELL_REDRIVE_LETTERS=15000 cargo test -p crash-tests --test it redrive -- --nocapture
 
+# Two releases of one program, launched, stopped and killed 300 times.
+rolling-versions-long:
+    STEPWELL_ROLLING_ROUNDS=300 tests/with-postgres cargo test -p stepwell-any --test it rolling -- --nocapture
+
 # The fleet on Postgres at its full size: 1,000 workflows for each kind of trouble, and 25 power cuts.
 crash-fleet-long:
     STEPWELL_FLEET_WORKFLOWS=1000 STEPWELL_CRASH_CUTS=25 cargo test -p crash-tests --test fleet -- --nocapture

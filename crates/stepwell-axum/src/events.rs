@@ -184,7 +184,7 @@ fn describe(record: &Record) -> Value {
     };
     let position = match &record.place {
         Place::At(position) | Place::Attempt(position, _) => position.to_string(),
-        Place::Input | Place::Result => String::new(),
+        Place::Input | Place::Unknown(_) | Place::Result => String::new(),
     };
     json!({
         "position": position,

@@ -179,7 +179,7 @@ where
 pub(crate) fn seed_name(state: State) -> &'static str {
     match state {
         State::Delayed | State::Enqueued => "ENQUEUED",
-        State::Running | State::Parked | State::Stuck => "PENDING",
+        State::Running | State::Parked | State::Stuck | State::Unknown => "PENDING",
         State::Succeeded => "SUCCESS",
         State::Failed => "ERROR",
         State::Cancelled => "CANCELLED",

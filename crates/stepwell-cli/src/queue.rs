@@ -47,6 +47,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         limits: NewLimits,
     },
+    /// Let the limits that the code declares hold again, in place of those that were set here
+    Unset {
+        /// Its name
+        queue: String,
+    },
 }
 
 /// Limits to be set. A lowered one is reached by draining.
@@ -199,6 +204,11 @@ pub(crate) async fn run(
         Command::Set { queue, limits } => {
             set(&client, &queue, &limits).await?;
             eprintln!("set the limits of `{queue}`");
+            queue
+        }
+        Command::Unset { queue } => {
+            client.unlimit_queue(&queue).await?;
+            eprintln!("the code says the limits of `{queue}` again, within ten seconds");
             queue
         }
     };

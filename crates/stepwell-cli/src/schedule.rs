@@ -69,10 +69,12 @@ impl Shown for ScheduleInfo {
     }
 
     fn cells(&self) -> Vec<Cell> {
-        let state = match self.paused {
-            Some(_) => Cell::new("paused").toned(Tone::Bad),
-            None => Cell::new("active").toned(Tone::Good),
+        let state = match (&self.paused, &self.trouble) {
+            (Some(_), _) => Cell::new("paused").toned(Tone::Bad),
+            (None, Some(_)) => Cell::new("unusable").toned(Tone::Bad),
+            (None, None) => Cell::new("active").toned(Tone::Good),
         };
+        let why = self.paused.as_ref().map(|paused| &paused.why);
         vec![
             Cell::new(&self.name),
             state,
@@ -84,7 +86,7 @@ impl Shown for ScheduleInfo {
             Cell::at(self.next_at),
             Cell::at(self.last_at),
             Cell::maybe(self.paused.as_ref().map(|it| &it.by)),
-            Cell::maybe(self.paused.as_ref().map(|it| &it.why)),
+            Cell::maybe(why.or(self.trouble.as_ref())),
         ]
     }
 

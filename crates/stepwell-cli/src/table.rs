@@ -59,7 +59,7 @@ impl Cell {
     pub(crate) fn state(state: State) -> Self {
         let tone = match state {
             State::Succeeded => Tone::Good,
-            State::Failed | State::Stuck | State::Dead => Tone::Bad,
+            State::Failed | State::Stuck | State::Dead | State::Unknown => Tone::Bad,
             State::Running => Tone::Busy,
             State::Delayed | State::Enqueued | State::Parked | State::Cancelled => Tone::Faint,
         };

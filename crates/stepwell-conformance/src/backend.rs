@@ -23,6 +23,11 @@ pub trait Backend: Send + Sync {
     /// only where [`second_process`](Self::second_process) says yes.
     fn reopen(&self) -> BoxFuture<'_, Arc<dyn Store>>;
 
+    /// Runs a statement behind the store's back, as a newer version might. `{schema}.` stands before
+    /// the names of tables, `{day}` for a day in a sum with an instant, `{no_instant}` for what is
+    /// none. Whether it could.
+    fn behind<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, bool>;
+
     /// Whether the store notices that a process is gone before its lease ends. Dropping a store
     /// that was opened by [`reopen`](Self::reopen) is how such a process goes.
     fn sees_gone_processes(&self) -> bool;

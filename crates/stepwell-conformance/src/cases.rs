@@ -16,6 +16,29 @@ macro_rules! every_case {
                 a_lowered_limit_is_reached_by_draining
                 a_start_does_not_undo_a_persons_limit
             }
+            newer {
+                an_unknown_state_keeps_nothing_from_being_read
+                an_unknown_state_is_left_alone
+                an_unknown_record_is_read_with_its_word
+                a_row_that_cannot_be_read_is_set_aside_by_a_claim
+                an_unknown_word_of_a_schedule_keeps_no_other_from_being_read
+            }
+            declarations {
+                an_older_release_changes_nothing_of_a_newer_one
+                a_newer_release_adopts_what_it_declares_alike
+                an_older_release_counts_again_when_the_newer_one_is_gone
+                a_release_keeps_its_place_in_the_order
+                an_executor_that_has_ended_declares_nothing
+                what_a_living_executor_declares_is_not_withdrawn
+                an_older_release_withdraws_nothing_of_a_newer_one
+                what_is_withdrawn_neither_ticks_nor_comes_back
+                a_pause_outlives_a_withdrawal
+                code_changes_nothing_that_a_client_has_defined
+                a_tick_of_what_a_schedule_was_is_too_late
+                the_newest_release_says_what_limits_a_queue_has
+                a_queue_that_a_start_has_made_gets_the_limits_of_the_code
+                limits_that_were_set_by_hand_stay_until_they_are_unset
+            }
             schedules {
                 a_schedule_keeps_all_that_it_was_given
                 a_schedule_that_is_told_again_keeps_its_next_tick
@@ -245,6 +268,8 @@ macro_rules! every_case {
                 a_rate_holds_for_claims_at_once
                 a_rate_says_when_to_look_again
                 a_rate_wakes_nobody_when_nothing_waits
+                what_began_in_the_future_does_not_count
+                what_began_is_forgotten_with_the_rate
             }
             queue_bounds {
                 a_full_queue_refuses_more
@@ -300,6 +325,7 @@ macro_rules! every_case {
                 a_claim_cancels_what_is_past_its_deadline
                 a_claim_cancels_the_children_of_what_is_past_its_deadline
                 a_deadline_survives_a_take_over a_claim_does_not_hand_out_what_it_has_just_cancelled
+                the_deadlines_of_what_nobody_runs_are_told
             }
             leases {
                 a_registered_executor_is_known an_executor_that_registers_twice_is_one

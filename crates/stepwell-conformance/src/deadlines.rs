@@ -8,7 +8,7 @@ use stepwell_core::{
 
 use crate::{
     Backend,
-    fixture::{Case, DAY, MINUTE, child_of, expect_about, here, id, payload, workflow},
+    fixture::{Case, DAY, MINUTE, child_of, expect_about, here, id, payload, with_delay, workflow},
 };
 
 fn due_in_a_minute(new: NewWorkflow) -> NewWorkflow {
@@ -217,4 +217,32 @@ pub async fn a_claim_does_not_hand_out_what_it_has_just_cancelled(backend: &dyn 
 
     assert!(other.claim_ids().await.is_empty());
     assert_eq!(case.state("child").await, State::Cancelled);
+}
+
+/// Executors look for them, whoever has a place free: the earliest first.
+pub async fn the_deadlines_of_what_nobody_runs_are_told(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let in_a_day = |new| NewWorkflow {
+        deadline: Some(DAY),
+        ..new
+    };
+    case.new_workflow(in_a_day(workflow("enqueued"))).await;
+    let delayed = with_delay("delayed", DAY * 2);
+    case.new_workflow(due_in_a_minute(delayed)).await;
+    worker.new_workflow(due_in_a_minute(here("running"))).await;
+    case.new_workflow(workflow("without")).await;
+
+    let deadlines = case.store.deadlines(10).await.expect("deadlines are read");
+    let ids: Vec<_> = deadlines.iter().map(|it| it.id.to_string()).collect();
+    assert_eq!(ids, ["delayed", "enqueued"]);
+    let first = case.find("delayed").await.deadline_at;
+    assert_eq!(Some(deadlines[0].at), first);
+    let one = case.store.deadlines(1).await.expect("deadlines are read");
+    assert_eq!(one.len(), 1);
+    case.advance(MINUTE * 2).await;
+    let cancelled = case.cancel_for("delayed", CancelCause::Deadline).await;
+    assert!(matches!(cancelled, Cancelled::Now(_)), "{cancelled:?}");
+    let left = case.store.deadlines(10).await.expect("deadlines are read");
+    assert_eq!(left.len(), 1);
 }

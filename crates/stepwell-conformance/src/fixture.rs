@@ -11,8 +11,8 @@ use stepwell_core::{
     Position, Record, State, WorkflowKey,
     store::{
         Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Deleted,
-        Filter, Fork, Forked, NewMessage, NewWorkflow, Resumed, Sent, Started, Store, Workflow,
-        Written,
+        Filter, Fork, Forked, NewExecutor, NewMessage, NewWorkflow, Resumed, Sent, Started, Store,
+        Workflow, Written,
     },
 };
 
@@ -51,6 +51,15 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// Writes what a newer version might. Whether the backend can.
+    pub(crate) async fn behind(&self, sql: &str) -> bool {
+        let done = self.backend.behind(sql).await;
+        if !done {
+            eprintln!("skipped: nobody else can write to this backend");
+        }
+        done
+    }
+
     pub(crate) async fn advance(&self, by: Duration) {
         self.backend.advance(by).await;
     }
@@ -69,7 +78,20 @@ impl<'a> Case<'a> {
     }
 
     pub(crate) async fn register_as(&self, application: &str, version: &str) -> Worker {
-        let new = new_executor(application, version);
+        self.register_declaring(application, version, &[]).await
+    }
+
+    /// An executor whose code declares schedules.
+    pub(crate) async fn register_declaring(
+        &self,
+        application: &str,
+        version: &str,
+        schedules: &[&str],
+    ) -> Worker {
+        let new = NewExecutor {
+            declares: schedules.iter().map(|&name| name.to_owned()).collect(),
+            ..new_executor(application, version)
+        };
         let executor = new.id.clone();
         let registered = self.store.register(new).await;
         registered.expect("an executor can be registered");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use stepwell_core::store::{QueueLimits, Rate};
+use stepwell_core::store::{Change, QueueChange, QueueLimits, Rate};
 
 use crate::{
     Backend,
@@ -107,4 +107,33 @@ pub async fn a_rate_wakes_nobody_when_nothing_waits(backend: &dyn Backend) {
     worker.claim(10).await;
 
     assert_eq!(case.store.next_wake().await.expect("it can be asked"), None);
+}
+
+/// The clock was a day ahead, and was put right.
+pub async fn what_began_in_the_future_does_not_count(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    fill(&case, 4, a_minute(2)).await;
+    assert_eq!(worker.claim(10).await.len(), 2);
+    assert!(worker.claim(10).await.is_empty());
+
+    let ahead = "update {schema}.queue_starts set started_at = started_at + {day}";
+    if case.behind(ahead).await {
+        assert_eq!(worker.claim(10).await.len(), 2);
+    }
+}
+
+/// Nothing would ever forget it, where no rate looks back.
+pub async fn what_began_is_forgotten_with_the_rate(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    fill(&case, 4, a_minute(2)).await;
+    assert_eq!(worker.claim(10).await.len(), 2);
+
+    for limits in [QueueLimits::default(), a_minute(2)] {
+        let name = "mail".to_owned();
+        let limit = QueueChange::Limit { name, limits };
+        case.commit(vec![Change::Queue(limit)]).await;
+    }
+    assert_eq!(worker.claim(10).await.len(), 2);
 }

@@ -29,7 +29,7 @@ fn new() -> NewSchedule {
         missed: Missed::All,
         arguments: payload(serde_json::json!(["eu"])),
         queue: None,
-        declared_by: DeclaredBy::Client,
+        executor: None,
         next_at: Some(at(0)),
     }
 }
@@ -39,7 +39,8 @@ fn tick(seen: i64, starts: &[&str], next: i64) -> ScheduleChange {
     let starts = starts.iter().map(|id| workflow(id)).collect::<Vec<_>>();
     ScheduleChange::Tick(Tick {
         name: NAME.to_owned(),
-        at: at(seen),
+        revision: 0,
+        at: Some(at(seen)),
         last_at: starts.last().map(|_| at(seen)),
         starts,
         next_at: Some(at(next)),
@@ -97,6 +98,7 @@ pub async fn a_schedule_keeps_all_that_it_was_given(backend: &dyn Backend) {
     assert_eq!(known.declared_by, DeclaredBy::Client);
     assert_eq!((known.next_at, known.last_at), (Some(at(0)), None));
     assert_eq!((known.queue, known.paused), (None, None));
+    assert_eq!(known.trouble, None);
 }
 
 /// A restart must not forget the tick that was missed while nobody was there.
@@ -135,8 +137,9 @@ pub async fn a_schedule_that_changes_begins_anew(backend: &dyn Backend) {
 /// What the code says is changed in the code.
 pub async fn a_client_cannot_change_a_schedule_of_the_code(backend: &dyn Backend) {
     let case = Case::new(backend).await;
+    let worker = case.register().await;
     let of_code = NewSchedule {
-        declared_by: DeclaredBy::Code,
+        executor: Some(worker.id.clone()),
         ..new()
     };
     change(&case, ScheduleChange::Define(of_code)).await;

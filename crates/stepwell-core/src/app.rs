@@ -22,7 +22,7 @@ use crate::{
     error::{Error, ErrorKind},
     handle::{Handle, Wait},
     id::ExecutorId,
-    limits::{NAME_BYTES_MAX, check_name},
+    limits::{NAME_BYTES_MAX, SCHEDULE_NAME_BYTES_MAX, check_name},
     names::{Event, Topic},
     observe::{Observer, Observers},
     payload::Payload,
@@ -294,7 +294,8 @@ fn check_schedules(registry: &Registry) -> Result<(), Error> {
         .iter()
         .filter_map(|(name, known)| Some((name, known.schedule?)))
         .try_for_each(|(name, schedule)| {
-            let checked = Ticks::of(schedule.spec, schedule.timezone);
+            let named = check_name("schedule's name", name, SCHEDULE_NAME_BYTES_MAX);
+            let checked = named.and_then(|()| Ticks::of(schedule.spec, schedule.timezone));
             checked.map(drop).map_err(|error| {
                 Error::new(
                     ErrorKind::Setup,

@@ -64,6 +64,7 @@ pub(crate) struct ClientCore {
     /// The executor in this process, if there is one: it hears of cancellations at once.
     engine: Mutex<Weak<Engine>>,
     shared: Shared,
+    queues: queues::Used,
 }
 
 impl ClientCore {
@@ -84,6 +85,7 @@ impl ClientCore {
             tasks: None,
             engine: Mutex::default(),
             shared: Shared::default(),
+            queues: queues::Used::default(),
         }
     }
 
@@ -187,7 +189,9 @@ impl Client {
             match record.place {
                 Place::Input => history.input = Some(record.outcome.payload().clone()),
                 Place::Result => history.result = Some(record.outcome),
-                Place::At(_) | Place::Attempt(..) => history.operations.push(record),
+                Place::At(_) | Place::Attempt(..) | Place::Unknown(_) => {
+                    history.operations.push(record);
+                }
             }
         }
         Ok(history)
@@ -242,6 +246,7 @@ impl Client {
     ) -> Vec<Result<StartedHere, Error>> {
         let named = |new: &NewWorkflow| (new.id.clone(), new.name.clone());
         let names: Vec<(WorkflowId, String)> = new.iter().map(named).collect();
+        self.use_queues(engine, &new).await;
         let answers = self.0.journal.start_all(engine, new);
         let mut all = Vec::with_capacity(answers.len());
         for ((id, name), answer) in names.into_iter().zip(answers) {
@@ -436,7 +441,7 @@ impl Client {
         applied.map_err(|error| Error::of_store(what, error))
     }
 
-    async fn request(&self, what: &str, change: Change) -> Result<Applied, Error> {
+    pub(crate) async fn request(&self, what: &str, change: Change) -> Result<Applied, Error> {
         self.0
             .journal
             .request(change)
@@ -516,7 +521,7 @@ fn start_conflict(id: &WorkflowId, name: &str, other: &str) -> Error {
     )
 }
 
-fn unexpected(what: &str) -> Error {
+pub(crate) fn unexpected(what: &str) -> Error {
     Error::new(
         ErrorKind::Internal,
         format!("the store answered {what} with the outcome of another change"),

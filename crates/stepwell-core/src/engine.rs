@@ -4,6 +4,8 @@
 //! a crash would lose.
 
 mod alerts;
+mod deadlines;
+pub(crate) mod declare;
 mod dispatch;
 mod driver;
 mod lease;
@@ -136,7 +138,7 @@ impl Engine {
             .await
             .map_err(|error| Error::of_opening("register an executor", error))?;
         lease::take_over(self).await;
-        schedules::declare(self).await?;
+        declare::all(self).await?;
         info!(
             application = self.config.application,
             database = self.client.0.store.describe(),
@@ -147,6 +149,7 @@ impl Engine {
         self.tasks.spawn(lease::keep(Arc::clone(self)));
         self.tasks.spawn(dispatch::run(Arc::clone(self)));
         self.tasks.spawn(schedules::run(Arc::clone(self)));
+        self.tasks.spawn(deadlines::run(Arc::clone(self)));
         self.tasks.spawn(parking::run(Arc::clone(self)));
         self.tasks.spawn(alerts::run(Arc::clone(self)));
         *begun = true;
@@ -161,6 +164,7 @@ impl Engine {
             host: host_name(),
             pid: std::process::id(),
             lease: self.config.lease,
+            declares: declare::schedules(&self.registry),
         }
     }
 

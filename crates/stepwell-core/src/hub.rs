@@ -25,6 +25,8 @@ pub(crate) struct Hub {
     workflows: Mutex<HashMap<WorkflowKey, Weak<Place>>>,
     /// The dispatcher, which waits for workflows that wait for an executor.
     work: Notify,
+    /// The one who waits for deadlines.
+    deadlines: Notify,
     /// The one who waits for ticks.
     schedules: Notify,
 }
@@ -91,6 +93,13 @@ impl Hub {
     /// A workflow waits for an executor, or a place in a queue is free.
     pub(crate) fn work_arrived(&self) {
         self.work.notify_one();
+        // What has arrived may have a deadline before the next one that is known.
+        self.deadlines.notify_one();
+    }
+
+    /// Returns when there may be another deadline since the last return.
+    pub(crate) async fn deadlines(&self) {
+        self.deadlines.notified().await;
     }
 
     /// Returns when work has arrived since the last return.

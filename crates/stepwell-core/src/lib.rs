@@ -78,7 +78,9 @@ pub use position::Position;
 pub use schedule::{Missed, Schedule};
 pub use tx::{Committed, Isolation, Operation, Tx, TxError, TxOptions, Witness};
 pub use unique::{Unique, UniqueRule, UniqueScope};
-pub use workflow::{Acknowledgement, End, Outcome, Place, Record, RecordKind, State, Takeover};
+pub use workflow::{
+    Acknowledgement, End, Outcome, Place, Record, RecordKind, State, Takeover, kind_and_name,
+};
 
 /// A boxed future that can move between threads.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -9,6 +9,9 @@ use crate::{
 
 /// The longest workflow id, and the longest name of anything, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
+/// The longest name of a schedule, in bytes: the ids of its workflows begin with it, and go on with
+/// an instant and, of one that was triggered, with what tells it from others.
+pub const SCHEDULE_NAME_BYTES_MAX: usize = 190;
 /// How long a note on a dead letter may be.
 pub const NOTE_BYTES_MAX: usize = 1_024;
 /// How deep a payload may nest. `serde_json` reads no deeper than 128.

@@ -12,6 +12,7 @@ mod messages;
 mod news;
 mod park;
 mod queues;
+mod releases;
 mod room;
 mod schedules;
 mod start;
@@ -31,18 +32,21 @@ pub use driver::{
 };
 pub use error::{StoreError, StoreErrorKind};
 pub use executors::{
-    Claim, Claimed, Executor, ExecutorStore, NewExecutor, RecoveryRules, Renewed, TakenOver,
+    Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, RecoveryRules, Renewed,
+    TakenOver,
 };
 pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry};
 pub use news::{Changed, News};
 pub use park::{Park, Parked, Wait};
 pub use queues::{
-    COUNTED_MAX, PRIORITY_STEP, QueueChange, QueueChanged, QueueInfo, QueueLimits, QueueStore,
-    QueueUsed, Rate,
+    COUNTED_MAX, PRIORITY_STEP, QueueChange, QueueChanged, QueueInfo, QueueLimited, QueueLimits,
+    QueueStore, QueueUsed, Rate,
 };
+pub use releases::{DECLARATIONS_KEPT, RELEASE_KEPT, Standing};
 pub use room::{Bound, Room};
 pub use schedules::{
-    DeclaredBy, NewSchedule, Paused, ScheduleChange, ScheduleInfo, ScheduleStore, Scheduled, Tick,
+    DeclaredBy, NewSchedule, Paused, ScheduleChange, ScheduleInfo, ScheduleStore, ScheduleWords,
+    Scheduled, Tick,
 };
 pub use start::{Launch, NewWorkflow, Owner, QueueUse, StartMessage, Started};
 pub use turns::{KEYS_PER_LOOK, Lane, Turns, enough, take_turns};

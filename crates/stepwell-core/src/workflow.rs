@@ -29,12 +29,14 @@ pub enum State {
     Cancelled,
     /// Cannot go on with this code; another version may.
     Stuck,
+    /// Is where only a newer version of Stepwell knows: this one leaves it alone.
+    Unknown,
     /// Was recovered too often without progress.
     Dead,
 }
 
 impl State {
-    /// Every state, in the order of a life.
+    /// Every state that this version knows, in the order of a life.
     pub const ALL: [Self; 9] = [
         Self::Delayed,
         Self::Enqueued,
@@ -60,6 +62,7 @@ impl State {
             Self::Cancelled => "cancelled",
             Self::Stuck => "stuck",
             Self::Dead => "dead",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -67,6 +70,12 @@ impl State {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
+    /// Reads the word of a row, which a newer version may have written.
+    #[must_use]
+    pub fn of_stored(word: &str) -> Self {
+        Self::parse(word).unwrap_or(Self::Unknown)
     }
 
     /// Whether the workflow has a result that will never change by itself.
@@ -144,6 +153,45 @@ pub struct Workflow {
     pub attributes: Vec<(String, String)>,
 }
 
+impl Workflow {
+    /// The reason that is shown of a workflow whose state is a word that this version does not know.
+    #[must_use]
+    pub fn of_newer_version(word: &str) -> String {
+        format!(
+            "this version of Stepwell does not know its state `{word}`; a newer one has written it, and \
+             goes on with it"
+        )
+    }
+
+    /// A workflow whose row cannot be read: it is shown with the reason, so that it keeps no other
+    /// from being listed.
+    #[must_use]
+    pub fn unreadable(key: WorkflowKey, id: &str, name: &str, why: &str) -> Self {
+        let id = WorkflowId::new(id).or_else(|_| WorkflowId::new(format!("unreadable-{key}")));
+        Self {
+            key,
+            id: id.unwrap_or_else(|_| WorkflowId::generate()),
+            name: name.to_owned(),
+            state: State::Unknown,
+            reason: Some(format!("its row cannot be read: {why}")),
+            fingerprint: None,
+            acknowledged: None,
+            executor: None,
+            queue: None,
+            parent: None,
+            forked_from: None,
+            origin: None,
+            recoveries: 0,
+            created_at: Timestamp::UNIX_EPOCH,
+            started_at: None,
+            ended_at: None,
+            deadline_at: None,
+            wake_at: None,
+            attributes: Vec::new(),
+        }
+    }
+}
+
 fn as_object<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
@@ -199,10 +247,12 @@ pub enum RecordKind {
     Append,
     /// An attribute that was set.
     SetAttribute,
+    /// What only a newer version of Stepwell knows; its word stands before the name.
+    Unknown,
 }
 
 impl RecordKind {
-    /// Every kind.
+    /// Every kind that this version knows.
     pub const ALL: [Self; 19] = [
         Self::Input,
         Self::Result,
@@ -248,6 +298,7 @@ impl RecordKind {
             Self::Patch => "patch",
             Self::Append => "append",
             Self::SetAttribute => "set_attribute",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -255,6 +306,18 @@ impl RecordKind {
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// The kind and the name of a record, whose word a newer version may have written.
+#[must_use]
+pub fn kind_and_name(word: &str, name: String) -> (RecordKind, String) {
+    match RecordKind::parse(word) {
+        Some(kind) => (kind, name),
+        None => (
+            RecordKind::Unknown,
+            format!("{word} {name}").trim().to_owned(),
+        ),
     }
 }
 
@@ -267,6 +330,8 @@ pub enum Place {
     At(Position),
     /// The `n`-th failed attempt of the step at a position; sorts after it and before what lies below.
     Attempt(Position, u32),
+    /// Where only a newer version of Stepwell knows: the stored form.
+    Unknown(String),
     /// The output or the error: after every operation.
     Result,
 }
@@ -280,8 +345,15 @@ impl Place {
             Self::At(position) => position.encode(),
             // `!` sorts before `.`; eight digits hold every attempt that a policy can name.
             Self::Attempt(position, number) => format!("{}!{number:08}", position.encode()),
+            Self::Unknown(stored) => stored.clone(),
             Self::Result => "~".to_owned(),
         }
+    }
+
+    /// Reads the form that a store keeps, which a newer version may have written.
+    #[must_use]
+    pub fn of_stored(text: &str) -> Self {
+        Self::parse(text).unwrap_or_else(|| Self::Unknown(text.to_owned()))
     }
 
     /// Reads the stored form.
@@ -305,7 +377,7 @@ impl Place {
     pub fn position(&self) -> Option<&Position> {
         match self {
             Self::At(position) | Self::Attempt(position, _) => Some(position),
-            Self::Input | Self::Result => None,
+            Self::Input | Self::Unknown(_) | Self::Result => None,
         }
     }
 
@@ -365,6 +437,22 @@ pub struct Record {
     pub started_at: Timestamp,
     /// When the record was made, by the store's clock.
     pub recorded_at: Timestamp,
+}
+
+impl Record {
+    /// Why this version cannot go on from the record, if a newer one alone can.
+    #[must_use]
+    pub fn of_newer_version(&self) -> Option<String> {
+        let is_known = self.kind != RecordKind::Unknown && !matches!(self.place, Place::Unknown(_));
+        (!is_known).then(|| {
+            format!(
+                "its history has a record `{}` at `{}` that this version of Stepwell does not know; one \
+                 that does goes on with it",
+                self.name,
+                self.place.encode()
+            )
+        })
+    }
 }
 
 /// `position` as a fork takes it (`4.0.2`), `attempt` of a failed one, `outcome` as `ok` or `error` and

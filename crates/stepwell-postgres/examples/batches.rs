@@ -186,6 +186,7 @@ async fn main() {
         host: "host".into(),
         pid: std::process::id(),
         lease: Duration::from_secs(3600),
+        declares: Vec::new(),
     });
     registered.await.unwrap();
     bare(&url).await;

@@ -158,7 +158,7 @@ fn started(row: &PgRow, outcome: &str, new: &NewWorkflow) -> Result<Started, sql
         return Ok(Started::Conflict { name });
     }
     let state = text(row, 3)?;
-    let state = State::parse(state).ok_or_else(|| decode(format!("`{state}` is no state")))?;
+    let state = State::of_stored(state);
     Ok(Started::Existing {
         key,
         state,

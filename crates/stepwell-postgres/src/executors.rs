@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use stepwell_core::{
     ExecutorId, WorkflowKey,
     store::{
-        Claim, Claimed, Executor, ExecutorStore, NewExecutor, News, Renewed, StoreFuture, TakenOver,
+        Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, News, Renewed, StoreFuture,
+        TakenOver,
     },
 };
 use tokio_postgres::Row;
@@ -23,6 +24,7 @@ use crate::{
     connection::Connection,
     error::Failure,
     params::params,
+    releases,
     rows::{self, get, instant, instant_opt, millis},
     store::PostgresStore,
     take_over,
@@ -33,8 +35,9 @@ const REMOVED_MAX: i64 = 1_000;
 
 const INSERT: &str = "
     insert into {schema}.executors
-        (executor_id, application, version, host, pid, lease_ms, started_at, lease_expires_at)
-    select $1, $2, $3, $4, $5, $6, at.now, at.now + $6 * interval '1 millisecond'
+        (executor_id, application, version, host, pid, lease_ms, started_at, lease_expires_at,
+         release_number, declares)
+    select $1, $2, $3, $4, $5, $6, at.now, at.now + $6 * interval '1 millisecond', $7, $8
     from (select {schema}.clock() as now) as at
     on conflict do nothing";
 
@@ -92,6 +95,15 @@ pub(crate) const NEXT_WAKE: &str = "
               and w.queue_name = q.queue_name
         )
     ) as wakes";
+
+/// The deadlines of what nobody runs, the earliest first.
+pub(crate) const DEADLINES: &str = "
+    select workflow_id, deadline_at
+    from {schema}.workflows
+    where deadline_at is not null
+      and state in ('delayed', 'enqueued', 'parked')
+    order by deadline_at
+    limit $1";
 
 /// Every executor that is live or has work, in the order of their starts.
 const ACTIVE: &str = "
@@ -200,6 +212,20 @@ impl ExecutorStore for PostgresStore {
         })
     }
 
+    fn deadlines(&self, limit: u32) -> StoreFuture<'_, Vec<Deadline>> {
+        self.side("look for deadlines", limit, |db, limit| {
+            async move {
+                let rows = db.query(DEADLINES, params![i64::from(*limit)]).await?;
+                // One that cannot be read is no reason to let the others wait.
+                let readable = rows.iter().map(deadline);
+                readable
+                    .filter(|row| !matches!(row, Err(Failure::Corrupt(_))))
+                    .collect()
+            }
+            .boxed()
+        })
+    }
+
     fn owned(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<Claimed>> {
         let executor = executor.clone();
         self.prompt("list the workflows of an executor", executor, |db, it| {
@@ -248,6 +274,7 @@ impl ExecutorStore for PostgresStore {
 /// Makes the row. The same incarnation again is the same registration, unless it has ended.
 async fn register(db: &Connection, executor: &NewExecutor) -> Result<(), Failure> {
     db.execute(REMOVE_OLD, params![REMOVED_MAX]).await?;
+    let release = releases::of_new(db, executor).await?;
     db.execute(
         INSERT,
         params![
@@ -257,6 +284,8 @@ async fn register(db: &Connection, executor: &NewExecutor) -> Result<(), Failure
             executor.host.as_str(),
             i64::from(executor.pid),
             millis(executor.lease),
+            release,
+            executor.declares,
         ],
     )
     .await?;
@@ -277,6 +306,13 @@ async fn renew(db: &Connection, executor: &ExecutorId) -> Result<Renewed, Failur
 /// Tells others that work was handed back, after it is committed.
 pub(crate) async fn commit_and_ring(db: &Connection, ring: &Ring) -> Result<(), Failure> {
     Ring::after(Some(ring), db, db.commit()).await
+}
+
+fn deadline(row: &Row) -> Result<Deadline, Failure> {
+    Ok(Deadline {
+        id: rows::workflow_id(row, 0)?,
+        at: instant(row, 1)?,
+    })
 }
 
 fn executor(row: &Row) -> Result<Executor, Failure> {

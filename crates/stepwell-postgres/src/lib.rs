@@ -61,6 +61,7 @@ mod params;
 mod plans;
 mod pool;
 mod queues;
+mod releases;
 mod rows;
 mod schedules;
 mod schema;

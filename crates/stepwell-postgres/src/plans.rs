@@ -216,6 +216,9 @@ async fn check_claims(tables: &Tables) {
         .uses(claim::find::OWNED_KEYS, "workflows_running")
         .await;
     tables.uses(executors::NEXT_WAKE, "workflows_delayed").await;
+    tables
+        .uses(executors::DEADLINES, "workflows_deadline")
+        .await;
     tables.uses(take_over::HAND_BACK, "workflows_running").await;
     tables.uses(take_over::HAS_WORK, "workflows_running").await;
     tables.flat(take_over::OTHERS, &[]).await;

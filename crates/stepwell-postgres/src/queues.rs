@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 use stepwell_core::store::{
-    COUNTED_MAX, Paused, QueueInfo, QueueLimits, QueueStore, Rate, StoreFuture,
+    COUNTED_MAX, Paused, QueueInfo, QueueLimited, QueueLimits, QueueStore, Rate, StoreFuture,
 };
 use tokio_postgres::Row;
 
@@ -31,7 +31,8 @@ pub(crate) const LIST: &str = "
               and w.queue_name = q.queue_name
               and w.queue_name <> ''
             limit $1
-        ) as running)
+        ) as running),
+        q.limited_at
     from {schema}.queues as q
     order by q.queue_name";
 
@@ -45,12 +46,37 @@ impl QueueStore for PostgresStore {
             .boxed()
         })
     }
+
+    fn limits(&self) -> StoreFuture<'_, Vec<QueueLimited>> {
+        self.side("read the limits of queues", (), |db, ()| {
+            async move {
+                let rows = db.query(LIMITS, params![]).await?;
+                rows.iter().map(limited).collect()
+            }
+            .boxed()
+        })
+    }
+}
+
+const LIMITS: &str = "
+    select queue_name, concurrency, executor_concurrency, key_concurrency, rate_starts,
+        rate_period_ms, waiting_max, limited_at is not null
+    from {schema}.queues
+    order by queue_name";
+
+fn limited(row: &Row) -> Result<QueueLimited, Failure> {
+    Ok(QueueLimited {
+        name: get(row, 0)?,
+        limits: limits(row, 1)?,
+        by_hand: get(row, 7)?,
+    })
 }
 
 fn queue(row: &Row) -> Result<QueueInfo, Failure> {
     Ok(QueueInfo {
         name: get(row, 0)?,
         limits: limits(row, 1)?,
+        limited_at: instant_opt(row, 12)?,
         paused: paused(row, 7)?,
         waiting: number(row, 10)?,
         running: number(row, 11)?,

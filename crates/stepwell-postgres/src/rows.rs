@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stepwell_core::{
-    Acknowledgement, ExecutorId, Nonce, Outcome, Payload, Place, Record, RecordKind, State,
-    WorkflowId, WorkflowKey,
+    Acknowledgement, ExecutorId, Nonce, Outcome, Payload, Place, Record, State, WorkflowId,
+    WorkflowKey, kind_and_name,
     store::{PAGE_BYTES_MAX, Workflow},
 };
 use tokio_postgres::{Row, types::FromSql};
@@ -68,8 +68,7 @@ pub(crate) fn instant_opt(row: &Row, column: usize) -> Result<Option<Timestamp>,
 
 /// Reads a state.
 pub(crate) fn state(row: &Row, column: usize) -> Result<State, Failure> {
-    let name: &str = get(row, column)?;
-    State::parse(name).ok_or_else(|| corrupt("state", name))
+    get(row, column).map(State::of_stored)
 }
 
 /// Reads a key.
@@ -102,12 +101,17 @@ pub(crate) fn payload(row: &Row, column: usize) -> Result<Payload, Failure> {
 pub(crate) fn workflow(row: &Row) -> Result<Workflow, Failure> {
     let names: Option<Vec<String>> = get(row, 15)?;
     let values: Option<Vec<String>> = get(row, 16)?;
+    let word: &str = get(row, 3)?;
+    let state = State::of_stored(word);
     Ok(Workflow {
         key: key(row, 0)?,
         id: workflow_id(row, 1)?,
         name: get(row, 2)?,
-        state: state(row, 3)?,
-        reason: get(row, 4)?,
+        state,
+        reason: match state {
+            State::Unknown => Some(Workflow::of_newer_version(word)),
+            _ => get(row, 4)?,
+        },
         fingerprint: get(row, 17)?,
         acknowledged: acknowledgement(row)?,
         executor: get::<Option<String>>(row, 5)?.map(ExecutorId::from_stored),
@@ -127,6 +131,23 @@ pub(crate) fn workflow(row: &Row) -> Result<Workflow, Failure> {
     })
 }
 
+/// As [`workflow`]. One whose row cannot be read is shown with the reason.
+pub(crate) fn workflow_or_why(row: &Row) -> Result<Workflow, Failure> {
+    match workflow(row) {
+        Err(Failure::Corrupt(why)) => {
+            let text = |column| get::<&str>(row, column).unwrap_or_default();
+            let (id, name) = (text(1), text(2));
+            Ok(Workflow::unreadable(
+                key(row, 0)?,
+                id,
+                name,
+                &why.to_string(),
+            ))
+        }
+        read => read,
+    }
+}
+
 fn acknowledgement(row: &Row) -> Result<Option<Acknowledgement>, Failure> {
     let Some(at) = instant_opt(row, 18)? else {
         return Ok(None);
@@ -140,11 +161,11 @@ fn acknowledgement(row: &Row) -> Result<Option<Acknowledgement>, Failure> {
 
 /// Reads `place, kind, name, failed, payload, attempts, started_at, recorded_at`.
 pub(crate) fn record(row: &Row) -> Result<Record, Failure> {
-    let (place, kind): (&str, &str) = (get(row, 0)?, get(row, 1)?);
+    let (kind, name) = kind_and_name(get(row, 1)?, get(row, 2)?);
     Ok(Record {
-        place: Place::parse(place).ok_or_else(|| corrupt("place", place))?,
-        kind: RecordKind::parse(kind).ok_or_else(|| corrupt("kind of a record", kind))?,
-        name: get(row, 2)?,
+        place: Place::of_stored(get(row, 0)?),
+        kind,
+        name,
         outcome: outcome(get(row, 3)?, get(row, 4)?),
         attempts: number(row, 5)?,
         started_at: instant(row, 6)?,

@@ -198,7 +198,7 @@ impl WorkflowStore for PostgresStore {
             async move {
                 let query = list::query(filter);
                 let found = db.query_once(&query.sql, &query.params()).await?;
-                found.iter().map(rows::workflow).collect()
+                found.iter().map(rows::workflow_or_why).collect()
             }
             .boxed()
         })
@@ -239,7 +239,7 @@ impl WorkflowStore for PostgresStore {
         self.side("list children", key, |db, key| {
             async move {
                 let rows = db.query(CHILDREN, params![key.0, CHILDREN_MAX]).await?;
-                rows.iter().map(rows::workflow).collect()
+                rows.iter().map(rows::workflow_or_why).collect()
             }
             .boxed()
         })
@@ -252,7 +252,7 @@ async fn one(
     params: &[Param<'_>],
 ) -> Result<Option<Workflow>, Failure> {
     let row = db.query_opt(sql, params).await?;
-    row.as_ref().map(rows::workflow).transpose()
+    row.as_ref().map(rows::workflow_or_why).transpose()
 }
 
 fn with_result(row: &Row) -> Result<(Workflow, Option<Outcome>), Failure> {
@@ -260,7 +260,7 @@ fn with_result(row: &Row) -> Result<(Workflow, Option<Outcome>), Failure> {
     let payload: Option<String> = get(row, WORKFLOW_COLUMNS + 1)?;
     let outcome = failed.zip(payload);
     let outcome = outcome.map(|(failed, payload)| rows::outcome(failed, payload));
-    Ok((rows::workflow(row)?, outcome))
+    Ok((rows::workflow_or_why(row)?, outcome))
 }
 
 fn takeover(row: &Row) -> Result<Takeover, Failure> {

@@ -126,6 +126,7 @@ impl Runner {
             host: "host-1".into(),
             pid: 1,
             lease: Duration::from_secs(3_600),
+            declares: Vec::new(),
         };
         store.register(new).await.unwrap();
         Self {

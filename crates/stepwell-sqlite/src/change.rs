@@ -22,14 +22,11 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use stepwell_core::{
-    ExecutorId, WorkflowKey,
+    ExecutorId, State, WorkflowKey,
     store::{Applied, Batch, Change, Refusal, Room, Written},
 };
 
-use crate::{
-    error::Failure,
-    rows::{self, micros},
-};
+use crate::{error::Failure, rows::micros};
 
 pub(crate) use cancel::{descendants, end};
 
@@ -205,12 +202,12 @@ impl<'c> Scope<'c> {
         }
         let executor = self.executor.map(ExecutorId::as_str);
         let owner = self.owner.query_row(params![key.0], |row| {
-            let state = rows::state(row.get_ref(0)?.as_str()?)?;
+            let state = State::of_stored(row.get_ref(0)?.as_str()?);
             let mine = executor.is_some() && row.get_ref(1)?.as_str_or_null()? == executor;
             Ok((state, mine))
         });
         Ok(match owner.optional()? {
-            Some((stepwell_core::State::Running, true)) => {
+            Some((State::Running, true)) => {
                 self.mine.insert(key);
                 None
             }

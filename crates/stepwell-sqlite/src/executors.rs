@@ -5,18 +5,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use stepwell_core::{
-    ExecutorId, WorkflowKey,
+    ExecutorId, Payload, WorkflowKey,
     store::{
-        Claim, Claimed, Executor, ExecutorStore, NewExecutor, Renewed, Store, StoreFuture,
-        TakenOver,
+        Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, Renewed, Store,
+        StoreFuture, TakenOver,
     },
 };
 
 use crate::{
     claim,
     connection::{snapshot, transaction},
-    error::Failure,
-    rows::{after, before, instant, micros, millis},
+    error::{Failure, is_of_values},
+    releases,
+    rows::{after, before, instant, micros, millis, workflow_id},
     store::SqliteStore,
     take_over,
 };
@@ -29,8 +30,9 @@ const REMOVED_MAX: u32 = 1_000;
 
 const INSERT: &str = "
     insert into executors
-        (executor_id, application, version, host, pid, lease_ms, started_at, lease_expires_at)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        (executor_id, application, version, host, pid, lease_ms, started_at, lease_expires_at,
+         release_number, declares)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
     on conflict do nothing";
 
 const REMOVE_OLD: &str = "
@@ -79,6 +81,15 @@ pub(crate) const NEXT_WAKE: &str = "
               and w.queue_name = q.queue_name
         )
     )";
+
+/// The deadlines of what nobody runs, the earliest first.
+pub(crate) const DEADLINES: &str = "
+    select workflow_id, deadline_at
+    from workflows
+    where deadline_at is not null
+      and state in ('delayed', 'enqueued', 'parked')
+    order by deadline_at
+    limit ?1";
 
 /// Every executor that is live or has work, in the order of their starts.
 const ACTIVE: &str = "
@@ -145,6 +156,21 @@ impl ExecutorStore for SqliteStore {
         })
     }
 
+    fn deadlines(&self, limit: u32) -> StoreFuture<'_, Vec<Deadline>> {
+        self.read("look for deadlines", move |db| {
+            let mut find = db.prepare_cached(DEADLINES)?;
+            let deadlines = find.query_map(params![limit], |row| {
+                Ok(Deadline {
+                    id: workflow_id(row.get(0)?)?,
+                    at: instant(row.get(1)?)?,
+                })
+            })?;
+            // One that cannot be read is no reason to let the others wait.
+            let readable = deadlines.filter(|row| !row.as_ref().is_err_and(is_of_values));
+            Ok(readable.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     fn owned(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<Claimed>> {
         let executor = executor.clone();
         self.read("list the workflows of an executor", move |db| {
@@ -201,6 +227,7 @@ fn register(db: &Connection, executor: &NewExecutor, now: Timestamp) -> Result<(
     let old = micros(before(now, KEPT));
     db.prepare_cached(REMOVE_OLD)?
         .execute(params![old, REMOVED_MAX])?;
+    let release = releases::of_new(db, executor)?;
     db.prepare_cached(INSERT)?.execute(params![
         executor.id.as_str(),
         executor.application,
@@ -210,8 +237,16 @@ fn register(db: &Connection, executor: &NewExecutor, now: Timestamp) -> Result<(
         millis(executor.lease),
         micros(now),
         micros(after(now, executor.lease)),
+        release,
+        json_array(&executor.declares),
     ])?;
     crate::change::fence(db, &executor.id)
+}
+
+/// Names as `json_each` reads them.
+fn json_array(names: &[String]) -> String {
+    // Text is always JSON; nothing of it can be refused.
+    Payload::of(&names, usize::MAX).map_or_else(|_| "[]".to_owned(), |it| it.as_str().to_owned())
 }
 
 fn executor(row: &Row<'_>) -> rusqlite::Result<Executor> {

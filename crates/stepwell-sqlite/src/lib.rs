@@ -45,6 +45,7 @@ mod open;
 #[cfg(test)]
 mod plans;
 mod queues;
+mod releases;
 mod rows;
 mod schedules;
 mod schema;

@@ -99,6 +99,7 @@ fn check_all(db: &Connection) {
     uses(db, claim::OWNED_KEYS, "workflows_running");
     flat(db, claim::RUN);
     uses(db, executors::NEXT_WAKE, "workflows_delayed");
+    uses(db, executors::DEADLINES, "workflows_deadline");
     uses(db, take_over::HAND_BACK, "workflows_running");
     uses(db, take_over::OTHERS, "executors_active");
     uses(db, queues::LIST, "workflows_enqueued");

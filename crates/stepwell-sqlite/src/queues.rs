@@ -1,7 +1,7 @@
 //! Reads of queues.
 
 use rusqlite::{Row, params};
-use stepwell_core::store::{COUNTED_MAX, Paused, QueueInfo, QueueStore, StoreFuture};
+use stepwell_core::store::{COUNTED_MAX, Paused, QueueInfo, QueueLimited, QueueStore, StoreFuture};
 
 use crate::{
     connection::snapshot,
@@ -27,7 +27,8 @@ pub(crate) const LIST: &str = "
               and w.queue_name = q.queue_name
               and w.queue_name is not null
             limit ?1
-        ))
+        )),
+        q.limited_at
     from queues as q
     order by q.queue_name";
 
@@ -41,7 +42,27 @@ impl QueueStore for SqliteStore {
             })
         })
     }
+
+    fn limits(&self) -> StoreFuture<'_, Vec<QueueLimited>> {
+        self.read("read the limits of queues", |db| {
+            let mut list = db.prepare_cached(LIMITS)?;
+            let queues = list.query_map(params![], |row| {
+                Ok(QueueLimited {
+                    name: row.get(0)?,
+                    limits: limits(row, 1)?,
+                    by_hand: row.get(7)?,
+                })
+            })?;
+            Ok(queues.collect::<rusqlite::Result<_>>()?)
+        })
+    }
 }
+
+const LIMITS: &str = "
+    select queue_name, concurrency, executor_concurrency, key_concurrency, rate_starts,
+        rate_period_ms, waiting_max, limited_at is not null
+    from queues
+    order by queue_name";
 
 fn queue(row: &Row<'_>) -> rusqlite::Result<QueueInfo> {
     let paused_at = row.get::<_, Option<i64>>(7)?.map(instant).transpose()?;
@@ -55,6 +76,7 @@ fn queue(row: &Row<'_>) -> rusqlite::Result<QueueInfo> {
     Ok(QueueInfo {
         name: row.get(0)?,
         limits: limits(row, 1)?,
+        limited_at: row.get::<_, Option<i64>>(12)?.map(instant).transpose()?,
         paused: paused.transpose()?,
         waiting: row.get(10)?,
         running: row.get(11)?,

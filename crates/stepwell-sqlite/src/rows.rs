@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use stepwell_core::{
-    Acknowledgement, ExecutorId, Nonce, Outcome, Payload, Place, Record, RecordKind, State,
-    WorkflowId, WorkflowKey,
+    Acknowledgement, ExecutorId, Nonce, Outcome, Payload, Place, Record, State, WorkflowId,
+    WorkflowKey, kind_and_name,
     store::{PAGE_BYTES_MAX, QueueLimits, Rate, Workflow},
 };
 
-use crate::error::corrupt;
+use crate::error::{corrupt, is_of_values};
 
 /// What [`workflow`] reads, from `workflows as w`.
 pub(crate) const WORKFLOW_COLUMNS: &str = "
@@ -26,12 +26,17 @@ pub(crate) const RECORD_COLUMNS: &str =
 
 /// Reads [`WORKFLOW_COLUMNS`], without the attributes.
 pub(crate) fn workflow(row: &Row<'_>) -> rusqlite::Result<Workflow> {
+    let word = row.get_ref(3)?.as_str()?;
+    let state = State::of_stored(word);
     Ok(Workflow {
         key: WorkflowKey(row.get(0)?),
         id: workflow_id(row.get(1)?)?,
         name: row.get(2)?,
-        state: state(row.get_ref(3)?.as_str()?)?,
-        reason: row.get(4)?,
+        state,
+        reason: match state {
+            State::Unknown => Some(Workflow::of_newer_version(word)),
+            _ => row.get(4)?,
+        },
         fingerprint: row.get(15)?,
         acknowledged: acknowledgement(row.get(16)?, row.get(17)?)?,
         executor: row
@@ -54,6 +59,23 @@ pub(crate) fn workflow(row: &Row<'_>) -> rusqlite::Result<Workflow> {
         deadline_at: row.get::<_, Option<i64>>(13)?.map(instant).transpose()?,
         wake_at: row.get::<_, Option<i64>>(14)?.map(instant).transpose()?,
         attributes: Vec::new(),
+    })
+}
+
+/// As [`workflow`]. One whose row cannot be read is shown with the reason.
+pub(crate) fn workflow_or_why(row: &Row<'_>) -> rusqlite::Result<Workflow> {
+    workflow(row).or_else(|error| {
+        if !is_of_values(&error) {
+            return Err(error);
+        }
+        let text = |column| row.get::<_, String>(column).unwrap_or_default();
+        let key = WorkflowKey(row.get(0)?);
+        Ok(Workflow::unreadable(
+            key,
+            &text(1),
+            &text(2),
+            &error.to_string(),
+        ))
     })
 }
 
@@ -88,11 +110,11 @@ pub(crate) fn attributes(
 /// Reads [`RECORD_COLUMNS`].
 pub(crate) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let place: String = row.get(0)?;
-    let kind = row.get_ref(1)?.as_str()?;
+    let (kind, name) = kind_and_name(row.get_ref(1)?.as_str()?, row.get(2)?);
     Ok(Record {
-        place: Place::parse(&place).ok_or_else(|| corrupt("place", &place))?,
-        kind: RecordKind::parse(kind).ok_or_else(|| corrupt("kind of a record", kind))?,
-        name: row.get(2)?,
+        place: Place::of_stored(&place),
+        kind,
+        name,
         outcome: outcome(row.get(3)?, row.get(4)?),
         attempts: row.get(5)?,
         started_at: instant(row.get(6)?)?,
@@ -119,11 +141,6 @@ pub(crate) fn workflow_id(id: String) -> rusqlite::Result<WorkflowId> {
 pub(crate) fn nonce(nonce: Option<String>) -> rusqlite::Result<Option<Nonce>> {
     let parse = |text: String| Nonce::parse(&text).ok_or_else(|| corrupt("nonce", &text));
     nonce.map(parse).transpose()
-}
-
-/// A state as it was stored.
-pub(crate) fn state(name: &str) -> rusqlite::Result<State> {
-    State::parse(name).ok_or_else(|| corrupt("state", name))
 }
 
 /// An instant as it was stored.

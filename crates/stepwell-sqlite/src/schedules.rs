@@ -2,17 +2,18 @@
 
 use rusqlite::{Row, params};
 use stepwell_core::{
-    Missed, Payload,
-    store::{DeclaredBy, Paused, ScheduleInfo, ScheduleStore, StoreFuture},
+    Payload,
+    store::{Paused, ScheduleInfo, ScheduleStore, ScheduleWords, StoreFuture},
 };
 
-use crate::{error::corrupt, rows::instant, store::SqliteStore};
+use crate::{rows::instant, store::SqliteStore};
 
 /// What [`schedule`] reads.
 const LIST: &str = "
     select schedule_name, workflow_name, spec, timezone, missed, arguments, queue_name, declared_by,
-        next_at, last_at, paused_at, paused_by, paused_why
+        next_at, last_at, paused_at, paused_by, paused_why, revision
     from schedules
+    where withdrawn_at is null
     order by schedule_name";
 
 impl ScheduleStore for SqliteStore {
@@ -26,8 +27,8 @@ impl ScheduleStore for SqliteStore {
 }
 
 fn schedule(row: &Row<'_>) -> rusqlite::Result<ScheduleInfo> {
-    let missed = row.get_ref(4)?.as_str()?;
-    let declared_by = row.get_ref(7)?.as_str()?;
+    let (missed, declared_by): (String, String) = (row.get(4)?, row.get(7)?);
+    let words = ScheduleWords::read(&missed, &declared_by);
     let at = |column| row.get::<_, Option<i64>>(column)?.map(instant).transpose();
     let paused = at(10)?.map(|at| -> rusqlite::Result<_> {
         Ok(Paused {
@@ -41,13 +42,14 @@ fn schedule(row: &Row<'_>) -> rusqlite::Result<ScheduleInfo> {
         workflow: row.get(1)?,
         spec: row.get(2)?,
         timezone: row.get(3)?,
-        missed: Missed::parse(missed).ok_or_else(|| corrupt("policy of missed ticks", missed))?,
+        missed: words.missed,
         arguments: Payload::from_stored(row.get(5)?),
         queue: row.get(6)?,
-        declared_by: DeclaredBy::parse(declared_by)
-            .ok_or_else(|| corrupt("declarer of a schedule", declared_by))?,
+        declared_by: words.declared_by,
+        revision: row.get(13)?,
         next_at: at(8)?,
         last_at: at(9)?,
         paused: paused.transpose()?,
+        trouble: words.trouble,
     })
 }

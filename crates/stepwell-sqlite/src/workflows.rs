@@ -5,7 +5,7 @@ mod list;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use stepwell_core::{
-    ExecutorId, Outcome, Place, Record, Takeover, WorkflowId, WorkflowKey,
+    ExecutorId, Outcome, Place, Record, State, Takeover, WorkflowId, WorkflowKey,
     store::{
         DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, StoreFuture, TALLIES_MAX, Tally, Workflow,
         WorkflowStore,
@@ -89,7 +89,7 @@ pub(crate) const DEAD_LETTERS: &str = "
 fn dead_letters(row: &Row<'_>) -> rusqlite::Result<DeadLetters> {
     Ok(DeadLetters {
         name: row.get(0)?,
-        state: rows::state(row.get_ref(1)?.as_str()?)?,
+        state: State::of_stored(row.get_ref(1)?.as_str()?),
         fingerprint: row.get(2)?,
         count: row.get::<_, u32>(3)?.into(),
         first_at: rows::instant(row.get(4)?)?,
@@ -109,7 +109,7 @@ fn tally(row: &Row<'_>) -> rusqlite::Result<Tally> {
     Ok(Tally {
         origin: row.get(0)?,
         name: row.get(1)?,
-        state: rows::state(row.get_ref(2)?.as_str()?)?,
+        state: State::of_stored(row.get_ref(2)?.as_str()?),
         count: row.get::<_, u32>(3)?.into(),
     })
 }
@@ -207,7 +207,7 @@ impl WorkflowStore for SqliteStore {
 /// Reads workflows with their attributes.
 fn workflows(db: &Connection, sql: &str, params: impl Params) -> Result<Vec<Workflow>, Failure> {
     let mut statement = db.prepare_cached(sql)?;
-    let found = statement.query_map(params, rows::workflow)?;
+    let found = statement.query_map(params, rows::workflow_or_why)?;
     let mut found = found.collect::<rusqlite::Result<Vec<_>>>()?;
     for workflow in &mut found {
         workflow.attributes = rows::attributes(db, workflow.key)?;

@@ -50,6 +50,14 @@ impl Database {
         }
     }
 
+    /// Where workflows may be, beside the user's tables.
+    pub(crate) fn workflows(&self) -> String {
+        match self.url.strip_suffix("users.db") {
+            Some(directory) => format!("{directory}shop.db"),
+            None => format!("{}?schema=shop", self.url),
+        }
+    }
+
     pub(crate) async fn begin(&self) -> (AnyTx, AnyHome) {
         AnyTx::begin(&self.pool, TxOptions::default())
             .await

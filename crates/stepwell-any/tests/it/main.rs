@@ -11,6 +11,7 @@ mod engine;
 mod matrix;
 mod postgres;
 mod queries;
+mod rolling;
 mod sqlite;
 mod tls;
 mod tx;

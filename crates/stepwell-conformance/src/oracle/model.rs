@@ -26,10 +26,7 @@ use jiff::Timestamp;
 use stepwell_core::{
     ExecutorId, Nonce, Outcome, Payload, Place, Record, RecordKind, State, Takeover, WorkflowId,
     WorkflowKey,
-    store::{
-        Applied, Batch, Change, Executor, PublishedEvent, QueueLimits, ScheduleInfo, StreamEntry,
-        Workflow,
-    },
+    store::{Applied, Batch, Change, Executor, PublishedEvent, QueueLimits, StreamEntry, Workflow},
 };
 
 pub(super) use claim::Seen;
@@ -45,7 +42,9 @@ pub(super) struct Model {
     pub(super) workflows: Vec<Row>,
     pub(super) executors: Vec<Incarnation>,
     pub(super) queues: BTreeMap<String, Queue>,
-    pub(super) schedules: BTreeMap<String, ScheduleInfo>,
+    pub(super) schedules: BTreeMap<String, schedules::Known>,
+    /// The releases in the order in which they came.
+    pub(super) releases: Vec<(String, String)>,
     pub(super) interrupts: BTreeSet<(String, WorkflowKey)>,
     pub(super) now: Timestamp,
 }
@@ -122,6 +121,8 @@ pub(super) struct Incarnation {
     /// Whether a take-over has seen, or its retirement, that an ended one has nothing left. Until
     /// then it is listed.
     drained: bool,
+    /// Its release; the first one is 1.
+    release: usize,
 }
 
 /// A queue.
@@ -131,6 +132,10 @@ pub(super) struct Queue {
     pub(super) paused: Option<stepwell_core::store::Paused>,
     /// When its workflows began, as far as a rate counted them.
     starts: Vec<Timestamp>,
+    /// Since when a person's limits hold.
+    limited_at: Option<Timestamp>,
+    /// The release that has declared the limits; 0 for none.
+    release: usize,
 }
 
 impl Model {

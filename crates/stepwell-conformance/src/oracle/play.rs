@@ -126,6 +126,7 @@ impl<'a> Play<'a> {
             host: "host-1".to_owned(),
             pid: 7,
             lease: half_minutes(lease),
+            declares: Vec::new(),
         };
         self.slots[usize::from(slot)] = Some(new.clone());
         self.register_it(new).await

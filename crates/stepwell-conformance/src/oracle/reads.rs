@@ -114,7 +114,7 @@ impl Play<'_> {
         let queues = read(self.store.queues()).await?;
         slack.all("the queues", queues, &self.model.queue_infos())?;
         let schedules = read(self.store.schedules()).await?;
-        let expected: Vec<_> = self.model.schedules.values().cloned().collect();
+        let expected: Vec<_> = self.model.schedule_infos();
         slack.all("the schedules", schedules, &expected)?;
         let mut executors = read(self.store.executors()).await?;
         executors.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));

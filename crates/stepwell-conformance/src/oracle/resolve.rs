@@ -6,9 +6,9 @@ use serde_json::json;
 use stepwell_core::{
     End, ExecutorId, Missed, Outcome, Place, Position, RecordKind, WorkflowKey,
     store::{
-        Acknowledge, Cancel, CancelCause, Change, DeclaredBy, Effect, Finish, Fork, Launch,
-        NewRecord, NewSchedule, NewWorkflow, Owner, Park, Progress, QueueChange, QueueUse,
-        ScheduleChange, Tick, Wait,
+        Acknowledge, Cancel, CancelCause, Change, Effect, Finish, Fork, Launch, NewRecord,
+        NewSchedule, NewWorkflow, Owner, Park, Progress, QueueChange, QueueUse, ScheduleChange,
+        Tick, Wait,
     },
 };
 
@@ -104,6 +104,16 @@ impl Resolve<'_> {
             Draft::Limit { .. } | Draft::PauseQueue { .. } | Draft::ResumeQueue { .. } => {
                 Change::Queue(steer(draft))
             }
+            Draft::Declare { queue, limits: to } => Change::Queue(match self.by {
+                Some((executor, _)) => QueueChange::Declare {
+                    name: queue_name(*queue),
+                    limits: limits(*to),
+                    executor: executor.clone(),
+                },
+                None => QueueChange::Unlimit {
+                    name: queue_name(*queue),
+                },
+            }),
             _ => Change::Schedule(self.schedule(draft)),
         }
     }
@@ -244,10 +254,9 @@ impl Resolve<'_> {
                 missed: Missed::Latest,
                 arguments: payload(json!([spec])),
                 queue: queue.map(|queue| QueueUse::new(queue_name(queue))),
-                declared_by: match by_code {
-                    true => DeclaredBy::Code,
-                    false => DeclaredBy::Client,
-                },
+                executor: (self.by)
+                    .filter(|_| *by_code)
+                    .map(|(executor, _)| executor.clone()),
                 next_at: next_at(next),
             }),
             Draft::PauseSchedule { schedule, by } => ScheduleChange::Pause {
@@ -268,6 +277,15 @@ impl Resolve<'_> {
             Draft::RemoveSchedule { schedule } => ScheduleChange::Remove {
                 name: schedule_name(*schedule),
             },
+            Draft::Withdraw { schedule } => match self.by {
+                Some((executor, _)) => ScheduleChange::Withdraw {
+                    name: schedule_name(*schedule),
+                    executor: executor.clone(),
+                },
+                None => ScheduleChange::Remove {
+                    name: schedule_name(*schedule),
+                },
+            },
             other => unreachable!("{other:?} is not of a schedule"),
         }
     }
@@ -280,7 +298,7 @@ impl Resolve<'_> {
         next_at: Option<jiff::Timestamp>,
     ) -> ScheduleChange {
         let name = schedule_name(schedule);
-        let known = self.model.schedules.get(&name);
+        let known = self.model.schedules.get(&name).map(|known| &known.info);
         let read = known.and_then(|known| known.next_at).filter(|_| in_time);
         let at = read.unwrap_or(self.model.now + Duration::from_secs(1));
         let plain = |plan| NewWorkflow {
@@ -290,7 +308,8 @@ impl Resolve<'_> {
         };
         ScheduleChange::Tick(Tick {
             name,
-            at,
+            revision: known.map_or(0, |known| known.revision),
+            at: Some(at),
             starts: starts.iter().map(plain).collect(),
             last_at: (!starts.is_empty()).then_some(at),
             next_at,

@@ -148,6 +148,7 @@ impl Instants for Executor {
 
 impl Instants for QueueInfo {
     fn pairs(&mut self, expected: &Self, align: &dyn Fn(&mut Timestamp, Timestamp)) {
+        both(&mut self.limited_at, expected.limited_at, align);
         pauses(&mut self.paused, expected.paused.as_ref(), align);
     }
 }

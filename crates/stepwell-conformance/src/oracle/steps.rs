@@ -83,6 +83,11 @@ pub(super) enum Draft {
         queue: u8,
         limits: u8,
     },
+    /// A client takes back what was set by hand.
+    Declare {
+        queue: u8,
+        limits: u8,
+    },
     PauseQueue {
         queue: u8,
         by: u8,
@@ -106,6 +111,10 @@ pub(super) enum Draft {
         next: Option<u8>,
     },
     RemoveSchedule {
+        schedule: u8,
+    },
+    /// A client removes it.
+    Withdraw {
         schedule: u8,
     },
     Tick {
@@ -245,6 +254,7 @@ fn park() -> impl Strategy<Value = Draft> {
 fn steering() -> impl Strategy<Value = Draft> {
     prop_oneof![
         2 => (0..QUEUES, 0..8u8).prop_map(|(queue, limits)| Draft::Limit { queue, limits }),
+        2 => (0..QUEUES, 0..8u8).prop_map(|(queue, limits)| Draft::Declare { queue, limits }),
         1 => (0..QUEUES, 0..2u8).prop_map(|(queue, by)| Draft::PauseQueue { queue, by }),
         2 => (0..QUEUES).prop_map(|queue| Draft::ResumeQueue { queue }),
     ]
@@ -263,6 +273,7 @@ fn scheduling() -> impl Strategy<Value = Draft> {
         1 => (which(), next())
             .prop_map(|(schedule, next)| Draft::ResumeSchedule { schedule, next }),
         1 => which().prop_map(|schedule| Draft::RemoveSchedule { schedule }),
+        1 => which().prop_map(|schedule| Draft::Withdraw { schedule }),
         4 => (which(), prop::bool::weighted(0.8), vec(plan(), 0..3), next()).prop_map(
             |(schedule, in_time, starts, next)| Draft::Tick { schedule, in_time, starts, next }
         ),

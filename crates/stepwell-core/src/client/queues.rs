@@ -1,5 +1,9 @@
 //! Queues, from outside.
 
+mod used;
+
+pub(super) use used::Used;
+
 use super::{Client, unexpected};
 use crate::{
     error::{Error, ErrorKind},
@@ -27,8 +31,8 @@ impl Client {
         found.ok_or_else(|| no_such_queue(name))
     }
 
-    /// Sets how much of a queue may run at once, in place of what the code declares. A lowered limit
-    /// is reached by draining: what runs goes on.
+    /// Sets how much of a queue may run at once, in place of what the code declares, until it is
+    /// [unset](Self::unlimit_queue). A lowered limit is reached by draining: what runs goes on.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such queue, [`ErrorKind::Invalid`] for a rate without a
@@ -37,6 +41,16 @@ impl Client {
         check_queue_limits(name, &limits)?;
         let name = name.to_owned();
         self.change_queue(QueueChange::Limit { name, limits }).await
+    }
+
+    /// Gives a queue whose limits were set by hand back to the code: what runs that code declares its
+    /// limits within ten seconds. Until then they stay.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such queue.
+    pub async fn unlimit_queue(&self, name: &str) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.change_queue(QueueChange::Unlimit { name }).await
     }
 
     /// Lets nothing more of a queue begin until it is resumed. What runs goes on. Who and why are

@@ -9,7 +9,7 @@ use crate::{
     id::WorkflowKey,
     limits::check_duration,
     payload::Payload,
-    store::StreamEntry,
+    store::{CancelCause, StreamEntry},
     workflow::{Outcome, State, Workflow},
 };
 
@@ -19,7 +19,19 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 async fn wait_or_look(changed: impl Future<Output = ()>) {
-    drop(tokio::time::timeout(LOOK_AGAIN, changed).await);
+    wait_within(LOOK_AGAIN, changed).await;
+}
+
+async fn wait_within(time: Duration, changed: impl Future<Output = ()>) {
+    drop(tokio::time::timeout(time, changed).await);
+}
+
+/// What a look at a workflow comes to.
+enum Looked {
+    /// It rests.
+    Ended(Ended),
+    /// It does not; it is time to look again after this, if nothing changes.
+    Not(Duration),
 }
 
 /// A workflow that rests: it has ended, or is stuck or dead.
@@ -71,10 +83,10 @@ impl Client {
             if let Some(result) = watch.result() {
                 return Ok(Ended::with(result));
             }
-            if let Some(ended) = self.look(key, id, enough).await? {
-                return Ok(ended);
+            match self.look(key, id, enough).await? {
+                Looked::Ended(ended) => return Ok(ended),
+                Looked::Not(look_in) => wait_within(look_in, changed).await,
             }
-            wait_or_look(changed).await;
         }
     }
 
@@ -93,10 +105,14 @@ impl Client {
             if let Some(result) = watch.result() {
                 return Ok(Ended::with(result));
             }
-            if !begun && let Some(ended) = self.look(key, id, State::is_at_rest).await? {
-                return Ok(ended);
-            }
-            wait_or_look(changed).await;
+            let look_in = match begun {
+                true => LOOK_AGAIN,
+                false => match self.look(key, id, State::is_at_rest).await? {
+                    Looked::Ended(ended) => return Ok(ended),
+                    Looked::Not(look_in) => look_in,
+                },
+            };
+            wait_within(look_in, changed).await;
             begun = false;
         }
     }
@@ -106,16 +122,43 @@ impl Client {
         key: WorkflowKey,
         id: &str,
         enough: fn(State) -> bool,
-    ) -> Result<Option<Ended>, Error> {
+    ) -> Result<Looked, Error> {
         let found = self.0.store.result(key).await;
         let found = found.map_err(|error| Error::of_store(&format!("read `{id}`"), error))?;
         let (workflow, result) = found.ok_or_else(|| Error::no_such_workflow(id))?;
+        if !enough(workflow.state) {
+            return Ok(Looked::Not(self.see_to_deadline(&workflow).await));
+        }
         let Workflow { state, reason, .. } = workflow;
-        Ok(enough(state).then_some(Ended {
+        Ok(Looked::Ended(Ended {
             state,
             reason,
             result,
         }))
+    }
+
+    /// Cancels a workflow that nobody runs, if its deadline has passed: perhaps there is no executor that
+    /// would. Says when to look again: whoever waits sees the cancellation then.
+    async fn see_to_deadline(&self, workflow: &Workflow) -> Duration {
+        let Some(deadline_at) = workflow.deadline_at else {
+            return LOOK_AGAIN;
+        };
+        let left = Duration::try_from(deadline_at.duration_since(self.now())).unwrap_or_default();
+        if !left.is_zero() {
+            return left.min(LOOK_AGAIN);
+        }
+        let waits = matches!(
+            workflow.state,
+            State::Delayed | State::Enqueued | State::Parked
+        );
+        if !waits {
+            return LOOK_AGAIN;
+        }
+        let cancelled = self.cancel_because(&workflow.id, CancelCause::Deadline);
+        if let Err(error) = cancelled.await {
+            tracing::warn!(workflow = %workflow.id, %error, "could not cancel at the deadline");
+        }
+        LOOK_AGAIN
     }
 
     /// Waits until a workflow has published a value under a name. None when it ends without having

@@ -14,7 +14,7 @@ use crate::{
     registry::BodyEnd,
     run::{Interrupt, Run},
     store::CancelCause,
-    workflow::{End, State},
+    workflow::{End, Record, State},
 };
 
 /// How long is waited before a workflow is stuck once more, after that was refused.
@@ -60,7 +60,11 @@ async fn drive_once(run: &Arc<Run>, input: &Payload, past: Past) -> Interrupt {
     if past == Past::Recorded
         && let Err(interrupt) = load(run).await
     {
-        return interrupt;
+        let Interrupt::Stuck(reason) = interrupt else {
+            return interrupt;
+        };
+        see_to(run, End::Stuck { reason }).await;
+        return Interrupt::Lost;
     }
     let Some(known) = run.engine.registry.get(&run.name) else {
         let reason = format!("this application does not know the workflow `{}`", run.name);
@@ -94,6 +98,10 @@ async fn load(run: &Arc<Run>) -> Result<(), Interrupt> {
     loop {
         match run.engine.client.records(run.key).await {
             Ok(records) => {
+                // What it stands for is not known here: this version must not go on beside it.
+                if let Some(reason) = records.iter().find_map(Record::of_newer_version) {
+                    return Err(Interrupt::Stuck(reason));
+                }
                 run.history(|history| history.load(records));
                 return Ok(());
             }

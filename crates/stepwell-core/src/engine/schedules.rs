@@ -5,139 +5,145 @@
 //! late. A tick is known by its instant and is the workflow's id, so a clock that jumps runs none
 //! twice.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use tracing::{debug, warn};
 
-use super::Engine;
+use super::{Engine, declare::Declarations};
 use crate::{
     error::Error,
     limits::InvalidInput,
-    payload::Payload,
     schedule::{self, Ticks},
-    store::{DeclaredBy, NewSchedule, ScheduleChange, ScheduleInfo, Scheduled, Tick},
+    store::{ScheduleChange, ScheduleInfo, Scheduled, Tick},
 };
 
 /// How long to wait after the database did not answer.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
+/// How many schedules tick at once: they share commits.
+const TICKS_AT_ONCE: usize = 500;
+
 /// Runs the schedules of the workflows that this executor knows until it takes nothing more.
 pub(super) async fn run(engine: Arc<Engine>) {
+    let mut declarations = Declarations::new(engine.config.schedules);
+    let mut troubles = Troubles::default();
     loop {
-        let wait = match look(&engine).await {
-            Ok(next) => until(&engine, next),
-            Err(error) => {
-                warn!(%error, "could not see to the schedules");
-                Wait::For(TRY_AGAIN)
-            }
-        };
+        let next = look(&engine, &mut declarations, &mut troubles).await;
         tokio::select! {
             biased;
             () = engine.stopping.cancelled() => return,
             () = engine.client.0.hub.schedules_changed() => {}
-            () = wait.over(&engine) => {}
+            () = wait(&engine, next) => {}
         }
     }
 }
 
-/// What to wait for before the next look.
-enum Wait {
-    Until(Timestamp),
-    For(Duration),
+/// What comes next.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    /// A tick.
+    Tick(Timestamp),
+    /// Nothing that is known.
+    Nothing,
+    /// Another try: something went wrong.
+    Retry,
 }
 
-impl Wait {
-    async fn over(self, engine: &Engine) {
-        match self {
-            Self::Until(at) => engine.wait_until(at).await,
-            Self::For(duration) => tokio::time::sleep(duration).await,
+/// Waits for what comes next, but no longer than until it is time to look what other processes did.
+/// Not by the store's clock, which may be put back meanwhile.
+async fn wait(engine: &Engine, next: Next) {
+    let look_again = engine.config.schedules;
+    match next {
+        Next::Tick(at) => {
+            drop(tokio::time::timeout(look_again, engine.wait_until(at)).await);
         }
+        Next::Nothing => tokio::time::sleep(look_again).await,
+        Next::Retry => tokio::time::sleep(TRY_AGAIN).await,
     }
 }
 
-/// Until the next tick, but no longer than until it is time to look what other processes did.
-fn until(engine: &Engine, next: Option<Timestamp>) -> Wait {
-    let look_again = engine.client.now().saturating_add(engine.config.schedules);
-    match (next, look_again) {
-        (Some(next), Ok(look)) => Wait::Until(next.min(look)),
-        (Some(next), Err(_)) => Wait::Until(next),
-        (None, _) => Wait::For(engine.config.schedules),
-    }
-}
+/// Why schedules do not tick, as it was logged last: what stays is not said again.
+#[derive(Debug, Default)]
+struct Troubles(HashMap<String, String>);
 
-/// Makes known what the code declares, and forgets what it declared once.
-pub(super) async fn declare(engine: &Engine) -> Result<(), Error> {
-    let client = &engine.client;
-    for known in client.schedules().await? {
-        let gone = known.declared_by == DeclaredBy::Code
-            && engine
-                .registry
-                .get(&known.workflow)
-                .is_some_and(|workflow| workflow.schedule.is_none());
-        if gone {
-            let name = known.name;
-            client
-                .change_schedule(ScheduleChange::Remove { name })
-                .await?;
-        }
-    }
-    for (name, known) in engine.registry.iter() {
-        let Some(schedule) = &known.schedule else {
-            continue;
+impl Troubles {
+    fn note(&mut self, schedule: &str, trouble: Option<&str>) {
+        let Some(trouble) = trouble else {
+            self.0.remove(schedule);
+            return;
         };
-        let ticks = Ticks::of(schedule.spec, schedule.timezone)?;
-        let new = NewSchedule {
-            name: name.to_owned(),
-            workflow: name.to_owned(),
-            spec: schedule.spec.to_owned(),
-            timezone: schedule.timezone.map(str::to_owned),
-            missed: schedule.missed,
-            arguments: Payload::of::<[(); 0]>(&[], usize::MAX)?,
-            queue: None,
-            declared_by: DeclaredBy::Code,
-            next_at: ticks.after(client.now()),
-        };
-        client.change_schedule(ScheduleChange::Define(new)).await?;
+        let before = self.0.insert(schedule.to_owned(), trouble.to_owned());
+        if before.as_deref() != Some(trouble) {
+            warn!(schedule, trouble, "a schedule does not tick");
+        }
     }
-    Ok(())
 }
 
-/// Lets tick what is due. The next instant at which something is.
-async fn look(engine: &Engine) -> Result<Option<Timestamp>, Error> {
+/// Lets tick what is due. One that cannot keeps no other from it.
+async fn look(engine: &Engine, declarations: &mut Declarations, troubles: &mut Troubles) -> Next {
+    let schedules = match engine.client.schedules().await {
+        Ok(schedules) => schedules,
+        Err(error) => {
+            warn!(%error, "could not read the schedules");
+            return Next::Retry;
+        }
+    };
     let mut next: Option<Timestamp> = None;
-    for schedule in engine.client.schedules().await? {
-        if schedule.paused.is_some() || engine.registry.get(&schedule.workflow).is_none() {
-            continue;
+    let mut retry = false;
+    let ticking: Vec<_> = schedules
+        .iter()
+        .filter(|it| ticks_here(engine, it))
+        .collect();
+    for together in ticking.chunks(TICKS_AT_ONCE) {
+        let ticks = together.iter().map(|it| tick_if_due(engine, it));
+        for (schedule, ticked) in together.iter().zip(join_all(ticks).await) {
+            let trouble = ticked.as_ref().err().map(Error::to_string);
+            let trouble = trouble.as_ref().or(schedule.trouble.as_ref());
+            troubles.note(&schedule.name, trouble.map(String::as_str));
+            match ticked {
+                Ok(at) => next = [next, at].into_iter().flatten().min(),
+                Err(_) => retry = true,
+            }
         }
-        let Some(at) = tick_if_due(engine, &schedule).await? else {
-            continue;
-        };
-        next = Some(next.map_or(at, |next| next.min(at)));
     }
-    Ok(next)
+    if let Err(error) = declarations.go_on(engine, &schedules).await {
+        warn!(%error, "could not declare the schedules and queues of this code");
+    }
+    match next {
+        _ if retry => Next::Retry,
+        Some(at) => Next::Tick(at),
+        None => Next::Nothing,
+    }
+}
+
+/// Whether this executor lets a schedule tick: it is not paused, and its workflow is known here.
+fn ticks_here(engine: &Engine, schedule: &ScheduleInfo) -> bool {
+    schedule.paused.is_none() && engine.registry.get(&schedule.workflow).is_some()
 }
 
 /// Starts what is due of one schedule. Its next tick after that.
 async fn tick_if_due(engine: &Engine, schedule: &ScheduleInfo) -> Result<Option<Timestamp>, Error> {
-    let Some(at) = schedule.next_at else {
+    if schedule.trouble.is_some() {
         return Ok(None);
-    };
-    let now = engine.client.now();
-    if at > now {
-        return Ok(Some(at));
     }
+    let now = engine.client.now();
     let ticks = Ticks::of(&schedule.spec, schedule.timezone.as_deref())?;
-    let plan = schedule::plan(&ticks, schedule.missed, at, now);
+    let plan = schedule::plan(&ticks, schedule.missed, schedule.next_at, now);
+    if plan.start.is_empty() && plan.next == schedule.next_at {
+        return Ok(plan.next);
+    }
     let starts = plan.start.iter().map(|tick| schedule.start_at(*tick));
     let tick = Tick {
         name: schedule.name.clone(),
-        at,
+        revision: schedule.revision,
+        at: schedule.next_at,
         starts: starts.collect::<Result<_, InvalidInput>>()?,
         last_at: plan.start.last().copied(),
         next_at: plan.next,
     };
-    debug!(schedule = schedule.name, %at, starts = tick.starts.len(), "tick");
+    debug!(schedule = schedule.name, at = ?tick.at, starts = tick.starts.len(), "tick");
     match engine
         .client
         .change_schedule(ScheduleChange::Tick(tick))

@@ -47,6 +47,11 @@ async fn start<W: Workflow>(here: &Here, call: Call<W>) -> Ready<String> {
         Ok(new) => new,
         Err(error) => return here.stuck(W::NAME, &error.to_string()).await,
     };
+    let engine = &here.run.engine;
+    engine
+        .client
+        .use_queues(engine, std::slice::from_ref(&new))
+        .await;
     started(here, new).await
 }
 

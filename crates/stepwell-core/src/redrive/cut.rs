@@ -61,7 +61,7 @@ fn next(position: &Position) -> Position {
 fn position(record: &Record) -> Option<&Position> {
     match &record.place {
         Place::At(position) | Place::Attempt(position, _) => Some(position),
-        Place::Input | Place::Result => None,
+        Place::Input | Place::Unknown(_) | Place::Result => None,
     }
 }
 

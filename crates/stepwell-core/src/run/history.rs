@@ -42,7 +42,8 @@ impl History {
                         .or_default()
                         .push(record);
                 }
-                Place::Input | Place::Result => {}
+                // A run whose history has an unknown place was stopped before.
+                Place::Input | Place::Unknown(_) | Place::Result => {}
             }
         }
     }

@@ -13,7 +13,8 @@ use crate::{
 
 /// Registers executors, keeps their leases, and hands workflows to them.
 pub trait ExecutorStore {
-    /// Makes a new incarnation known and gives it a lease.
+    /// Makes a new incarnation known and gives it a lease. The first one of a version makes that a
+    /// release, newer than those that are known.
     fn register(&self, executor: NewExecutor) -> StoreFuture<'_, ()>;
 
     /// Lengthens the lease by its duration from now, if the executor is still live.
@@ -48,6 +49,10 @@ pub trait ExecutorStore {
     /// When the next delayed workflow may run.
     fn next_wake(&self) -> StoreFuture<'_, Option<Timestamp>>;
 
+    /// The deadlines of workflows that nobody runs, the earliest first, up to `limit`: also those that
+    /// have passed.
+    fn deadlines(&self, limit: u32) -> StoreFuture<'_, Vec<Deadline>>;
+
     /// The workflows of this executor that were cancelled by somebody else since the last call.
     fn take_interrupts(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>>;
 
@@ -56,6 +61,15 @@ pub trait ExecutorStore {
 
     /// Every executor that is live or has work.
     fn executors(&self) -> StoreFuture<'_, Vec<Executor>>;
+}
+
+/// A deadline of a workflow that nobody runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deadline {
+    /// The workflow.
+    pub id: WorkflowId,
+    /// When it is to be cancelled.
+    pub at: Timestamp,
 }
 
 /// An executor to register.
@@ -73,6 +87,9 @@ pub struct NewExecutor {
     pub pid: u32,
     /// How long it may be silent.
     pub lease: Duration,
+    /// The schedules that its code declares, by name: while it lives, no other one's code withdraws
+    /// them.
+    pub declares: Vec<String>,
 }
 
 /// What a renewal came to.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Paused, StoreFuture};
+use crate::id::ExecutorId;
 
 /// How far workflows of a queue are counted for a listing, so that it stays quick beside a million.
 pub const COUNTED_MAX: u32 = 10_000;
@@ -50,6 +52,20 @@ impl Rate {
 pub trait QueueStore {
     /// Every queue, by name.
     fn queues(&self) -> StoreFuture<'_, Vec<QueueInfo>>;
+
+    /// The limits of every queue, without a count.
+    fn limits(&self) -> StoreFuture<'_, Vec<QueueLimited>>;
+}
+
+/// The limits of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueLimited {
+    /// The queue.
+    pub name: String,
+    /// Its limits.
+    pub limits: QueueLimits,
+    /// Whether a person has set them.
+    pub by_hand: bool,
 }
 
 /// A queue, as it stands.
@@ -59,6 +75,8 @@ pub struct QueueInfo {
     pub name: String,
     /// How much of it may run at once.
     pub limits: QueueLimits,
+    /// Since when a person's limits hold in place of those that the code declares.
+    pub limited_at: Option<Timestamp>,
     /// Since when it is paused, by whom and why.
     pub paused: Option<Paused>,
     /// How many of its workflows wait, counted no further than [`COUNTED_MAX`].
@@ -70,13 +88,29 @@ pub struct QueueInfo {
 /// A transition of a queue. Each says what is to be, so that it can be told again.
 #[derive(Debug, Clone)]
 pub enum QueueChange {
-    /// Sets its limits, in place of those that the code declares. More than that may run for a
-    /// moment: a lowered limit is reached by draining.
+    /// Makes it known with the limits that the code of an executor declares, or sets these in place of
+    /// what another release has declared, if this one counts before it: see
+    /// [`Standing`](super::Standing). A person's limits stay.
+    Declare {
+        /// The queue.
+        name: String,
+        /// Its limits, as the code says them.
+        limits: QueueLimits,
+        /// Whose code it is.
+        executor: ExecutorId,
+    },
+    /// Sets its limits, in place of those that the code declares, until they are unset. More than
+    /// that may run for a moment: a lowered limit is reached by draining.
     Limit {
         /// The queue.
         name: String,
         /// Its limits from now on.
         limits: QueueLimits,
+    },
+    /// Lets what the code declares count again, which whoever runs that code declares before long.
+    Unlimit {
+        /// The queue.
+        name: String,
     },
     /// Lets nothing more of it begin. What runs goes on. One that is paused stays as it was paused
     /// first.
@@ -100,7 +134,11 @@ impl QueueChange {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Limit { name, .. } | Self::Pause { name, .. } | Self::Resume { name } => name,
+            Self::Declare { name, .. }
+            | Self::Limit { name, .. }
+            | Self::Unlimit { name }
+            | Self::Pause { name, .. }
+            | Self::Resume { name } => name,
         }
     }
 }
@@ -112,6 +150,11 @@ pub enum QueueChanged {
     Done,
     /// It was so before; nothing was written.
     Already,
+    /// Another release of the code declares other limits and counts before this one; nothing was
+    /// written.
+    Outdated,
+    /// A person has set other limits; nothing was written.
+    SetByHand,
     /// There is no such queue.
     NoSuchQueue,
 }

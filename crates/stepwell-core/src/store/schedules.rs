@@ -4,7 +4,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Launch, NewWorkflow, QueueUse, StoreFuture};
-use crate::{id::WorkflowId, limits::InvalidInput, payload::Payload, schedule::Missed};
+use crate::{
+    id::{ExecutorId, WorkflowId},
+    limits::InvalidInput,
+    payload::Payload,
+    schedule::{Missed, Ticks},
+};
 
 /// Reads schedules. Their writes are [`Change::Schedule`](super::Change::Schedule).
 pub trait ScheduleStore {
@@ -29,10 +34,21 @@ pub struct NewSchedule {
     pub arguments: Payload,
     /// The queue that its workflows go through.
     pub queue: Option<QueueUse>,
-    /// Who says so.
-    pub declared_by: DeclaredBy,
+    /// The executor whose code declares it; none if a client defines it.
+    pub executor: Option<ExecutorId>,
     /// Its first tick from now on.
     pub next_at: Option<Timestamp>,
+}
+
+impl NewSchedule {
+    /// Who says so.
+    #[must_use]
+    pub fn declared_by(&self) -> DeclaredBy {
+        match self.executor {
+            Some(_) => DeclaredBy::Code,
+            None => DeclaredBy::Client,
+        }
+    }
 }
 
 /// Who says that there is a schedule.
@@ -64,6 +80,42 @@ impl DeclaredBy {
     }
 }
 
+/// The words of a schedule's row. One that a newer version has written is no error, which would keep
+/// every other schedule from being read: the schedule is shown, with its trouble, and does not tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleWords {
+    /// What happens to ticks that were missed; the default if the word is unknown.
+    pub missed: Missed,
+    /// Who says so; a client if the word is unknown, because no code changes what a client says.
+    pub declared_by: DeclaredBy,
+    /// Which word is unknown.
+    pub trouble: Option<String>,
+}
+
+impl ScheduleWords {
+    /// Reads the words.
+    #[must_use]
+    pub fn read(missed: &str, declared_by: &str) -> Self {
+        let unknown = |what, word: &str| {
+            format!(
+                "this version of Stepwell knows no {what} `{word}`; a newer one has written it, and \
+                 lets the schedule tick"
+            )
+        };
+        let (policy, by) = (Missed::parse(missed), DeclaredBy::parse(declared_by));
+        let trouble = match (policy, by) {
+            (None, _) => Some(unknown("policy of missed ticks", missed)),
+            (_, None) => Some(unknown("declarer of a schedule", declared_by)),
+            _ => None,
+        };
+        Self {
+            missed: policy.unwrap_or_default(),
+            declared_by: by.unwrap_or(DeclaredBy::Client),
+            trouble,
+        }
+    }
+}
+
 /// A schedule, as it stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScheduleInfo {
@@ -83,15 +135,27 @@ pub struct ScheduleInfo {
     pub queue: Option<String>,
     /// Who says so.
     pub declared_by: DeclaredBy,
+    /// Counts what it was before: a tick that was worked out from an earlier one counts no more.
+    #[serde(skip)]
+    pub revision: i64,
     /// The next tick; none if there will be none.
     pub next_at: Option<Timestamp>,
     /// The last tick that started a workflow.
     pub last_at: Option<Timestamp>,
     /// Since when it is paused, by whom and why.
     pub paused: Option<Paused>,
+    /// Why it does not tick in this version of the code, which cannot read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 impl ScheduleInfo {
+    /// Why it could not tick, if it could not.
+    pub(crate) fn check(&self) -> Result<(), InvalidInput> {
+        Ticks::of(&self.spec, self.timezone.as_deref())?;
+        self.start_at(Timestamp::MAX).map(drop)
+    }
+
     /// The start of a tick: its id is `<schedule>@<instant>`.
     pub(crate) fn start_at(&self, tick: Timestamp) -> Result<NewWorkflow, InvalidInput> {
         let mut input = vec![serde_json::json!(tick)];
@@ -128,8 +192,19 @@ pub struct Paused {
 #[derive(Debug, Clone)]
 pub enum ScheduleChange {
     /// Makes it known, or changes what it is; it stays paused if it is. Told again as it is, it keeps
-    /// its next tick, so that a restart misses none. A client cannot change one of the code.
+    /// its next tick, so that a restart misses none. A client cannot change one of the code, nor the
+    /// code one of a client. Of two releases that declare it, [`Standing`](super::Standing) says
+    /// which one counts.
     Define(NewSchedule),
+    /// Lets one of the code tick no more, because the code of an executor does not declare it; the row
+    /// stays, and with it a pause. Not while an executor lives that declares it, nor if what stands
+    /// was declared by a release that counts before the executor's.
+    Withdraw {
+        /// Its name.
+        name: String,
+        /// The executor whose code knows its workflow and declares no schedule of it.
+        executor: ExecutorId,
+    },
     /// Forgets it. Workflows that it has started go on.
     Remove {
         /// Its name.
@@ -162,7 +237,10 @@ impl ScheduleChange {
         match self {
             Self::Define(new) => &new.name,
             Self::Tick(tick) => &tick.name,
-            Self::Remove { name } | Self::Pause { name, .. } | Self::Resume { name, .. } => name,
+            Self::Remove { name }
+            | Self::Withdraw { name, .. }
+            | Self::Pause { name, .. }
+            | Self::Resume { name, .. } => name,
         }
     }
 }
@@ -172,8 +250,10 @@ impl ScheduleChange {
 pub struct Tick {
     /// The schedule.
     pub name: String,
+    /// What it was when it was read. If it is another one by now, the tick is not its own.
+    pub revision: i64,
     /// Its next tick, as it was read. If it is another one by now, somebody else was first.
-    pub at: Timestamp,
+    pub at: Option<Timestamp>,
     /// The workflows to start; one whose id is taken was started before.
     pub starts: Vec<NewWorkflow>,
     /// The last tick that starts a workflow, if one does.
@@ -191,6 +271,10 @@ pub enum Scheduled {
     Already,
     /// Another executor was first, or it is paused; nothing was written.
     TooLate,
+    /// Another release of the code declares it and counts before this one; nothing was written.
+    Outdated,
+    /// A client has defined it, who alone changes it; nothing was written.
+    OfClient,
     /// It is declared by the code, which alone changes it; nothing was written.
     OfCode,
     /// There is no such schedule.

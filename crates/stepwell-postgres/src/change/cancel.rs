@@ -165,7 +165,7 @@ pub(super) async fn apply(scope: &mut Scope<'_>, cancel: &Cancel) -> Result<Canc
         return Ok(Cancelled::NoSuchWorkflow);
     };
     let (root, state) = (rows::key(&found, 0)?, rows::state(&found, 1)?);
-    if state.has_ended() {
+    if state.has_ended() || state == State::Unknown {
         return Ok(Cancelled::Already(state));
     }
     let deadline_at = instant_opt(&found, 2)?;

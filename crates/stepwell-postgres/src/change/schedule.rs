@@ -1,6 +1,9 @@
-//! A schedule is defined, steered, or ticks.
+//! A schedule is steered, or ticks.
 
-use stepwell_core::store::{DeclaredBy, NewSchedule, ScheduleChange, Scheduled, Tick};
+mod define;
+
+use jiff::Timestamp;
+use stepwell_core::store::{ScheduleChange, Scheduled, Tick};
 
 use super::{Scope, start};
 use crate::{
@@ -12,41 +15,11 @@ use crate::{
 /// A schedule, as far as a change must know it. The lock decides between the executors that saw the
 /// same tick.
 const FIND: &str = "
-    select declared_by, next_at, paused_at is not null
+    select declared_by, next_at, paused_at is not null, revision, release_number,
+        withdrawn_at is not null
     from {schema}.schedules
     where schedule_name = $1
     for update";
-
-/// Whether it is told again as it is.
-const SAME: &str = "
-    select
-    from {schema}.schedules
-    where schedule_name = $1
-      and workflow_name = $2
-      and spec = $3
-      and timezone is not distinct from $4
-      and missed = $5
-      and arguments = $6
-      and queue_name is not distinct from $7
-      and declared_by = $8";
-
-/// Told anew, it begins with its next tick from now on, and stays paused.
-const DEFINE: &str = "
-    insert into {schema}.schedules as s
-        (schedule_name, workflow_name, spec, timezone, missed, arguments, queue_name, declared_by,
-         created_at, next_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-    on conflict (schedule_name) do update
-    set workflow_name = excluded.workflow_name,
-        spec = excluded.spec,
-        timezone = excluded.timezone,
-        missed = excluded.missed,
-        arguments = excluded.arguments,
-        queue_name = excluded.queue_name,
-        declared_by = excluded.declared_by,
-        next_at = excluded.next_at
-    where s.declared_by <> 'code'
-       or excluded.declared_by = 'code'";
 
 const REMOVE: &str = "
     delete from {schema}.schedules
@@ -73,27 +46,35 @@ const MOVE_ON: &str = "
         last_at = coalesce($3, last_at)
     where schedule_name = $1";
 
+/// A schedule that is there, and locked.
+struct Known {
+    declared_by: String,
+    next_at: Option<Timestamp>,
+    paused: bool,
+    revision: i64,
+    release: i64,
+    withdrawn: bool,
+}
+
 pub(super) async fn apply(
     scope: &mut Scope<'_>,
     change: &ScheduleChange,
 ) -> Result<Scheduled, Failure> {
-    let db = scope.db;
-    let row = db.query_opt(FIND, params![change.name()]).await?;
+    let known = find(scope, change.name()).await?;
     if let ScheduleChange::Define(new) = change {
-        return define(scope, new).await;
+        return define::define(scope, new, known.as_ref()).await;
     }
-    let Some(row) = row else {
+    let Some(known) = known.filter(|known| !known.withdrawn) else {
         return Ok(Scheduled::NoSuchSchedule);
     };
-    let paused: bool = get(&row, 2)?;
+    let db = scope.db;
     match change {
-        ScheduleChange::Pause { .. } if paused => return Ok(Scheduled::Already),
-        ScheduleChange::Resume { .. } if !paused => return Ok(Scheduled::Already),
-        // Somebody else was first, or a person.
-        ScheduleChange::Tick(tick) if paused || instant_opt(&row, 1)? != Some(tick.at) => {
-            return Ok(Scheduled::TooLate);
-        }
+        ScheduleChange::Pause { .. } if known.paused => return Ok(Scheduled::Already),
+        ScheduleChange::Resume { .. } if !known.paused => return Ok(Scheduled::Already),
         ScheduleChange::Define(_) => {}
+        ScheduleChange::Withdraw { name, executor } => {
+            return define::withdraw(scope, (name, executor), &known).await;
+        }
         ScheduleChange::Remove { name } => {
             db.execute(REMOVE, params![name.as_str()]).await?;
         }
@@ -106,60 +87,31 @@ pub(super) async fn apply(
             let next_at = next_at.map(At);
             db.execute(RESUME, params![name.as_str(), next_at]).await?;
         }
-        ScheduleChange::Tick(tick) => move_on(scope, tick).await?,
+        ScheduleChange::Tick(tick) => return move_on(scope, tick, &known).await,
     }
     Ok(Scheduled::Done)
 }
 
-async fn define(scope: &Scope<'_>, new: &NewSchedule) -> Result<Scheduled, Failure> {
-    let db = scope.db;
-    let queue = new.queue.as_ref().map(|queue| queue.name.as_str());
-    let same = db
-        .query_opt(
-            SAME,
-            params![
-                new.name.as_str(),
-                new.workflow.as_str(),
-                new.spec.as_str(),
-                new.timezone.as_deref(),
-                new.missed.as_str(),
-                new.arguments.as_str(),
-                queue,
-                new.declared_by.as_str()
-            ],
-        )
-        .await?;
-    if same.is_some() {
-        return Ok(Scheduled::Already);
-    }
-    // Two that define it at once: the second waits for the first, and its condition sees it.
-    let defined = db
-        .execute(
-            DEFINE,
-            params![
-                new.name.as_str(),
-                new.workflow.as_str(),
-                new.spec.as_str(),
-                new.timezone.as_deref(),
-                new.missed.as_str(),
-                new.arguments.as_str(),
-                queue,
-                new.declared_by.as_str(),
-                At(scope.now),
-                new.next_at.map(At)
-            ],
-        )
-        .await?;
-    if let (0, DeclaredBy::Client) = (defined, new.declared_by) {
-        return Ok(Scheduled::OfCode);
-    }
-    if let Some(queue) = &new.queue {
-        start::add_queue(scope, queue).await?;
-    }
-    Ok(Scheduled::Done)
+async fn find(scope: &Scope<'_>, name: &str) -> Result<Option<Known>, Failure> {
+    let Some(row) = scope.db.query_opt(FIND, params![name]).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Known {
+        declared_by: get(&row, 0)?,
+        next_at: instant_opt(&row, 1)?,
+        paused: get(&row, 2)?,
+        revision: get(&row, 3)?,
+        release: get(&row, 4)?,
+        withdrawn: get(&row, 5)?,
+    }))
 }
 
-async fn move_on(scope: &mut Scope<'_>, tick: &Tick) -> Result<(), Failure> {
+async fn move_on(scope: &mut Scope<'_>, tick: &Tick, known: &Known) -> Result<Scheduled, Failure> {
+    let is_as_read = known.revision == tick.revision && known.next_at == tick.at;
+    // Somebody else was first, or a person.
+    if known.paused || !is_as_read {
+        return Ok(Scheduled::TooLate);
+    }
     for new in &tick.starts {
         // One that is there was started by hand, for this tick: a backfill.
         start::apply(scope, new).await?;
@@ -169,5 +121,5 @@ async fn move_on(scope: &mut Scope<'_>, tick: &Tick) -> Result<(), Failure> {
         .db
         .execute(MOVE_ON, params![tick.name.as_str(), next_at, last_at])
         .await?;
-    Ok(())
+    Ok(Scheduled::Done)
 }

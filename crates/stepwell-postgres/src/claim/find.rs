@@ -114,7 +114,7 @@ pub(super) async fn lock(
     let rows = db
         .query(LOCK, params![keys.to_vec(), i64::from(limit), "enqueued"])
         .await?;
-    rows.iter().map(waiting).collect()
+    readable(db, &rows).await
 }
 
 /// Locks workflows that are to be tried with this version.
@@ -125,13 +125,42 @@ pub(super) async fn lock_stuck(db: &Connection, keys: &[i64]) -> Result<Vec<Wait
     let rows = db
         .query(LOCK_STUCK, params![keys.to_vec(), i64::MAX, "stuck"])
         .await?;
-    rows.iter().map(waiting).collect()
+    readable(db, &rows).await
+}
+
+/// Keeps a row that cannot be read from being found by every claim. A person sees it, and why; no
+/// version tries it by itself.
+const SET_ASIDE: &str = "
+    update {schema}.workflows
+    set state = 'stuck',
+        reason = $2,
+        ended_at = {schema}.clock()
+    where workflow_key = $1";
+
+/// The rows that can be read, of those that are locked. The others are set aside.
+async fn readable(db: &Connection, rows: &[Row]) -> Result<Vec<Waiting>, Failure> {
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        match waiting(row) {
+            Err(Failure::Corrupt(why)) => {
+                let reason = format!("its row cannot be read: {why}; mend the row and resume it");
+                let key: i64 = get(row, 0)?;
+                db.execute(SET_ASIDE, params![key, reason]).await?;
+            }
+            read => found.push(read?),
+        }
+    }
+    Ok(found)
 }
 
 /// The running workflows of an executor.
 pub(crate) async fn owned(db: &Connection, executor: &ExecutorId) -> Result<Vec<Claimed>, Failure> {
     let rows = db.query(OWNED, params![executor.as_str()]).await?;
-    rows.iter().map(claimed).collect()
+    // One that cannot be read is not on its way here, and is left to whoever takes over from us.
+    let readable = rows.iter().map(claimed);
+    readable
+        .filter(|row| !matches!(row, Err(Failure::Corrupt(_))))
+        .collect()
 }
 
 /// The keys of the running workflows of an executor.

@@ -88,11 +88,13 @@ pub(crate) const USED: &str = "
         as q (queue_name, concurrency, executor_concurrency, starts, period_ms)";
 
 /// What a rate does not count any more.
+/// Those that lie ahead as well: the clock has been put back since.
 const FORGET_STARTS: &str = "
     delete from {schema}.queue_starts as s
     using unnest($1::text[], $2::bigint[]) as q (queue_name, period_ms)
     where s.queue_name = q.queue_name
-      and s.started_at <= (select {schema}.clock()) - q.period_ms * interval '1 millisecond'";
+      and (s.started_at <= (select {schema}.clock()) - q.period_ms * interval '1 millisecond'
+        or s.started_at > (select {schema}.clock()) + interval '5 seconds')";
 
 /// A queue that is not paused. One of which is counted how much is used is locked.
 pub(super) struct Queue {

@@ -89,6 +89,19 @@ impl Backend for Schema {
         Box::pin(self.open())
     }
 
+    fn behind<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            let (_, schema) = self.url.split_once("schema=").unwrap();
+            let schema = schema.split('&').next().unwrap();
+            let db = connect(&url()).await;
+            let sql = sql.replace("{schema}", schema);
+            let sql = sql.replace("{day}", "interval '1 day'");
+            let sql = sql.replace("{no_instant}", "'infinity'");
+            db.batch_execute(&sql).await.unwrap();
+            true
+        })
+    }
+
     fn sees_gone_processes(&self) -> bool {
         false
     }

@@ -15,6 +15,7 @@ mod pooler;
 mod server;
 mod silence;
 mod trouble;
+mod ticks;
 mod tx;
 
 /// As behind a pooler that hands out connections by the transaction: statements without a name, no

@@ -46,6 +46,7 @@ pub(crate) fn new_executor() -> NewExecutor {
         host: "host-1".to_owned(),
         pid: std::process::id(),
         lease: Duration::from_secs(60 * 60),
+        declares: Vec::new(),
     }
 }
 

@@ -1,10 +1,13 @@
 //! Somebody has looked at a dead letter.
 
 use rusqlite::{OptionalExtension, params};
-use stepwell_core::store::{Acknowledge, Acknowledged};
+use stepwell_core::{
+    State,
+    store::{Acknowledge, Acknowledged},
+};
 
 use super::Scope;
-use crate::{error::Failure, rows};
+use crate::error::Failure;
 
 pub(super) const FIND: &str = "
     select workflow_key, state, acknowledged_at is not null
@@ -20,7 +23,7 @@ pub(super) const ACKNOWLEDGE: &str = "
 pub(super) fn apply(scope: &Scope<'_>, letter: &Acknowledge) -> Result<Acknowledged, Failure> {
     let mut find = scope.db.prepare_cached(FIND)?;
     let found = find.query_row(params![letter.id.as_str()], |row| {
-        let state = rows::state(row.get_ref(1)?.as_str()?)?;
+        let state = State::of_stored(row.get_ref(1)?.as_str()?);
         Ok((row.get::<_, i64>(0)?, state, row.get::<_, bool>(2)?))
     });
     let (key, state, is_acknowledged) = match found.optional()? {

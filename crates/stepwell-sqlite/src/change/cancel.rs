@@ -7,7 +7,7 @@ use stepwell_core::{
 };
 
 use super::{Scope, park};
-use crate::{error::Failure, rows};
+use crate::error::Failure;
 
 pub(super) const FIND: &str = "
     select workflow_key, state, deadline_at
@@ -64,14 +64,14 @@ pub(super) fn apply(scope: &mut Scope<'_>, cancel: &Cancel) -> Result<Cancelled,
         let deadline_at: Option<i64> = row.get(2)?;
         Ok((
             row.get(0)?,
-            rows::state(row.get_ref(1)?.as_str()?)?,
+            State::of_stored(row.get_ref(1)?.as_str()?),
             deadline_at,
         ))
     });
     let Some((key, state, deadline_at)) = found.optional()? else {
         return Ok(Cancelled::NoSuchWorkflow);
     };
-    if state.has_ended() {
+    if state.has_ended() || state == State::Unknown {
         return Ok(Cancelled::Already(state));
     }
     let now = scope.now_micros();
@@ -94,7 +94,7 @@ pub(crate) fn descendants(db: &Connection, root: WorkflowKey) -> Result<Vec<Row>
     let rows = statement.query_map(params![root.0], |row| {
         Ok(Row {
             key: WorkflowKey(row.get(0)?),
-            state: rows::state(row.get_ref(1)?.as_str()?)?,
+            state: State::of_stored(row.get_ref(1)?.as_str()?),
             executor: row.get(2)?,
         })
     })?;

@@ -1,10 +1,10 @@
 //! Nothing is left of a workflow that has ended.
 
 use rusqlite::{OptionalExtension, params};
-use stepwell_core::{WorkflowId, store::Deleted};
+use stepwell_core::{State, WorkflowId, store::Deleted};
 
 use super::Scope;
-use crate::{error::Failure, rows};
+use crate::error::Failure;
 
 pub(super) const FIND: &str = "
     select workflow_key, state
@@ -32,7 +32,7 @@ pub(super) const DELETE: [&str; 11] = [
 pub(super) fn apply(scope: &Scope<'_>, id: &WorkflowId) -> Result<Deleted, Failure> {
     let mut find = scope.db.prepare_cached(FIND)?;
     let found = find.query_row(params![id.as_str()], |row| {
-        let state = rows::state(row.get_ref(1)?.as_str()?)?;
+        let state = State::of_stored(row.get_ref(1)?.as_str()?);
         Ok((row.get::<_, i64>(0)?, state))
     });
     let Some((key, state)) = found.optional()? else {

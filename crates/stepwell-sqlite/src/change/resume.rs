@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 use stepwell_core::{State, WorkflowId, store::Resumed};
 
 use super::Scope;
-use crate::{error::Failure, rows};
+use crate::error::Failure;
 
 pub(super) const FIND: &str = "
     select workflow_key, state
@@ -39,7 +39,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, id: &WorkflowId) -> Result<Resumed, F
     let found = find.query_row(params![id.as_str()], |row| {
         Ok((
             row.get::<_, i64>(0)?,
-            rows::state(row.get_ref(1)?.as_str()?)?,
+            State::of_stored(row.get_ref(1)?.as_str()?),
         ))
     });
     let Some((key, state)) = found.optional()? else {

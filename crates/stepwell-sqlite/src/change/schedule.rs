@@ -1,45 +1,19 @@
-//! A schedule is defined, steered, or ticks.
+//! A schedule is steered, or ticks.
+
+mod define;
 
 use rusqlite::{OptionalExtension, Row, params};
-use stepwell_core::store::{DeclaredBy, NewSchedule, ScheduleChange, Scheduled, Tick};
+use stepwell_core::store::{ScheduleChange, Scheduled, Tick};
 
 use super::{Scope, start};
 use crate::{error::Failure, rows::micros};
 
 /// A schedule, as far as a change must know it.
 pub(super) const FIND: &str = "
-    select declared_by, next_at, paused_at is not null
+    select declared_by, next_at, paused_at is not null, revision, release_number,
+        withdrawn_at is not null
     from schedules
     where schedule_name = ?1";
-
-/// Whether it is told again as it is.
-const SAME: &str = "
-    select 1
-    from schedules
-    where schedule_name = ?1
-      and workflow_name = ?2
-      and spec = ?3
-      and timezone is ?4
-      and missed = ?5
-      and arguments = ?6
-      and queue_name is ?7
-      and declared_by = ?8";
-
-/// Told anew, it begins with its next tick from now on, and stays paused.
-const DEFINE: &str = "
-    insert into schedules
-        (schedule_name, workflow_name, spec, timezone, missed, arguments, queue_name, declared_by,
-         created_at, next_at)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-    on conflict (schedule_name) do update
-    set workflow_name = excluded.workflow_name,
-        spec = excluded.spec,
-        timezone = excluded.timezone,
-        missed = excluded.missed,
-        arguments = excluded.arguments,
-        queue_name = excluded.queue_name,
-        declared_by = excluded.declared_by,
-        next_at = excluded.next_at";
 
 const REMOVE: &str = "
     delete from schedules
@@ -71,17 +45,24 @@ struct Known {
     declared_by: String,
     next_at: Option<i64>,
     paused: bool,
+    revision: i64,
+    release: i64,
+    withdrawn: bool,
 }
 
 pub(super) fn apply(scope: &mut Scope<'_>, change: &ScheduleChange) -> Result<Scheduled, Failure> {
     let known = find(scope, change.name())?;
-    let known = match (change, known) {
-        (ScheduleChange::Define(new), known) => return define(scope, new, known.as_ref()),
-        (_, None) => return Ok(Scheduled::NoSuchSchedule),
-        (_, Some(known)) => known,
+    if let ScheduleChange::Define(new) = change {
+        return define::define(scope, new, known.as_ref());
+    }
+    let Some(known) = known.filter(|known| !known.withdrawn) else {
+        return Ok(Scheduled::NoSuchSchedule);
     };
     let changed = match change {
         ScheduleChange::Define(_) => 0,
+        ScheduleChange::Withdraw { name, executor } => {
+            return define::withdraw(scope, (name, executor), &known);
+        }
         ScheduleChange::Remove { name } => {
             scope.db.prepare_cached(REMOVE)?.execute(params![name])?
         }
@@ -109,56 +90,19 @@ fn find(scope: &Scope<'_>, name: &str) -> Result<Option<Known>, Failure> {
             declared_by: row.get(0)?,
             next_at: row.get(1)?,
             paused: row.get(2)?,
+            revision: row.get(3)?,
+            release: row.get(4)?,
+            withdrawn: row.get(5)?,
         })
     };
     let mut find = scope.db.prepare_cached(FIND)?;
     Ok(find.query_row(params![name], read).optional()?)
 }
 
-fn define(
-    scope: &Scope<'_>,
-    new: &NewSchedule,
-    known: Option<&Known>,
-) -> Result<Scheduled, Failure> {
-    let queue = new.queue.as_ref().map(|queue| queue.name.as_str());
-    let same = scope.db.prepare_cached(SAME)?.exists(params![
-        new.name,
-        new.workflow,
-        new.spec,
-        new.timezone,
-        new.missed.as_str(),
-        new.arguments.as_str(),
-        queue,
-        new.declared_by.as_str(),
-    ])?;
-    if same {
-        return Ok(Scheduled::Already);
-    }
-    let of_code = known.is_some_and(|known| known.declared_by == DeclaredBy::Code.as_str());
-    if of_code && new.declared_by == DeclaredBy::Client {
-        return Ok(Scheduled::OfCode);
-    }
-    if let Some(queue) = &new.queue {
-        start::add_queue(scope, queue)?;
-    }
-    scope.db.prepare_cached(DEFINE)?.execute(params![
-        new.name,
-        new.workflow,
-        new.spec,
-        new.timezone,
-        new.missed.as_str(),
-        new.arguments.as_str(),
-        queue,
-        new.declared_by.as_str(),
-        scope.now_micros(),
-        new.next_at.map(micros),
-    ])?;
-    Ok(Scheduled::Done)
-}
-
 /// The row decides between the executors that saw the same tick.
 fn move_on(scope: &mut Scope<'_>, tick: &Tick, known: &Known) -> Result<Scheduled, Failure> {
-    if known.paused || known.next_at != Some(micros(tick.at)) {
+    let is_as_read = known.revision == tick.revision && known.next_at == tick.at.map(micros);
+    if known.paused || !is_as_read {
         return Ok(Scheduled::TooLate);
     }
     for new in &tick.starts {

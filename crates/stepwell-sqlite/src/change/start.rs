@@ -185,7 +185,7 @@ fn existing(scope: &Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
         if name != new.name || !input.same_value(&new.input) {
             return Ok(Started::Conflict { name });
         }
-        let state = rows::state(row.get_ref(2)?.as_str()?)?;
+        let state = State::of_stored(row.get_ref(2)?.as_str()?);
         let owner: Option<String> = row.get(3)?;
         let me = scope.executor.map(ExecutorId::as_str);
         let mine = state == State::Running && me.is_some() && owner.as_deref() == me;

@@ -107,7 +107,7 @@ fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
     Ok(Known {
         key: WorkflowKey(row.get(0)?),
         id: rows::workflow_id(row.get(1)?)?,
-        state: rows::state(row.get_ref(2)?.as_str()?)?,
+        state: State::of_stored(row.get_ref(2)?.as_str()?),
         rank: row.get(3)?,
         since: row.get(4)?,
     })

@@ -1,12 +1,14 @@
 //! A queue, as a claim sees it: its limits, and how much of them is used.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use stepwell_core::store::{Claim, QueueLimits, QueueUsed};
 
 use crate::{
     error::Failure,
-    rows::{self, before, micros},
+    rows::{self, after, before, micros},
 };
 
 /// How far the running workflows of a key are counted when nothing limits them: enough to see whose
@@ -64,10 +66,14 @@ pub(crate) const RUNNING_OF_NOBODY: &str = "
         limit ?3
     )";
 
+/// Those that lie ahead as well: the clock has been put back since.
 const FORGET_STARTS: &str = "
     delete from queue_starts
     where queue_name = ?1
-      and started_at <= ?2";
+      and (started_at <= ?2 or started_at > ?3)";
+
+/// How far the clocks of two processes may be apart.
+const APART: Duration = Duration::from_secs(5);
 
 /// How many began in a queue since [`FORGET_STARTS`], counted no further than its limit.
 const STARTED: &str = "
@@ -126,8 +132,9 @@ impl Queue {
         }
         if let Some(rate) = self.limits.rate {
             let since = micros(before(now, rate.period()));
+            let ahead = micros(after(now, APART));
             db.prepare_cached(FORGET_STARTS)?
-                .execute(params![self.name, since])?;
+                .execute(params![self.name, since, ahead])?;
             let mut count = db.prepare_cached(STARTED)?;
             used.started = count.query_row(params![self.name, rate.starts], |row| row.get(0))?;
         }

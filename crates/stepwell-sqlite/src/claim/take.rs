@@ -9,7 +9,7 @@ use stepwell_core::{
 
 use crate::{
     change::{descendants, end},
-    error::Failure,
+    error::{Failure, is_of_values},
     rows::{self, micros},
     take_over::HANDED_BACK,
 };
@@ -72,6 +72,13 @@ const DIE: &str = "
         ended_at = ?4
     where workflow_key = ?1";
 
+const SET_ASIDE: &str = "
+    update workflows
+    set state = 'stuck',
+        reason = ?2,
+        ended_at = ?3
+    where workflow_key = ?1";
+
 const NOTE_TAKEOVER: &str = "
     insert into takeovers
         (workflow_key, lost_at, taken_at, from_executor_id, to_executor_id, replayed, why)
@@ -119,7 +126,14 @@ pub(super) fn take(
     key: WorkflowKey,
     now: Timestamp,
 ) -> Result<Option<Claimed>, Failure> {
-    let Some(waiting) = find(db, key)? else {
+    let waiting = match find(db, key) {
+        Err(Failure::Sqlite(error)) if is_of_values(&error) => {
+            set_aside(db, key, &error, now)?;
+            None
+        }
+        found => found?,
+    };
+    let Some(waiting) = waiting else {
         return Ok(None);
     };
     if waiting
@@ -210,7 +224,23 @@ pub(crate) fn owned(db: &Connection, executor: &ExecutorId) -> Result<Vec<Claime
             has_history: records > 1,
         })
     })?;
-    Ok(owned.collect::<rusqlite::Result<_>>()?)
+    // One that cannot be read is not on its way here, and is left to whoever takes over from us.
+    let readable = owned.filter(|row| !row.as_ref().is_err_and(is_of_values));
+    Ok(readable.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Keeps a row that cannot be read from being found by every claim. A person sees it, and why; no
+/// version tries it by itself.
+fn set_aside(
+    db: &Connection,
+    key: WorkflowKey,
+    error: &rusqlite::Error,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let reason = format!("its row cannot be read: {error}; mend the row and resume it");
+    db.prepare_cached(SET_ASIDE)?
+        .execute(params![key.0, reason, micros(now)])?;
+    Ok(())
 }
 
 /// The keys of the running workflows of an executor.

@@ -66,8 +66,7 @@ fn found(row: &SqliteRow, new: &NewWorkflow) -> Result<Started, sqlx::Error> {
         return Ok(Started::Conflict { name });
     }
     let state: String = row.try_get(2)?;
-    let state = State::parse(&state)
-        .ok_or_else(|| sqlx::Error::Decode(format!("`{state}` is no state").into()))?;
+    let state = State::of_stored(&state);
     Ok(Started::Existing {
         key: WorkflowKey(row.try_get(0)?),
         state,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stepwell_core::{
-    ExecutorId, Payload, WorkflowId,
+    ExecutorId, Payload, WorkflowId, WorkflowKey,
     store::{Change, ExecutorStore, Filter, NewExecutor, NewWorkflow, WorkflowStore},
 };
 
@@ -108,14 +108,15 @@ async fn a_database_that_stays_locked_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_word_that_makes_no_sense_is_corrupt_and_no_panic() {
+async fn a_number_that_makes_no_sense_is_corrupt_and_no_panic() {
     let disk = Disk::new().await;
     disk.start(0).await.unwrap();
     let spoil = disk.store.write("spoil a row", |db| {
-        Ok(db.execute_batch("update workflows set state = 'jumping'")?)
+        Ok(db.execute_batch("update records set attempts = -1")?)
     });
     spoil.await.unwrap();
-    let error = disk.store.list(Filter::default()).await.unwrap_err();
+    let history = disk.store.history(WorkflowKey(1), None, 10).await;
+    let error = history.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error:?}");
 }
 
@@ -175,6 +176,7 @@ async fn an_executor_is_removed_a_day_after_its_end() {
             host: "host-1".into(),
             pid: 1,
             lease: Duration::from_secs(10),
+            declares: Vec::new(),
         })
     };
     register("e-1").await.unwrap();

@@ -1,7 +1,7 @@
 //! The one statement that is put together: a list with the conditions that a filter gives.
 
 use rusqlite::types::Value;
-use stepwell_core::store::Filter;
+use stepwell_core::{State, store::Filter};
 
 use crate::rows::{WORKFLOW_COLUMNS, micros};
 
@@ -32,10 +32,14 @@ pub(crate) fn query(filter: &Filter) -> Query {
     };
     if !filter.states.is_empty() {
         // As words in the statement: only so SQLite sees that a partial index holds them all.
+        let known = State::ALL.map(|state| format!("'{}'", state.as_str()));
         let words: Vec<String> = filter
             .states
             .iter()
-            .map(|state| format!("w.state = '{}'", state.as_str()))
+            .map(|state| match state {
+                State::Unknown => format!("w.state not in ({})", known.join(", ")),
+                state => format!("w.state = '{}'", state.as_str()),
+            })
             .collect();
         query.condition(&format!("({})", words.join(" or ")), []);
     }

@@ -50,6 +50,18 @@ impl Backend for File {
         Box::pin(self.open())
     }
 
+    fn behind<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, bool> {
+        let path = self.directory.path().join("shop.db");
+        Box::pin(async move {
+            let db = rusqlite::Connection::open(path).unwrap();
+            let sql = sql.replace("{schema}.", "");
+            let sql = sql.replace("{day}", "86400000000");
+            let sql = sql.replace("{no_instant}", "9223372036854775807");
+            db.execute_batch(&sql).unwrap();
+            true
+        })
+    }
+
     fn sees_gone_processes(&self) -> bool {
         true
     }
@@ -84,6 +96,10 @@ impl Backend for Memory {
 
     fn reopen(&self) -> BoxFuture<'_, Arc<dyn Store>> {
         unreachable!("memory is one process's")
+    }
+
+    fn behind<'a>(&'a self, _sql: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(async { false })
     }
 
     fn sees_gone_processes(&self) -> bool {

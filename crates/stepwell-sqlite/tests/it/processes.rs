@@ -33,6 +33,7 @@ async fn register(store: &SqliteStore) -> ExecutorId {
         host: "host-1".into(),
         pid: std::process::id(),
         lease: Duration::from_secs(3_600),
+        declares: Vec::new(),
     };
     let id = executor.id.clone();
     store.register(executor).await.unwrap();

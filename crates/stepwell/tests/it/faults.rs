@@ -17,11 +17,11 @@ use stepwell::{
     clock::{Clock, SystemClock},
     step,
     store::{
-        Applied, Batch, Change, Claim, Claimed, DeadLetters, Executor, ExecutorStore, Filter,
-        Message, MessageStore, NewExecutor, News, Progressed, PublishedEvent, QueueInfo,
-        QueueStore, Renewed, ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind,
-        StoreFuture, StoreUrl, StreamEntry, TakenOver, Tally, Workflow, WorkflowStore, Written,
-        open_store,
+        Applied, Batch, Change, Claim, Claimed, DeadLetters, Deadline, Executor, ExecutorStore,
+        Filter, Message, MessageStore, NewExecutor, News, Progressed, PublishedEvent, QueueInfo,
+        QueueLimited, QueueStore, Renewed, ScheduleInfo, ScheduleStore, Store, StoreError,
+        StoreErrorKind, StoreFuture, StoreUrl, StreamEntry, TakenOver, Tally, Workflow,
+        WorkflowStore, Written, open_store,
     },
     workflow,
 };
@@ -169,6 +169,7 @@ pass_on!(MessageStore {
 
 pass_on!(QueueStore {
     fn queues() -> Vec<QueueInfo>;
+    fn limits() -> Vec<QueueLimited>;
 });
 
 pass_on!(ScheduleStore {
@@ -183,6 +184,7 @@ pass_on!(ExecutorStore {
     fn claim(claim: Claim) -> Vec<Claimed>, behind claim_gate;
     fn owned(executor: &ExecutorId) -> Vec<Claimed>, behind owned_gate;
     fn next_wake() -> Option<Timestamp>;
+    fn deadlines(limit: u32) -> Vec<Deadline>;
     fn take_interrupts(executor: &ExecutorId) -> Vec<WorkflowKey>;
     fn retire(executor: &ExecutorId) -> ();
     fn executors() -> Vec<Executor>;

@@ -9,6 +9,7 @@ mod cancellation;
 mod children;
 mod concurrency;
 mod crashes;
+mod deadlines;
 mod enlist;
 mod faults;
 mod keys;

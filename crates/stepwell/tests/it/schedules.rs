@@ -1,9 +1,12 @@
 //! Schedules: every tick starts one workflow.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use stepwell::{
-    Ctx, ErrorKind, Missed, Queue, ScheduleSpec, State, Timestamp, store::Filter, testing::Harness,
+    App, Ctx, ErrorKind, Missed, Payload, Queue, ScheduleSpec, State, Timestamp,
+    clock::TokioClock,
+    store::{Batch, Change, Filter, NewSchedule, ScheduleChange, StoreUrl, open_store},
+    testing::Harness,
     workflow,
 };
 
@@ -185,6 +188,66 @@ async fn a_trigger_starts_one_more_and_a_backfill_the_ticks_of_the_past_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backfill_leaves_ticks_as_they_are_that_ran_with_other_arguments() {
+    let test = Harness::new(Ticking).await;
+    let client = test.app.client();
+    let define = |region: &str| {
+        let region = region.to_owned();
+        let spec = ScheduleSpec::new("report-eu", "0 3 1 1 *");
+        test.app.define_schedule(spec, |at| report(at, region))
+    };
+    let year = |year: u16| -> Timestamp { format!("{year}-01-01T03:00:00Z").parse().unwrap() };
+    define("eu").await.unwrap();
+    let from_2002 = client.backfill_schedule("report-eu", year(2002), year(2003));
+    assert_eq!(from_2002.await.unwrap().len(), 1);
+
+    define("us").await.unwrap();
+    let all = client.backfill_schedule("report-eu", year(2001), year(2004));
+    assert_eq!(all.await.unwrap().len(), 3);
+    for (year, expected) in [(2001, "us"), (2002, "eu"), (2003, "us")] {
+        let id = format!("report-eu@{year}-01-01T03:00:00Z");
+        let (_, region) = test.app.handle::<report>(&id).result().await.unwrap();
+        assert_eq!(region, expected, "{id}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_that_cannot_tick_keeps_no_other_from_it() {
+    let clock = Arc::new(TokioClock::start());
+    let store = open_store(&StoreUrl::new("sqlite::memory:"), clock).await;
+    let store = store.unwrap();
+    // Such names were taken once; a store does not ask.
+    let long = "a".repeat(250);
+    let new = NewSchedule {
+        name: long.clone(),
+        workflow: "report".to_owned(),
+        spec: "@every 5m".to_owned(),
+        timezone: None,
+        missed: Missed::Latest,
+        arguments: Payload::of(&["eu"], 1_000).unwrap(),
+        queue: None,
+        executor: None,
+        next_at: Some(store.now()),
+    };
+    let batch = Batch {
+        executor: None,
+        changes: vec![Change::Schedule(ScheduleChange::Define(new))],
+    };
+    store.commit(batch).await.unwrap();
+    let test = Harness::with(App::builder("test").state(Ticking).store(store)).await;
+    wait_for(&test, "every_ten_seconds", 3).await;
+    let known = test.app.client().schedules().await.unwrap();
+    let trouble = known.iter().find(|known| known.name == long).unwrap();
+    let trouble = trouble.trouble.as_ref().unwrap();
+    assert!(trouble.contains("bytes"), "{trouble}");
+    assert!(
+        known
+            .iter()
+            .all(|known| known.trouble.is_none() == (known.name != long))
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wrong_schedule_is_refused_and_leaves_nothing_behind() {
     let test = Harness::new(Ticking).await;
     let client = test.app.client();
@@ -192,7 +255,20 @@ async fn a_wrong_schedule_is_refused_and_leaves_nothing_behind() {
         let spec = ScheduleSpec::new("report-eu", spec);
         test.app.define_schedule(spec, |at| report(at, "eu".into()))
     };
-    for wrong in ["61 * * * *", "@every 1ms", "tomorrow"] {
+    let long = ScheduleSpec::new("a".repeat(191), "@every 1h");
+    let error = test
+        .app
+        .define_schedule(long, |at| report(at, "eu".into()))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("at most 190"), "{error}");
+    for wrong in [
+        "61 * * * *",
+        "@every 1ms",
+        "tomorrow",
+        "0 0 31 2 *",
+        "0 0 0 1 1 * 2020",
+    ] {
         let error = define(wrong).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         assert!(error.to_string().contains(wrong), "{error}");

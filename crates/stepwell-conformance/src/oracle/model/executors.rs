@@ -2,7 +2,7 @@
 
 use stepwell_core::{
     ExecutorId, State, WorkflowKey,
-    store::{Executor, NewExecutor, Renewed},
+    store::{Executor, NewExecutor, RELEASE_KEPT, Renewed},
 };
 
 use super::{Fenced, Incarnation, Model, Row};
@@ -41,13 +41,43 @@ impl Model {
             lease_expires_at: self.now + new.lease,
             ended_at: None,
         };
+        let release = self.release_of(new);
         self.executors.push(Incarnation {
+            release,
             executor,
             lease: new.lease,
             why_ended: "",
             drained: false,
         });
         Ok(())
+    }
+
+    /// The place of a release among those that have come.
+    fn release_of(&mut self, new: &NewExecutor) -> usize {
+        let release = (new.application.clone(), new.version.clone());
+        let known = self.releases.iter().position(|known| *known == release);
+        known.map_or_else(
+            || {
+                self.releases.push(release);
+                self.releases.len()
+            },
+            |place| place + 1,
+        )
+    }
+
+    /// The release of a living executor, if it counts before the one that has declared something.
+    pub(super) fn counts(&self, executor: &ExecutorId, declared: usize) -> Option<usize> {
+        let lives = |known: &&Incarnation| known.executor.ended_at.is_none();
+        let mut executors = self.executors.iter().filter(lives);
+        let mine = executors
+            .find(|known| known.executor.id == *executor)?
+            .release;
+        let since = self.now - RELEASE_KEPT;
+        let is_there = self.executors.iter().any(|known| {
+            let ended_at = known.executor.ended_at;
+            known.release == declared && ended_at.is_none_or(|at| at > since)
+        });
+        (mine >= declared || !is_there).then_some(mine)
     }
 
     pub(in crate::oracle) fn renew(&mut self, id: &ExecutorId) -> Renewed {

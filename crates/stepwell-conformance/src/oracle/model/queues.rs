@@ -2,20 +2,51 @@
 
 use stepwell_core::{
     ExecutorId, State,
-    store::{Paused, QueueChange, QueueChanged, QueueInfo, QueueUsed},
+    store::{Paused, QueueChange, QueueChanged, QueueInfo, QueueLimits, QueueUsed},
 };
 
 use super::{Model, Row};
 
+impl super::Queue {
+    /// What began is forgotten where no rate counts it.
+    fn set(&mut self, limits: QueueLimits) {
+        self.limits = limits;
+        if limits.rate.is_none() {
+            self.starts.clear();
+        }
+    }
+}
+
 impl Model {
     pub(super) fn steer(&mut self, change: &QueueChange) -> QueueChanged {
         let now = self.now;
+        if let QueueChange::Declare {
+            name,
+            limits,
+            executor,
+        } = change
+        {
+            return self.declare(name, *limits, executor);
+        }
         let Some(queue) = self.queues.get_mut(change.name()) else {
             return QueueChanged::NoSuchQueue;
         };
         let before = queue.clone();
         match change {
-            QueueChange::Limit { limits, .. } => queue.limits = *limits,
+            QueueChange::Declare { .. } => {}
+            QueueChange::Limit { limits, .. } => {
+                let is_so = queue.limited_at.is_some() && queue.limits == *limits;
+                if !is_so {
+                    queue.set(*limits);
+                    queue.limited_at = Some(now);
+                    queue.release = 0;
+                }
+            }
+            QueueChange::Unlimit { .. } => {
+                if queue.limited_at.take().is_some() {
+                    queue.release = 0;
+                }
+            }
             QueueChange::Pause { by, why, .. } => {
                 let paused = Paused {
                     at: now,
@@ -27,6 +58,30 @@ impl Model {
             QueueChange::Resume { .. } => queue.paused = None,
         }
         match *queue == before {
+            true => QueueChanged::Already,
+            false => QueueChanged::Done,
+        }
+    }
+
+    fn declare(&mut self, name: &str, limits: QueueLimits, executor: &ExecutorId) -> QueueChanged {
+        let declared = self.queues.get(name).map_or(0, |queue| queue.release);
+        let Some(live) = self.counts(executor, 0) else {
+            return QueueChanged::Outdated;
+        };
+        let mine = self.counts(executor, declared);
+        let is_new = !self.queues.contains_key(name);
+        let queue = self.queues.entry(name.to_owned()).or_default();
+        let is_same = !is_new && queue.limits == limits;
+        match (queue.limited_at, mine) {
+            (Some(_), _) if !is_same => return QueueChanged::SetByHand,
+            (None, None) if !is_same => return QueueChanged::Outdated,
+            (None, Some(_)) => {
+                queue.set(limits);
+                queue.release = live;
+            }
+            _ => {}
+        }
+        match is_same {
             true => QueueChanged::Already,
             false => QueueChanged::Done,
         }
@@ -67,6 +122,7 @@ impl Model {
         let info = |(name, queue): (&String, &super::Queue)| QueueInfo {
             name: name.clone(),
             limits: queue.limits,
+            limited_at: queue.limited_at,
             paused: queue.paused.clone(),
             waiting: self.count(name, |row| row.workflow.state == State::Enqueued),
             running: self.count(name, |row| row.workflow.state == State::Running),

@@ -1,0 +1,69 @@
+//! The new release.
+
+use std::time::Duration;
+
+use stepwell::{Ctx, Queue, Timestamp, step, workflow};
+
+#[derive(Default)]
+pub(super) struct New;
+
+pub(super) static LANES: Queue = Queue::new("lanes").concurrency(3);
+
+/// Ticks in both releases alike.
+#[workflow(name = "steady", schedule = "@every 1s")]
+pub(super) async fn steady(_ctx: &mut Ctx<New>, at: Timestamp) -> stepwell::Result<i64> {
+    Ok(at.as_second())
+}
+
+/// Has another expression in the old release.
+#[workflow(name = "changing", schedule = "@every 2s")]
+pub(super) async fn changing(_ctx: &mut Ctx<New>, at: Timestamp) -> stepwell::Result<i64> {
+    Ok(at.as_second())
+}
+
+/// Has a schedule here alone.
+#[workflow(name = "coming", schedule = "@every 1s")]
+pub(super) async fn coming(_ctx: &mut Ctx<New>, at: Timestamp) -> stepwell::Result<i64> {
+    Ok(at.as_second())
+}
+
+/// Has a schedule in the old release alone.
+#[workflow(name = "leaving")]
+pub(super) async fn leaving(_ctx: &mut Ctx<New>, at: Timestamp) -> stepwell::Result<i64> {
+    Ok(at.as_second())
+}
+
+#[step]
+async fn add(a: u64, b: u64) -> stepwell::Result<u64> {
+    Ok(a + b)
+}
+
+/// Has one step more than in the old release, for runs that are not past it.
+#[workflow(name = "order")]
+pub(super) async fn order(ctx: &mut Ctx<New>, number: u64) -> stepwell::Result<u64> {
+    let sum = ctx.run(add(number, 1)).await?;
+    ctx.sleep(Duration::from_millis(30)).await;
+    if ctx.patched("check").await {
+        ctx.run(add(sum, 0)).await?;
+    }
+    Ok(ctx.run(add(sum, 1)).await?)
+}
+
+#[step(name = "new_half")]
+async fn half(number: u64) -> stepwell::Result<u64> {
+    Ok(number)
+}
+
+/// Cannot go on in the other release once its first step is recorded.
+#[workflow(name = "reshaped")]
+pub(super) async fn reshaped(ctx: &mut Ctx<New>, number: u64) -> stepwell::Result<u64> {
+    let number = ctx.run(half(number)).await?;
+    ctx.sleep(Duration::from_millis(30)).await;
+    Ok(ctx.run(add(number, 2)).await?)
+}
+
+/// The old release does not know it.
+#[workflow(name = "newcomer")]
+pub(super) async fn newcomer(ctx: &mut Ctx<New>, number: u64) -> stepwell::Result<u64> {
+    Ok(ctx.run(add(number, 2)).await?)
+}
