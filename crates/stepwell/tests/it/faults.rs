@@ -12,16 +12,16 @@ use std::{
 };
 
 use stepwell::{
-    App, Ctx, ExecutorId, Outcome, Place, Queue, Record, Takeover, Timestamp, WorkflowId,
+    App, Ctx, ExecutorId, Missed, Outcome, Place, Queue, Record, Takeover, Timestamp, WorkflowId,
     WorkflowKey,
     clock::{Clock, SystemClock},
     step,
     store::{
         Applied, Batch, Change, Claim, Claimed, DeadLetters, Deadline, Executor, ExecutorStore,
-        Filter, Message, MessageStore, NewExecutor, News, Progressed, PublishedEvent, QueueInfo,
-        QueueLimited, QueueStore, Renewed, ScheduleInfo, ScheduleStore, Store, StoreError,
-        StoreErrorKind, StoreFuture, StoreUrl, StreamEntry, TakenOver, Tally, Workflow,
-        WorkflowStore, Written, open_store,
+        Filter, Message, MessageStore, NewExecutor, NewSchedule, News, Progressed, PublishedEvent,
+        QueueChange, QueueInfo, QueueLimited, QueueStore, QueueUse, Renewed, ScheduleChange,
+        ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture, StoreUrl,
+        StreamEntry, TakenOver, Tally, Workflow, WorkflowStore, Written, open_store,
     },
     workflow,
 };
@@ -31,6 +31,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 struct Faulty {
     inner: Arc<dyn Store>,
+    commits: AtomicU32,
     commits_to_lose: AtomicU32,
     commits_to_refuse: AtomicU32,
     claims_to_lose: AtomicU32,
@@ -73,6 +74,7 @@ impl Faulty {
         let (commits_to_lose, commits_to_refuse, claims_to_lose) = Default::default();
         Arc::new(Self {
             inner,
+            commits: AtomicU32::new(0),
             commits_to_lose,
             commits_to_refuse,
             claims_to_lose,
@@ -105,6 +107,7 @@ fn or_lost<'a, T: Send + 'a>(answer: Answer<'a, T>, lost: bool) -> Answer<'a, T>
 
 impl Store for Faulty {
     fn commit(&self, batch: Batch) -> StoreFuture<'_, Written> {
+        self.commits.fetch_add(1, SeqCst);
         if let Some(unruly) = &self.unruly {
             return Box::pin(unruly.commit(&*self.inner, batch));
         }
@@ -469,4 +472,57 @@ async fn a_start_whose_caller_has_gone_runs_all_the_same() {
     }
     let handle = app.handle::<three_steps>("gone");
     assert_eq!(handle.result().await.unwrap(), 3);
+}
+
+/// Each in a commit of its own, a thousand schedules of one instant were seconds late.
+#[tokio::test]
+async fn schedules_of_one_instant_share_commits() {
+    const SCHEDULES: usize = 200;
+    let store = Faulty::new().await;
+    // Nothing of it begins: only ticks are written.
+    let queue = QueueUse::new("later");
+    let define = |number| {
+        Change::Schedule(ScheduleChange::Define(NewSchedule {
+            name: format!("report-{number:03}"),
+            workflow: "three_steps".to_owned(),
+            spec: "@every 1000h".to_owned(),
+            timezone: None,
+            missed: Missed::Latest,
+            arguments: stepwell::Payload::from_stored("[]".to_owned()),
+            queue: Some(queue.clone()),
+            executor: None,
+            next_at: Some(store.now()),
+        }))
+    };
+    let mut changes: Vec<_> = (0..SCHEDULES).map(define).collect();
+    changes.push(Change::Queue(QueueChange::Pause {
+        name: "later".to_owned(),
+        by: "a test".to_owned(),
+        why: String::new(),
+    }));
+    let batch = Batch {
+        executor: None,
+        changes,
+    };
+    store.commit(batch).await.unwrap();
+    store.commits.store(0, SeqCst);
+
+    let app = launch(Arc::clone(&store)).await;
+    let started = || async {
+        let filter = Filter {
+            name: Some("three_steps".to_owned()),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        app.client().list(filter).await.unwrap().len()
+    };
+    let all = tokio::time::timeout(Duration::from_secs(60), async {
+        while started().await < SCHEDULES {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    all.await.unwrap();
+    let commits = store.commits.load(SeqCst);
+    assert!(commits < 20, "{commits} commits");
+    app.shutdown().await;
 }
