@@ -38,6 +38,7 @@ macro_rules! every_case {
                 the_newest_release_says_what_limits_a_queue_has
                 a_queue_that_a_start_has_made_gets_the_limits_of_the_code
                 limits_that_were_set_by_hand_stay_until_they_are_unset
+                within_a_release_the_last_launch_counts
             }
             schedules {
                 a_schedule_keeps_all_that_it_was_given

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use stepwell_core::{
     Missed,
     store::{
-        Change, NewSchedule, QueueChange, QueueChanged, QueueInfo, QueueLimits, RELEASE_KEPT,
-        ScheduleChange, ScheduleInfo, Scheduled, Tick,
+        Change, Declaring, NewSchedule, QueueChange, QueueChanged, QueueInfo, QueueLimits,
+        RELEASE_KEPT, ScheduleChange, ScheduleInfo, Scheduled, Tick,
     },
 };
 
@@ -261,8 +261,41 @@ async fn limit(case: &Case<'_>, worker: &Worker, limits: QueueLimits) -> QueueCh
         name: MAIL.to_owned(),
         limits,
         executor: worker.id.clone(),
+        declaring: Declaring::Anew,
     };
     steer(case, declare).await
+}
+
+/// As an executor that finds other limits than its code declares.
+async fn limit_again(case: &Case<'_>, worker: &Worker, limits: QueueLimits) -> QueueChanged {
+    let declare = QueueChange::Declare {
+        name: MAIL.to_owned(),
+        limits,
+        executor: worker.id.clone(),
+        declaring: Declaring::Again,
+    };
+    steer(case, declare).await
+}
+
+/// Two programs that give themselves one version do not take turns: the last launch counts.
+pub async fn within_a_release_the_last_launch_counts(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let one = declaring(&case, "v1").await;
+    let other = declaring(&case, "v1").await;
+    declare(&case, &one, 3).await;
+    assert_eq!(declare(&case, &other, 4).await, Scheduled::Done);
+    let again = ScheduleChange::Redeclare(daily(&one, 3));
+    assert_eq!(change(&case, again).await, Scheduled::Outdated);
+    assert_eq!(spec(&case).await.as_deref(), Some("0 4 * * *"));
+
+    limit(&case, &one, at_once(1)).await;
+    assert_eq!(limit(&case, &other, at_once(2)).await, QueueChanged::Done);
+    let again = limit_again(&case, &one, at_once(1)).await;
+    assert_eq!(again, QueueChanged::Outdated);
+    assert_eq!(mail(&case).await.limits, at_once(2));
+    let newer = case.register_version("v2").await;
+    let newer = limit_again(&case, &newer, at_once(3)).await;
+    assert_eq!(newer, QueueChanged::Done);
 }
 
 fn at_once(number: u32) -> QueueLimits {

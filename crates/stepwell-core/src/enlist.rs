@@ -75,6 +75,7 @@ impl<S: Send + Sync + 'static> App<S> {
     ) -> Result<Handle<W>, Error> {
         let new = call.into_new(WorkflowId::generate, None, self.payload_bytes_max())?;
         let id = new.id.to_string();
+        self.client().note_queue(&new);
         self.client().start_in(tx, new).await?;
         Ok(self.handle(id))
     }

@@ -42,7 +42,7 @@ pub use queues::{
     COUNTED_MAX, PRIORITY_STEP, QueueChange, QueueChanged, QueueInfo, QueueLimited, QueueLimits,
     QueueStore, QueueUsed, Rate,
 };
-pub use releases::{DECLARATIONS_KEPT, RELEASE_KEPT, Standing};
+pub use releases::{DECLARATIONS_KEPT, Declaring, RELEASE_KEPT, Standing};
 pub use room::{Bound, Room};
 pub use schedules::{
     DeclaredBy, NewSchedule, Paused, ScheduleChange, ScheduleInfo, ScheduleStore, ScheduleWords,

@@ -6,9 +6,9 @@ use serde_json::json;
 use stepwell_core::{
     End, ExecutorId, Missed, Outcome, Place, Position, RecordKind, WorkflowKey,
     store::{
-        Acknowledge, Cancel, CancelCause, Change, Effect, Finish, Fork, Launch, NewRecord,
-        NewSchedule, NewWorkflow, Owner, Park, Progress, QueueChange, QueueUse, ScheduleChange,
-        Tick, Wait,
+        Acknowledge, Cancel, CancelCause, Change, Declaring, Effect, Finish, Fork, Launch,
+        NewRecord, NewSchedule, NewWorkflow, Owner, Park, Progress, QueueChange, QueueUse,
+        ScheduleChange, Tick, Wait,
     },
 };
 
@@ -109,6 +109,7 @@ impl Resolve<'_> {
                     name: queue_name(*queue),
                     limits: limits(*to),
                     executor: executor.clone(),
+                    declaring: Declaring::Anew,
                 },
                 None => QueueChange::Unlimit {
                     name: queue_name(*queue),

@@ -18,8 +18,8 @@ use crate::{
     registry::Registry,
     schedule::{Schedule, Ticks},
     store::{
-        Applied, Change, DeclaredBy, NewSchedule, QueueChange, QueueChanged, QueueLimits,
-        ScheduleChange, ScheduleInfo, Scheduled,
+        Applied, Change, DeclaredBy, Declaring, NewSchedule, QueueChange, QueueChanged,
+        QueueLimits, ScheduleChange, ScheduleInfo, Scheduled,
     },
 };
 
@@ -102,7 +102,7 @@ impl Declarations {
             let outcome = match known {
                 Some(known) if known.limits == wanted => QueueChanged::Already,
                 Some(known) if known.by_hand => QueueChanged::SetByHand,
-                _ => declare_queue(engine, me, (&name, wanted)).await?,
+                _ => declare_queue(engine, me, (&name, wanted), Declaring::Again).await?,
             };
             if self.queues.insert(name.clone(), outcome) != Some(outcome) {
                 tell_queue(&name, outcome);
@@ -127,7 +127,8 @@ pub(super) async fn all(engine: &Engine) -> Result<(), Error> {
         tell_schedule(&name, engine.client.change_schedule(change).await?);
     }
     for (name, limits) in engine.client.declared_queues() {
-        tell_queue(&name, declare_queue(engine, &me, (&name, limits)).await?);
+        let declared = declare_queue(engine, &me, (&name, limits), Declaring::Anew);
+        tell_queue(&name, declared.await?);
     }
     Ok(())
 }
@@ -142,7 +143,13 @@ fn schedule_changes(
         Ok(ScheduleChange::Define(new)) => known.iter().any(|known| is_as_declared(known, new)),
         _ => false,
     };
-    let missing = definitions(engine, me).filter(|change| !stands(change));
+    let again = |change| match change {
+        Ok(ScheduleChange::Define(new)) => Ok(ScheduleChange::Redeclare(new)),
+        other => other,
+    };
+    let missing = definitions(engine, me)
+        .filter(|change| !stands(change))
+        .map(again);
     missing
         .chain(withdrawals(engine, me, known).map(Ok))
         .collect()
@@ -226,11 +233,13 @@ pub(crate) async fn declare_queue(
     engine: &Engine,
     me: &ExecutorId,
     (name, limits): (&str, QueueLimits),
+    declaring: Declaring,
 ) -> Result<QueueChanged, Error> {
     let change = Change::Queue(QueueChange::Declare {
         name: name.to_owned(),
         limits,
         executor: me.clone(),
+        declaring,
     });
     let what = format!("declare the queue `{name}`");
     match engine.client.request(&what, change).await? {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Paused, StoreFuture};
+use super::{Declaring, Paused, StoreFuture};
 use crate::id::ExecutorId;
 
 /// How far workflows of a queue are counted for a listing, so that it stays quick beside a million.
@@ -98,6 +98,8 @@ pub enum QueueChange {
         limits: QueueLimits,
         /// Whose code it is.
         executor: ExecutorId,
+        /// How it comes to say so.
+        declaring: Declaring,
     },
     /// Sets its limits, in place of those that the code declares, until they are unset. More than
     /// that may run for a moment: a lowered limit is reached by draining.

@@ -21,12 +21,26 @@ pub struct Standing {
     pub is_there: bool,
 }
 
+/// How an executor comes to declare something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declaring {
+    /// It has launched, or uses a queue for the first time: within one release the last one counts.
+    Anew,
+    /// It has found something else than it declares. Within one release what stands stays: two
+    /// programs that give themselves one version would take turns for ever.
+    Again,
+}
+
 impl Standing {
     /// Whether what this release declares takes the place of what another one has declared: the newer
     /// counts, and an older one when the newer is gone for good, as after a roll-back.
     #[must_use]
-    pub fn counts_before(self, declared: Self) -> bool {
-        self.number >= declared.number || !declared.is_there
+    pub fn counts_before(self, declared: Self, declaring: Declaring) -> bool {
+        let is_newer = match declaring {
+            Declaring::Anew => self.number >= declared.number,
+            Declaring::Again => self.number > declared.number,
+        };
+        is_newer || !declared.is_there
     }
 }
 
@@ -41,13 +55,21 @@ mod tests {
     #[test]
     fn the_newer_release_counts_and_an_older_one_when_the_newer_is_gone() {
         let (old, new) = (release(1, true), release(2, true));
-        assert!(new.counts_before(old));
-        assert!(!old.counts_before(new));
-        assert!(old.counts_before(release(2, false)), "a roll-back");
-        assert!(new.counts_before(new), "the same release, launched again");
-        assert!(
-            old.counts_before(release(0, false)),
-            "nobody has declared it"
-        );
+        for declaring in [Declaring::Anew, Declaring::Again] {
+            assert!(new.counts_before(old, declaring));
+            assert!(!old.counts_before(new, declaring));
+            assert!(
+                old.counts_before(release(2, false), declaring),
+                "a roll-back"
+            );
+            assert!(old.counts_before(release(0, false), declaring), "nobody's");
+        }
+    }
+
+    #[test]
+    fn within_a_release_the_last_launch_counts_and_nothing_else() {
+        let it = release(1, true);
+        assert!(it.counts_before(it, Declaring::Anew));
+        assert!(!it.counts_before(it, Declaring::Again));
     }
 }

@@ -153,7 +153,8 @@ impl ScheduleInfo {
     /// Why it could not tick, if it could not.
     pub(crate) fn check(&self) -> Result<(), InvalidInput> {
         Ticks::of(&self.spec, self.timezone.as_deref())?;
-        self.start_at(Timestamp::MAX).map(drop)
+        // Ticks are whole seconds: the ids of all are of one length.
+        self.start_at(Timestamp::UNIX_EPOCH).map(drop)
     }
 
     /// The start of a tick: its id is `<schedule>@<instant>`.
@@ -196,6 +197,9 @@ pub enum ScheduleChange {
     /// code one of a client. Of two releases that declare it, [`Standing`](super::Standing) says
     /// which one counts.
     Define(NewSchedule),
+    /// As [`Define`](Self::Define), by code that has found something else than it declares: within one
+    /// release what stands stays.
+    Redeclare(NewSchedule),
     /// Lets one of the code tick no more, because the code of an executor does not declare it; the row
     /// stays, and with it a pause. Not while an executor lives that declares it, nor if what stands
     /// was declared by a release that counts before the executor's.
@@ -235,7 +239,7 @@ impl ScheduleChange {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Define(new) => &new.name,
+            Self::Define(new) | Self::Redeclare(new) => &new.name,
             Self::Tick(tick) => &tick.name,
             Self::Remove { name }
             | Self::Withdraw { name, .. }

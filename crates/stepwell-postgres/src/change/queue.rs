@@ -2,7 +2,7 @@
 
 use stepwell_core::{
     ExecutorId,
-    store::{QueueChange, QueueChanged, QueueLimits, QueueUse},
+    store::{Declaring, QueueChange, QueueChanged, QueueLimits, QueueUse},
 };
 
 use super::{Scope, start};
@@ -76,9 +76,10 @@ pub(super) async fn apply(
         name,
         limits,
         executor,
+        declaring,
     } = change
     {
-        return declare(scope, (name, limits), executor).await;
+        return declare(scope, (name, limits), (executor, *declaring)).await;
     }
     let db = scope.db;
     let Some(known) = find(scope, change.name()).await? else {
@@ -125,7 +126,7 @@ async fn find(scope: &Scope<'_>, name: &str) -> Result<Option<Known>, Failure> {
 async fn declare(
     scope: &Scope<'_>,
     (name, limits): (&str, &QueueLimits),
-    executor: &ExecutorId,
+    (executor, declaring): (&ExecutorId, Declaring),
 ) -> Result<QueueChanged, Failure> {
     let Some(mine) = releases::of_executor(scope.db, executor).await? else {
         return Ok(QueueChanged::Outdated);
@@ -150,7 +151,7 @@ async fn declare(
         });
     }
     let declared = releases::standing(scope.db, known.release).await?;
-    if mine.counts_before(declared) {
+    if mine.counts_before(declared, declaring) {
         set(scope, (name, limits), (None, mine.number)).await?;
     } else if !is_same {
         return Ok(QueueChanged::Outdated);

@@ -3,7 +3,7 @@
 mod define;
 
 use jiff::Timestamp;
-use stepwell_core::store::{ScheduleChange, Scheduled, Tick};
+use stepwell_core::store::{Declaring, ScheduleChange, Scheduled, Tick};
 
 use super::{Scope, start};
 use crate::{
@@ -61,8 +61,14 @@ pub(super) async fn apply(
     change: &ScheduleChange,
 ) -> Result<Scheduled, Failure> {
     let known = find(scope, change.name()).await?;
-    if let ScheduleChange::Define(new) = change {
-        return define::define(scope, new, known.as_ref()).await;
+    match change {
+        ScheduleChange::Define(new) => {
+            return define::define(scope, (new, Declaring::Anew), known.as_ref()).await;
+        }
+        ScheduleChange::Redeclare(new) => {
+            return define::define(scope, (new, Declaring::Again), known.as_ref()).await;
+        }
+        _ => {}
     }
     let Some(known) = known.filter(|known| !known.withdrawn) else {
         return Ok(Scheduled::NoSuchSchedule);
@@ -71,7 +77,7 @@ pub(super) async fn apply(
     match change {
         ScheduleChange::Pause { .. } if known.paused => return Ok(Scheduled::Already),
         ScheduleChange::Resume { .. } if !known.paused => return Ok(Scheduled::Already),
-        ScheduleChange::Define(_) => {}
+        ScheduleChange::Define(_) | ScheduleChange::Redeclare(_) => {}
         ScheduleChange::Withdraw { name, executor } => {
             return define::withdraw(scope, (name, executor), &known).await;
         }

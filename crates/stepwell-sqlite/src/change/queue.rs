@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 use stepwell_core::{
     ExecutorId,
-    store::{QueueChange, QueueChanged, QueueLimits, QueueUse},
+    store::{Declaring, QueueChange, QueueChanged, QueueLimits, QueueUse},
 };
 
 use super::{Scope, start};
@@ -65,9 +65,10 @@ pub(super) fn apply(scope: &Scope<'_>, change: &QueueChange) -> Result<QueueChan
         name,
         limits,
         executor,
+        declaring,
     } = change
     {
-        return declare(scope, (name, limits), executor);
+        return declare(scope, (name, limits), (executor, *declaring));
     }
     let Some(known) = find(scope, change.name())? else {
         return Ok(QueueChanged::NoSuchQueue);
@@ -112,7 +113,7 @@ fn find(scope: &Scope<'_>, name: &str) -> Result<Option<Known>, Failure> {
 fn declare(
     scope: &Scope<'_>,
     (name, limits): (&str, &QueueLimits),
-    executor: &ExecutorId,
+    (executor, declaring): (&ExecutorId, Declaring),
 ) -> Result<QueueChanged, Failure> {
     let Some(mine) = releases::of_executor(scope.db, executor)? else {
         return Ok(QueueChanged::Outdated);
@@ -131,7 +132,7 @@ fn declare(
         Some(known) if known.by_hand => return Ok(QueueChanged::SetByHand),
         Some(known) => {
             let declared = releases::standing(scope.db, known.release, scope.now)?;
-            if !mine.counts_before(declared) {
+            if !mine.counts_before(declared, declaring) {
                 return Ok(match is_same {
                     true => QueueChanged::Already,
                     false => QueueChanged::Outdated,

@@ -3,7 +3,7 @@
 mod define;
 
 use rusqlite::{OptionalExtension, Row, params};
-use stepwell_core::store::{ScheduleChange, Scheduled, Tick};
+use stepwell_core::store::{Declaring, ScheduleChange, Scheduled, Tick};
 
 use super::{Scope, start};
 use crate::{error::Failure, rows::micros};
@@ -52,14 +52,20 @@ struct Known {
 
 pub(super) fn apply(scope: &mut Scope<'_>, change: &ScheduleChange) -> Result<Scheduled, Failure> {
     let known = find(scope, change.name())?;
-    if let ScheduleChange::Define(new) = change {
-        return define::define(scope, new, known.as_ref());
+    match change {
+        ScheduleChange::Define(new) => {
+            return define::define(scope, (new, Declaring::Anew), known.as_ref());
+        }
+        ScheduleChange::Redeclare(new) => {
+            return define::define(scope, (new, Declaring::Again), known.as_ref());
+        }
+        _ => {}
     }
     let Some(known) = known.filter(|known| !known.withdrawn) else {
         return Ok(Scheduled::NoSuchSchedule);
     };
     let changed = match change {
-        ScheduleChange::Define(_) => 0,
+        ScheduleChange::Define(_) | ScheduleChange::Redeclare(_) => 0,
         ScheduleChange::Withdraw { name, executor } => {
             return define::withdraw(scope, (name, executor), &known);
         }

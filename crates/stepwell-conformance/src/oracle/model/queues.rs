@@ -24,6 +24,7 @@ impl Model {
             name,
             limits,
             executor,
+            declaring: _,
         } = change
         {
             return self.declare(name, *limits, executor);

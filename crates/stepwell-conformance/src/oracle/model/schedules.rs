@@ -27,7 +27,7 @@ impl Model {
         by: Option<&ExecutorId>,
         change: &ScheduleChange,
     ) -> Scheduled {
-        if let ScheduleChange::Define(new) = change {
+        if let ScheduleChange::Define(new) | ScheduleChange::Redeclare(new) = change {
             return self.define(new);
         }
         let there = self.schedules.get(change.name());

@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::{
     client::Client,
     engine::{Engine, declare},
-    store::{Launch, NewWorkflow, QueueLimits, QueueUse},
+    store::{Declaring, Launch, NewWorkflow, QueueLimits, QueueUse},
 };
 
 /// The queues by name, with the limits that the code gives them.
@@ -62,6 +62,14 @@ impl Client {
         declared.collect()
     }
 
+    /// Notes the queue of a start in a transaction of the user's own. It is declared later: the
+    /// declaration would wait for that transaction, which waits for it.
+    pub(crate) fn note_queue(&self, new: &NewWorkflow) {
+        if let Launch::Queue(queue) = &new.launch {
+            self.0.queues.note(queue);
+        }
+    }
+
     /// Declares the queues of starts that this process uses for the first time, so that their limits
     /// hold from these starts on. If that fails, it is made up for when they are declared again.
     pub(crate) async fn use_queues(&self, engine: &Arc<Engine>, new: &[NewWorkflow]) {
@@ -76,7 +84,8 @@ impl Client {
             let Some(me) = self.0.journal.executor() else {
                 continue;
             };
-            match declare::declare_queue(engine, &me, (&queue.name, queue.limits)).await {
+            let limits = (queue.name.as_str(), queue.limits);
+            match declare::declare_queue(engine, &me, limits, Declaring::Anew).await {
                 Ok(outcome) => declare::tell_queue(&queue.name, outcome),
                 Err(error) => warn!(queue = queue.name, %error, "could not declare a queue"),
             }

@@ -2,7 +2,7 @@
 
 use stepwell_core::{
     ExecutorId,
-    store::{DeclaredBy, NewSchedule, Scheduled, Standing},
+    store::{DeclaredBy, Declaring, NewSchedule, Scheduled, Standing},
 };
 
 use super::{super::start::add_queue, Known, Scope};
@@ -65,10 +65,10 @@ const WITHDRAW: &str = "
 
 pub(super) async fn define(
     scope: &Scope<'_>,
-    new: &NewSchedule,
+    (new, declaring): (&NewSchedule, Declaring),
     known: Option<&Known>,
 ) -> Result<Scheduled, Failure> {
-    let release = match declarer(scope, new, known).await? {
+    let release = match declarer(scope, (new, declaring), known).await? {
         Ok(release) => release,
         Err(refused) => return Ok(refused),
     };
@@ -121,7 +121,7 @@ async fn write(
 /// The release that says so, 0 for a client; or why it may not.
 async fn declarer(
     scope: &Scope<'_>,
-    new: &NewSchedule,
+    (new, declaring): (&NewSchedule, Declaring),
     known: Option<&Known>,
 ) -> Result<Result<i64, Scheduled>, Failure> {
     let of_code = |known: &&Known| known.declared_by == DeclaredBy::Code.as_str();
@@ -138,7 +138,7 @@ async fn declarer(
         return Ok(Err(Scheduled::OfClient));
     }
     let mine = match declared {
-        Some(known) => counts(scope, executor, known).await?,
+        Some(known) => counts(scope, (executor, declaring), known).await?,
         None => releases::of_executor(scope.db, executor).await?,
     };
     Ok(mine.map(|mine| mine.number).ok_or(Scheduled::Outdated))
@@ -147,14 +147,14 @@ async fn declarer(
 /// The release of an executor, if it counts before the one whose declaration stands.
 async fn counts(
     scope: &Scope<'_>,
-    executor: &ExecutorId,
+    (executor, declaring): (&ExecutorId, Declaring),
     known: &Known,
 ) -> Result<Option<Standing>, Failure> {
     let Some(mine) = releases::of_executor(scope.db, executor).await? else {
         return Ok(None);
     };
     let declared = releases::standing(scope.db, known.release).await?;
-    Ok(mine.counts_before(declared).then_some(mine))
+    Ok(mine.counts_before(declared, declaring).then_some(mine))
 }
 
 async fn is_same(scope: &Scope<'_>, new: &NewSchedule) -> Result<bool, Failure> {
@@ -185,7 +185,7 @@ pub(super) async fn withdraw(
     if known.declared_by != DeclaredBy::Code.as_str() {
         return Ok(Scheduled::OfClient);
     }
-    let mine = match counts(scope, executor, known).await? {
+    let mine = match counts(scope, (executor, Declaring::Anew), known).await? {
         Some(mine) if !releases::is_declared(scope.db, name).await? => mine,
         _ => return Ok(Scheduled::Outdated),
     };

@@ -3,7 +3,7 @@
 use rusqlite::params;
 use stepwell_core::{
     ExecutorId,
-    store::{DeclaredBy, NewSchedule, Scheduled, Standing},
+    store::{DeclaredBy, Declaring, NewSchedule, Scheduled, Standing},
 };
 
 use super::{super::start::add_queue, Known, Scope};
@@ -57,10 +57,10 @@ const WITHDRAW: &str = "
 
 pub(super) fn define(
     scope: &Scope<'_>,
-    new: &NewSchedule,
+    (new, declaring): (&NewSchedule, Declaring),
     known: Option<&Known>,
 ) -> Result<Scheduled, Failure> {
-    let release = match declarer(scope, new, known)? {
+    let release = match declarer(scope, (new, declaring), known)? {
         Ok(release) => release,
         Err(refused) => return Ok(refused),
     };
@@ -93,7 +93,7 @@ pub(super) fn define(
 /// The release that says so, 0 for a client; or why it may not.
 fn declarer(
     scope: &Scope<'_>,
-    new: &NewSchedule,
+    (new, declaring): (&NewSchedule, Declaring),
     known: Option<&Known>,
 ) -> Result<Result<i64, Scheduled>, Failure> {
     let of_code = |known: &&Known| known.declared_by == DeclaredBy::Code.as_str();
@@ -110,7 +110,7 @@ fn declarer(
         return Ok(Err(Scheduled::OfClient));
     }
     let mine = match declared {
-        Some(known) => counts(scope, executor, known)?,
+        Some(known) => counts(scope, (executor, declaring), known)?,
         None => releases::of_executor(scope.db, executor)?,
     };
     Ok(mine.map(|mine| mine.number).ok_or(Scheduled::Outdated))
@@ -119,14 +119,14 @@ fn declarer(
 /// The release of an executor, if it counts before the one whose declaration stands.
 fn counts(
     scope: &Scope<'_>,
-    executor: &ExecutorId,
+    (executor, declaring): (&ExecutorId, Declaring),
     known: &Known,
 ) -> Result<Option<Standing>, Failure> {
     let Some(mine) = releases::of_executor(scope.db, executor)? else {
         return Ok(None);
     };
     let declared = releases::standing(scope.db, known.release, scope.now)?;
-    Ok(mine.counts_before(declared).then_some(mine))
+    Ok(mine.counts_before(declared, declaring).then_some(mine))
 }
 
 fn is_same(scope: &Scope<'_>, new: &NewSchedule) -> Result<bool, Failure> {
@@ -150,7 +150,7 @@ pub(super) fn withdraw(
     if known.declared_by != DeclaredBy::Code.as_str() {
         return Ok(Scheduled::OfClient);
     }
-    let mine = match counts(scope, executor, known)? {
+    let mine = match counts(scope, (executor, Declaring::Anew), known)? {
         Some(mine) if !releases::is_declared(scope.db, name, scope.now)? => mine,
         _ => return Ok(Scheduled::Outdated),
     };
