@@ -9,6 +9,7 @@ mod database;
 mod doubt;
 mod engine;
 mod matrix;
+mod newer;
 mod postgres;
 mod queries;
 mod rolling;
