@@ -174,7 +174,7 @@ fn sqlite_file(address: &StoreUrl) -> Result<&Path, Error> {
         }
         _ => return Ok(Path::new(path)),
     };
-    Err(Error::new(ErrorKind::Setup, format!("`{url}` {why}")))
+    Err(Error::new(ErrorKind::Setup, format!("`{address}` {why}")))
 }
 
 async fn postgres(address: &StoreUrl) -> Result<PgPool, Error> {
@@ -184,7 +184,16 @@ async fn postgres(address: &StoreUrl) -> Result<PgPool, Error> {
             "`{address}` is no address of a Postgres database; write \
              `postgres://user:password@host:5432/database`"
         );
-        Error::new(ErrorKind::Setup, what).with_source(error)
+        let refused = Error::new(ErrorKind::Setup, what);
+        // sqlx says which value it does not take. Where a password holds `?`, that is a part of it.
+        let query = address
+            .expose()
+            .split_once('?')
+            .map_or("", |(_, query)| query);
+        match query.contains('@') {
+            true => refused,
+            false => refused.with_source(error),
+        }
     })?;
     // A pool goes on trying where nobody listens, and then says only that it waited too long.
     try_once(&options).await.map_err(|error| {
@@ -221,7 +230,9 @@ mod tests {
         let error = sqlite_file(&StoreUrl::new(url)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Setup);
         let said = error.to_string();
-        assert!(said.contains(url) && said.contains(reason), "{said}");
+        let named = url.split('?').next().unwrap_or(url);
+        assert!(said.contains(named) && said.contains(reason), "{said}");
+        assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
     }
 
     #[test]
@@ -232,5 +243,6 @@ mod tests {
         refused("sqlite:", "names no file");
         refused("sqlite::memory:", "each connection");
         refused("sqlite:shop.db?mode=rwc", "has parameters");
+        refused("sqlite:shop.db?key=s3cr3t", "has parameters");
     }
 }

@@ -17,6 +17,7 @@ mod room;
 mod schedules;
 mod start;
 mod turns;
+mod url;
 mod workflows;
 
 use jiff::Timestamp;
@@ -27,8 +28,7 @@ pub use change::{
     Progressed, Refusal, Resumed, Sent, Written,
 };
 pub use driver::{
-    Migration, Migrations, OpenStore, ReadMigrations, StoreDriver, StoreUrl, open_store,
-    read_migrations,
+    Migration, Migrations, OpenStore, ReadMigrations, StoreDriver, open_store, read_migrations,
 };
 pub use error::{StoreError, StoreErrorKind};
 pub use executors::{
@@ -50,6 +50,7 @@ pub use schedules::{
 };
 pub use start::{Launch, NewWorkflow, Owner, QueueUse, StartMessage, Started};
 pub use turns::{KEYS_PER_LOOK, Lane, Turns, enough, take_turns};
+pub use url::StoreUrl;
 pub use workflows::{
     DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, PAGE_BYTES_MAX, TALLIES_MAX, Tally, WorkflowStore,
 };

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use rdkafka::{ClientConfig, config::RDKafkaLogLevel, consumer::Consumer as _};
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel, consumer::Consumer as _, error::KafkaError};
 use stepwell_core::{Client, Error, ErrorKind, Workflow};
 use stepwell_events::{Connected, Delivery, Intake, Source};
 
@@ -154,6 +154,24 @@ impl Kafka {
         Error::new(ErrorKind::Setup, message)
     }
 
+    /// What librdkafka says, without the values of settings: one of them may be a password, also under a
+    /// name that is misspelt.
+    fn reason(&self, error: &KafkaError) -> String {
+        let mut said = match error {
+            KafkaError::ClientConfig(_, reason, name, _) => {
+                let is_name = !name.contains(['@', '/', ':']);
+                format!("`{}`: {reason}", if is_name { name } else { "…" })
+            }
+            other => other.to_string(),
+        };
+        for (_, value) in &self.settings {
+            if !value.is_empty() {
+                said = said.replace(value.as_str(), "…");
+            }
+        }
+        said
+    }
+
     fn consumer(&self, observed: Option<Client>) -> Result<Consumer, Error> {
         self.check()?;
         let mut config = ClientConfig::new();
@@ -173,7 +191,7 @@ impl Kafka {
         let context = Context::new(self.source.clone(), observed);
         let consumer: Consumer = config
             .create_with_context(context)
-            .map_err(|error| self.refused(&format!("cannot be set up: {error}")))?;
+            .map_err(|error| self.refused(&format!("cannot be set up: {}", self.reason(&error))))?;
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         consumer
             .subscribe(&topics)
@@ -242,6 +260,25 @@ mod tests {
             .set("security.protocol", "ssl")
             .consumer(None)
             .unwrap();
+    }
+
+    #[test]
+    fn no_error_shows_a_setting() {
+        for name in [
+            "sasl.pasword",
+            "sasl.oauthbearer.config",
+            "security.protocol",
+            "a:b@c",
+        ] {
+            let kafka = Kafka::new("localhost:9092")
+                .group("g")
+                .topic("t")
+                .set(name, "hunter2");
+            let error = kafka.consumer(None).map(drop).expect_err("it was set up");
+            let said = format!("{error} {error:?}");
+            assert!(!said.contains("hunter2"), "{said}");
+            assert!(said.contains(name) || name.contains('@'), "{said}");
+        }
     }
 
     #[test]

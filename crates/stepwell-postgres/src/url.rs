@@ -82,16 +82,27 @@ impl Address {
     /// No error shows the URL: it may hold a password.
     pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
+        let read = Self::read(place, query);
+        if query.contains('@') {
+            // It may be the rest of a password that holds `?`: what is wrong with it is not said.
+            return read.map_err(|_| {
+                unusable(
+                    "the address is no URL of a Postgres database, or has a parameter that is not \
+                     known; in a user, a password or a value write `%3F` for `?` and `%40` for `@`",
+                )
+            });
+        }
+        read
+    }
+
+    fn read(place: &str, query: &str) -> Result<Self, StoreError> {
         let parameters = Parameters::read(query)?;
         let (mode, trust) = parameters.tls()?;
         let plain = match parameters.rest.as_slice() {
             [] => place.to_owned(),
             rest => format!("{place}?{}", rest.join("&")),
         };
-        let mut config: tokio_postgres::Config = plain.parse().map_err(|error| {
-            unusable("the address is no URL of a Postgres database; write `postgres://user:password@host:5432/database`")
-                .with_source(error)
-        })?;
+        let mut config = driver_config(&plain)?;
         config.ssl_mode(mode);
         if config.get_application_name().is_none() {
             config.application_name("stepwell");
@@ -127,6 +138,37 @@ impl Address {
         };
         format!("postgres://{}/{database}{schema}", hosts.join(","))
     }
+}
+
+/// Reads what the driver reads. Of its errors none is passed on: they name what they do not
+/// understand, and that may be a password.
+fn driver_config(url: &str) -> Result<tokio_postgres::Config, StoreError> {
+    let is_url = ["postgres://", "postgresql://"]
+        .iter()
+        .any(|it| url.starts_with(it));
+    let config = url
+        .parse::<tokio_postgres::Config>()
+        .ok()
+        .filter(|_| is_url);
+    // `user:pass@word@host`: the driver takes `word@host` for the host.
+    let is_whole = |config: &tokio_postgres::Config| {
+        let hosts = config.get_hosts().iter();
+        let names = hosts.filter_map(|host| match host {
+            Host::Tcp(name) => Some(name.as_str()),
+            #[cfg(unix)]
+            Host::Unix(_) => None,
+        });
+        !names
+            .chain(config.get_dbname())
+            .any(|name| name.contains('@'))
+    };
+    config.filter(is_whole).ok_or_else(|| {
+        unusable(
+            "the address is no URL of a Postgres database; write \
+             `postgres://user:password@host:5432/database`, and in a user or a password `%40` for `@`, \
+             `%3A` for `:`, `%2F` for `/` and `%3F` for `?`",
+        )
+    })
 }
 
 /// Sets how long a silent server is waited for, where the URL does not.

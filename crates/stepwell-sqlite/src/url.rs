@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use stepwell_core::store::{StoreError, StoreErrorKind};
+use stepwell_core::store::{StoreError, StoreErrorKind, StoreUrl};
 
 /// A database of SQLite.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +32,10 @@ impl Address {
     /// path `?existing` says that the file is an application's. The path is taken as it stands, without
     /// percent-encoding.
     pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
+        let shown = StoreUrl::new(url);
         let rest = url.strip_prefix("sqlite:").ok_or_else(|| {
             unusable(format!(
-                "`{url}` is no address of a SQLite database; write `sqlite:path`"
+                "`{shown}` is no address of a SQLite database; write `sqlite:path`"
             ))
         })?;
         let path = rest.strip_prefix("//").unwrap_or(rest);
@@ -45,14 +46,14 @@ impl Address {
         match path {
             ":memory:" => Ok(Self::Memory),
             "" => Err(unusable(format!(
-                "`{url}` names no file; write `sqlite:shop.db`, or `sqlite::memory:` for a test"
+                "`{shown}` names no file; write `sqlite:shop.db`, or `sqlite::memory:` for a test"
             ))),
             _ if path.contains('?') => Err(unusable(format!(
-                "`{url}` has parameters, and there are none but `existing`; write `sqlite:path` (a \
+                "`{shown}` has parameters, and there are none but `existing`; write `sqlite:path` (a \
                  missing file is made), or `sqlite:path?existing` for a file that holds tables of \
                  your application"
             ))),
-            _ if path.contains('\0') => Err(unusable(format!("{url:?} holds a NUL character"))),
+            _ if path.contains('\0') => Err(unusable(format!("`{shown}` holds a NUL character"))),
             _ => Ok(Self::File {
                 path: PathBuf::from(path),
                 tenancy,
@@ -188,6 +189,11 @@ mod tests {
         refused("sqlite:", "names no file");
         refused("sqlite://", "names no file");
         refused("sqlite:shop.db?mode=rwc", "has parameters");
+        let error = Address::parse("sqlite:shop.db?key=s3cr3t").unwrap_err();
+        assert!(
+            !format!("{error} {error:?}").contains("s3cr3t"),
+            "{error:?}"
+        );
         refused("postgres://db/shop", "write `sqlite:path`");
     }
 

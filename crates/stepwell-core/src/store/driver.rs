@@ -1,12 +1,12 @@
 //! From a URL to a store.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::clock::Clock;
 
-use super::{Store, StoreError, StoreErrorKind, StoreFuture};
+use super::{Store, StoreError, StoreErrorKind, StoreFuture, StoreUrl};
 
 /// Opens the database at a URL, migrated and ready. A store that keeps its own time takes it from
 /// the clock; one whose server has a clock ignores it.
@@ -50,49 +50,6 @@ pub struct StoreDriver {
 
 inventory::collect!(StoreDriver);
 
-/// The address of a database. `Debug` and `Display` never show a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StoreUrl(String);
-
-impl StoreUrl {
-    /// Takes a URL as the user wrote it.
-    #[must_use]
-    pub fn new(url: impl Into<String>) -> Self {
-        Self(url.into())
-    }
-
-    /// The whole URL, with what is secret in it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// What stands before the first `:`.
-    #[must_use]
-    pub fn scheme(&self) -> &str {
-        self.0.split_once(':').map_or("", |(scheme, _)| scheme)
-    }
-}
-
-impl fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self
-            .0
-            .split_once("://")
-            .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)))
-        {
-            Some((scheme, (_, place))) => write!(f, "{scheme}://…@{place}"),
-            None => f.write_str(&self.0),
-        }
-    }
-}
-
-impl fmt::Debug for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 /// Opens the store for a URL.
 ///
 /// # Errors
@@ -129,20 +86,4 @@ fn driver(url: &StoreUrl) -> Result<&'static StoreDriver, StoreError> {
             known.join(":, ") + ":"
         ),
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_never_shown() {
-        let url = StoreUrl::new("postgres://shop:s3cr3t@db:5432/shop");
-        assert_eq!(url.to_string(), "postgres://…@db:5432/shop");
-        assert!(!format!("{url:?}").contains("s3cr3t"));
-        assert_eq!(
-            StoreUrl::new("sqlite:shop.db").to_string(),
-            "sqlite:shop.db"
-        );
-    }
 }

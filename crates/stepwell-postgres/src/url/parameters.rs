@@ -146,6 +146,12 @@ fn millis(name: &str, value: &str) -> Result<Duration, StoreError> {
 }
 
 fn unknown(name: &str) -> StoreError {
+    // What is not even a word is perhaps a part of a password.
+    let is_word = |name: &str| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let name = if is_word(name) { name } else { "…" };
     unusable(format!(
         "the address has a parameter `{name}` that is not known here; ours are {}, and those of \
          the connection are {}",

@@ -101,3 +101,45 @@ fn tls_means_what_libpq_means() {
         (SslMode::Require, Trust::Named(None))
     );
 }
+
+/// Addresses that are written wrongly, around a secret.
+const WRONG: [&str; 14] = [
+    "postgres://shop:$",
+    "postgres://shop:a?$@db/shop",
+    "postgres://shop:a?schema=$@db/shop",
+    "postgres://shop:a?sslmode=$@db/shop",
+    "postgres://shop:a@$@db/shop",
+    "postgres://db/shop?$",
+    "postgres://db/shop?a:$=1",
+    "postgres:shop:$@db/shop",
+    "postgres:shop:a=$@db/shop",
+    "shop:$@db/shop",
+    "host=db password=$ nothing=1",
+    "postgres://shop:$@db:port/shop",
+    "postgres://shop:$@db/shop?port=many",
+    "postgres://shop:$@db/shop?statement_timeout=soon",
+];
+
+#[test]
+fn no_error_about_an_address_shows_its_password() {
+    for shape in WRONG {
+        for secret in [
+            "Hunter2",
+            "Hun=ter2",
+            "Hun/ter2",
+            "Hun:ter2",
+            "Hun&ter2",
+            "%48unter2x%",
+        ] {
+            let address = shape.replace('$', secret);
+            let said = match Address::parse(&address) {
+                Ok(parsed) => parsed.describe(),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            let leaks = ["Hun", "unter", "ter2"]
+                .iter()
+                .any(|part| said.contains(part));
+            assert!(!leaks, "{address}: {said}");
+        }
+    }
+}
