@@ -5,6 +5,8 @@ use std::{error::Error as StdError, io, process::ExitCode};
 use anstream::eprintln;
 use stepwell_core::{Error, ErrorKind, InvalidInput};
 
+use crate::terminal::clean;
+
 /// How a command ended. The numbers are documented and stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -120,12 +122,13 @@ impl Problem {
 
     /// Says it on standard error, with colour where the terminal wants it.
     pub(crate) fn print(&self) {
-        eprintln!("\x1b[1;31merror\x1b[0m: {}", self.message);
+        // An error may quote what is stored in a database, or what it says.
+        eprintln!("\x1b[1;31merror\x1b[0m: {}", clean(&self.message));
         for cause in &self.causes {
-            eprintln!("  caused by: {cause}");
+            eprintln!("  caused by: {}", clean(cause));
         }
         if let Some(hint) = &self.hint {
-            eprintln!("\x1b[1;36mhint\x1b[0m: {hint}");
+            eprintln!("\x1b[1;36mhint\x1b[0m: {}", clean(hint));
         }
     }
 }

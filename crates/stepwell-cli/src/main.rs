@@ -34,6 +34,7 @@ mod restarts;
 mod schedule;
 mod start;
 mod table;
+mod terminal;
 mod workflow;
 
 use std::process::ExitCode;

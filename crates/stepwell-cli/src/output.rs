@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::{
     exit::{Exit, Problem},
     table::{Cell, Look, draw_fields, draw_table},
+    terminal::{clean, escaped},
 };
 
 /// Below this a table is not made to fit: a letter on each line helps nobody.
@@ -66,7 +67,7 @@ impl Output {
             }
             Format::Json => pretty(&things)?,
             Format::Jsonl => lines(things.iter().map(compact), "")?,
-            Format::Ids => lines(things.iter().map(|thing| Ok(thing.id().to_owned())), "")?,
+            Format::Ids => ids(things)?,
         })
     }
 
@@ -98,18 +99,29 @@ impl Output {
             }
             Format::Json => json?,
             Format::Jsonl => lines(things.iter().map(compact), "")?,
-            Format::Ids => lines(things.iter().map(|thing| Ok(thing.id().to_owned())), "")?,
+            Format::Ids => ids(things)?,
         })
     }
 }
 
+/// The ids as they are, for another program; cleaned where a person reads them.
+fn ids<T: Shown>(things: &[T]) -> Result<String, Problem> {
+    let is_read = io::stdout().is_terminal();
+    let shown = |thing: &T| match is_read {
+        true => clean(thing.id()).into_owned(),
+        false => thing.id().to_owned(),
+    };
+    lines(things.iter().map(|thing| Ok(shown(thing))), "")
+}
+
 fn compact<T: Serialize>(thing: &T) -> Result<String, Problem> {
-    serde_json::to_string(thing).map_err(|error| io::Error::from(error).into())
+    let text = serde_json::to_string(thing).map_err(io::Error::from)?;
+    Ok(escaped(text))
 }
 
 fn pretty<T: Serialize>(thing: &T) -> Result<String, Problem> {
     let text = serde_json::to_string_pretty(thing).map_err(io::Error::from)?;
-    Ok(text + "\n")
+    Ok(escaped(text) + "\n")
 }
 
 /// Ends every text with a line break, and puts something between each two.

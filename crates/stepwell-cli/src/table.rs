@@ -4,6 +4,8 @@ use comfy_table::{Color, ColumnConstraint, ContentArrangement, Table, presets};
 use jiff::{Timestamp, Unit};
 use stepwell_core::State;
 
+use crate::terminal::clean;
+
 /// How the place looks where a table is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Look {
@@ -30,11 +32,10 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// A text. Control characters become spaces: what a workflow stored must not steer a terminal.
+    /// A text, without what would steer a terminal.
     pub(crate) fn new(text: impl AsRef<str>) -> Self {
-        let clean = |c: char| if c.is_control() { ' ' } else { c };
         Self {
-            text: text.as_ref().chars().map(clean).collect(),
+            text: clean(text.as_ref()).into_owned(),
             tone: Tone::Plain,
         }
     }
