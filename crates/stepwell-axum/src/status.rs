@@ -8,16 +8,15 @@ use std::{
 };
 
 use axum::{
-    Json,
     extract::{FromRef, FromRequestParts, Query, RawPathParams, Request},
     handler::Handler,
     response::{IntoResponse, Response},
 };
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use stepwell_core::{App, Client, Error, ErrorKind, State, Workflow, WorkflowError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stepwell_core::{App, Client, Error, ErrorKind, State, Timestamp, Workflow, WorkflowError};
 
 use crate::{
     problem::{AsProblem, Problem, problem_of},
@@ -149,7 +148,7 @@ pub(crate) async fn look_up(
 }
 
 /// A workflow as clients see it.
-async fn describe<W>(app: &App<W::State>, id: &str) -> Result<Value, Problem>
+async fn describe<W>(app: &App<W::State>, id: &str) -> Result<String, Problem>
 where
     W: Workflow,
     W::Error: AsProblem,
@@ -164,15 +163,31 @@ where
             Err(error) => (None, Some(problem_of(error, id).to_json(None))),
         },
     };
-    Ok(json!({
-        "workflow_id": id,
-        "status": seed_name(workflow.state),
-        "state": workflow.state,
-        "result": result,
-        "error": error,
-        "created_at": workflow.created_at,
-        "ended_at": workflow.ended_at,
-    }))
+    let described = Described {
+        workflow_id: id,
+        status: seed_name(workflow.state),
+        state: workflow.state,
+        result,
+        error,
+        created_at: workflow.created_at,
+        ended_at: workflow.ended_at,
+    };
+    serde_json::to_string(&described).map_err(|error| {
+        tracing::error!(workflow = id, %error, "a result cannot be written");
+        Problem::internal()
+    })
+}
+
+/// Written as it stands: on the way through a `Value` a result would lose digits.
+#[derive(Serialize)]
+struct Described<'a, T> {
+    workflow_id: &'a str,
+    status: &'static str,
+    state: State,
+    result: Option<T>,
+    error: Option<Value>,
+    created_at: Timestamp,
+    ended_at: Option<Timestamp>,
 }
 
 /// The name that the seed documents' library gives a state.
@@ -187,10 +202,15 @@ pub(crate) fn seed_name(state: State) -> &'static str {
     }
 }
 
-fn with_etag(headers: &HeaderMap, body: &Value) -> Response {
-    let text = body.to_string();
+/// An answer that is JSON already.
+pub(crate) fn json_text(text: String) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], text).into_response()
+}
+
+fn with_etag(headers: &HeaderMap, body: &str) -> Response {
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    body.hash(&mut hasher);
     let etag = format!("\"{:016x}\"", hasher.finish());
     let known = headers
         .get(header::IF_NONE_MATCH)
@@ -204,7 +224,7 @@ fn with_etag(headers: &HeaderMap, body: &Value) -> Response {
     let mut response = if unchanged {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        Json(body).into_response()
+        json_text(body.to_owned())
     };
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         response.headers_mut().insert(header::ETAG, etag);

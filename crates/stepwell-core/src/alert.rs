@@ -10,7 +10,6 @@ use std::{
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::{
@@ -20,6 +19,7 @@ use crate::{
     error::Error,
     id::WorkflowId,
     limits::InvalidInput,
+    payload::Payload,
     store::{self, NewWorkflow},
     workflow::{End, State},
 };
@@ -43,7 +43,7 @@ pub struct DeadLetter {
     /// Failed, stuck or dead.
     pub state: State,
     /// The error of one that failed, as it is stored; none if that has more than 64 KiB.
-    pub error: Option<Value>,
+    pub error: Option<Payload>,
     /// What one that failed has in common with others: the error's type and its message without
     /// digits and ids.
     pub fingerprint: Option<String>,
@@ -177,7 +177,7 @@ impl Alerts {
             End::Succeeded(_) => return Vec::new(),
             End::Failed { error, fingerprint } => {
                 let fits = error.as_str().len() <= ERROR_BYTES_MAX;
-                let error = fits.then(|| error.read().ok()).flatten();
+                let error = fits.then(|| error.clone());
                 (State::Failed, error, Some(fingerprint.clone()), None)
             }
             End::Stuck { reason } => (State::Stuck, None, None, Some(reason.clone())),

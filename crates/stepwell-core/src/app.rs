@@ -407,7 +407,7 @@ impl<S: Send + Sync + 'static> App<S> {
         topic: Topic<T>,
         message: T,
     ) -> Result<(), Error> {
-        let message = Payload::of(&message, self.inner.config.payload_bytes_max)?;
+        let message = Payload::of_durable(&message, self.inner.config.payload_bytes_max)?;
         self.inner
             .client
             .send(id, topic.name(), message, None)

@@ -166,17 +166,18 @@ impl<W: Workflow> Call<W> {
                 W::NAME
             ))
         };
-        let given = Payload::of(&self.args, bytes_max)?;
-        let mut arguments = match given.read::<serde_json::Value>() {
-            Ok(serde_json::Value::Array(arguments)) => arguments,
-            Ok(serde_json::Value::Null) => vec![serde_json::json!(Timestamp::UNIX_EPOCH)],
-            _ => return Err(not_first()),
+        let given = Payload::of_durable(&self.args, bytes_max)?;
+        let tick = Payload::of(&Timestamp::UNIX_EPOCH, bytes_max)?;
+        let mut arguments = match given.as_str() {
+            // A workflow without arguments is given the tick and ignores it.
+            "null" => vec![tick.clone()],
+            _ => given.read::<Vec<Payload>>().map_err(|_| not_first())?,
         };
-        if arguments.first() != Some(&serde_json::json!(Timestamp::UNIX_EPOCH)) {
+        if arguments.first() != Some(&tick) {
             return Err(not_first());
         }
         arguments.remove(0);
-        Ok((Payload::of(&arguments, bytes_max)?, self.queue))
+        Ok((Payload::array(&arguments), self.queue))
     }
 
     /// Who is to run it.
@@ -222,7 +223,7 @@ impl<W: Workflow> Call<W> {
             id: self.id.map_or_else(|| Ok(id()), WorkflowId::new)?,
             nonce: Nonce::generate(),
             name: W::NAME.to_owned(),
-            input: Payload::of(&self.args, bytes_max)?,
+            input: Payload::of_durable(&self.args, bytes_max)?,
             launch,
             delay: self.delay,
             deadline: self.deadline,

@@ -248,7 +248,7 @@ impl<S: Send + Sync + 'static> Ctx<S> {
 
     /// Sets an attribute of this workflow that lists can be filtered by.
     pub async fn set_attribute(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        let set = Write::attribute(name.into(), value.into(), self.bytes_max());
+        let set = Write::attribute(name.into(), value.into());
         self.exec(set).await;
     }
 

@@ -97,7 +97,7 @@ impl<S: Send + Sync + 'static> App<S> {
         let message = NewMessage {
             to: WorkflowId::new(id)?,
             topic: topic.name().to_owned(),
-            payload: Payload::of(&message, self.payload_bytes_max())?,
+            payload: Payload::of_durable(&message, self.payload_bytes_max())?,
             key: None,
         };
         self.client().send_in(tx, message).await

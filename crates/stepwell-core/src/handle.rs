@@ -102,7 +102,7 @@ impl<W: Workflow> Handle<W> {
     /// # Errors
     /// As [`Client::send`].
     pub async fn send<T: Durable>(&self, topic: Topic<T>, message: T) -> Result<(), Error> {
-        let message = Payload::of(&message, self.client.0.payload_bytes_max)?;
+        let message = Payload::of_durable(&message, self.client.0.payload_bytes_max)?;
         self.client
             .send(&self.id, topic.name(), message, None)
             .await

@@ -104,6 +104,11 @@ impl<T> Ready<T> {
         }
     }
 
+    /// Whether it has a change to commit.
+    pub(crate) fn is_new(&self) -> bool {
+        self.commit.is_some()
+    }
+
     pub(crate) fn with_messages(mut self, messages: Vec<ReservedMessage>) -> Self {
         if let Some(commit) = &mut self.commit {
             commit.messages = messages;

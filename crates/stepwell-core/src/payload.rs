@@ -1,12 +1,16 @@
 //! What crosses a checkpoint: JSON text, checked before it is stored.
 
+mod again;
+mod canonical;
 mod checked;
 
 use std::{fmt, sync::Arc};
 
-use serde::{Serialize, Serializer, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
-use crate::limits::InvalidInput;
+use crate::limits::{InvalidInput, PAYLOAD_DEPTH_MAX};
+
+use canonical::{Lists, Tree};
 
 /// A value as JSON text. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,7 +23,7 @@ impl Payload {
     /// Names the path of the part that JSON cannot hold (NaN, an infinite number, a map key that
     /// is not a string), that nests too deep, or says how large the whole is.
     pub fn of<T: Serialize + ?Sized>(value: &T, bytes_max: usize) -> Result<Self, InvalidInput> {
-        let text = checked::to_json(value)?;
+        let text = checked::to_json(value, PAYLOAD_DEPTH_MAX)?;
         if text.len() > bytes_max {
             return Err(InvalidInput::new(format!(
                 "the value has {} bytes as JSON, at most {bytes_max} are allowed; store it \
@@ -28,6 +32,33 @@ impl Payload {
             )));
         }
         Ok(Self(text.into()))
+    }
+
+    /// Writes `value` as JSON of at most `bytes_max` bytes, and makes sure that it is the same when it is
+    /// read: it is read, written once more, and compared.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of), and for a value that cannot be read as its type, or comes back as another
+    /// one: the path of the part, and the type.
+    pub fn of_durable<T: Serialize + DeserializeOwned>(
+        value: &T,
+        bytes_max: usize,
+    ) -> Result<Self, InvalidInput> {
+        let payload = Self::of(value, bytes_max)?;
+        payload.read_back::<T>()?;
+        Ok(payload)
+    }
+
+    /// Reads the value that was written just now, and makes sure that it would be written as it stands
+    /// here.
+    pub(crate) fn read_back<T: Serialize + DeserializeOwned>(&self) -> Result<T, InvalidInput> {
+        again::read(&self.0)
+    }
+
+    /// Writes what the engine has made, or has put around a value that was checked before: that may
+    /// be a little larger, and nest a little deeper, than a value may.
+    pub(crate) fn of_ours<T: Serialize>(value: &T) -> Result<Self, InvalidInput> {
+        Ok(Self(checked::to_json(value, PAYLOAD_DEPTH_MAX + 4)?.into()))
     }
 
     /// Takes JSON text that a store has kept. It is not parsed again.
@@ -63,11 +94,13 @@ impl Payload {
     }
 
     /// Whether both hold the same JSON value. The order of an object's keys does not count, so that
-    /// a map that was filled in another order is no other input.
+    /// a map that was filled in another order is no other input. Numbers count as they are written:
+    /// those that no type of the machine holds differ, too.
     #[must_use]
     pub fn same_value(&self, other: &Self) -> bool {
-        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
-        self.0 == other.0 || (parse(&self.0).is_some() && parse(&self.0) == parse(&other.0))
+        let tree = |json| Tree::of(json, Lists::Ordered);
+        self.0 == other.0
+            || tree(&self.0).is_some_and(|mine| tree(&other.0).is_some_and(|other| mine == other))
     }
 }
 
@@ -84,6 +117,14 @@ impl Serialize for Payload {
             // A store that hands out what is no JSON is corrupt; show the text rather than panic.
             Err(_) => self.0.serialize(serializer),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    /// Takes the JSON text as it is written. From `serde_json` only.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        Ok(Self(Box::<str>::from(raw).into()))
     }
 }
 
@@ -151,6 +192,8 @@ mod tests {
         let a = Payload::from_stored(r#"{"a":1,"b":2}"#.into());
         assert!(a.same_value(&Payload::from_stored(r#"{"b":2,"a":1}"#.into())));
         assert!(!a.same_value(&Payload::from_stored(r#"{"b":2,"a":3}"#.into())));
+        let number = |text: &str| Payload::from_stored(format!("[{text}]"));
+        assert!(!number("18446744073709551616").same_value(&number("18446744073709551617")));
     }
 
     #[test]

@@ -81,11 +81,11 @@ fn run_body<W: Workflow>(state: Arc<W::State>) -> RunBody {
         Ok(Box::pin(async move {
             let bytes_max = run.engine.config.payload_bytes_max;
             match W::run(&mut ctx, args).await {
-                Ok(output) => Ok(Ok(Payload::of(&output, bytes_max)?)),
+                Ok(output) => Ok(Ok(Payload::of_durable(&output, bytes_max)?)),
                 Err(error) => {
                     let fingerprint =
                         fingerprint(std::any::type_name::<W::Error>(), &error.to_string());
-                    let fault = Payload::of(&Fault::Failed(error), bytes_max)?;
+                    let fault = Payload::of_durable(&Fault::Failed(error), bytes_max)?;
                     Ok(Err(FailedBody { fault, fingerprint }))
                 }
             }

@@ -10,7 +10,10 @@ use http::{StatusCode, header};
 use serde_json::{Value, json};
 use stepwell_core::{App, Handle, Workflow, WorkflowError};
 
-use crate::problem::{AsProblem, Problem, problem_of};
+use crate::{
+    problem::{AsProblem, Problem, problem_of},
+    status::json_text,
+};
 
 /// How long the end of a workflow may take to be written when the application has stopped.
 const LAST_WRITES: Duration = Duration::from_millis(200);
@@ -52,8 +55,9 @@ where
     W::Error: AsProblem,
 {
     match result {
-        Ok(output) => match serde_json::to_value(&output) {
-            Ok(value) => Json(value).into_response(),
+        // Not by way of a `Value`, which has no room for all numbers.
+        Ok(output) => match serde_json::to_string(&output) {
+            Ok(text) => json_text(text),
             Err(_) => Problem::internal().workflow(id).into_response(),
         },
         Err(error) => problem_of(error, id).into_response(),

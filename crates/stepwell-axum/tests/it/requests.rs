@@ -1,6 +1,7 @@
 //! What becomes of a request, and of its ids.
 
 use serde_json::json;
+use stepwell::store::Filter;
 
 use crate::shop::{exists, post_json, send, shop};
 
@@ -285,4 +286,24 @@ async fn a_request_id_that_is_none_is_replaced() {
         let answer = send(&shop, "GET", "/teapot", &[("x-request-id", id)], "").await;
         assert_eq!(answer.header("x-request-id").unwrap().len(), 36, "{id}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_is_answered_to_the_last_digit() {
+    let shop = shop().await;
+    let exact = "[340282366920938463463374607431768211455,0.1]";
+    let answer = send(&shop, "POST", "/exact", &[("idempotency-key", "k")], "").await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, exact));
+    let list = shop.app().client().list(Filter::default()).await.unwrap();
+    let path = format!(
+        "/exact/{}",
+        list[0].id.as_str().replace('/', "%2F").replace(' ', "%20")
+    );
+    let answer = send(&shop, "GET", &path, &[], "").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(
+        answer.text.contains(&format!("\"result\":{exact}")),
+        "{}",
+        answer.text
+    );
 }

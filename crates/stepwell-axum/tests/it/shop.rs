@@ -123,6 +123,12 @@ pub(crate) async fn transfer(
     Ok(format!("{amount} from {from} to {to}"))
 }
 
+/// A result with numbers that no float and no `Value` holds.
+#[workflow]
+pub(crate) async fn exact(_ctx: &mut Ctx<Shop>) -> stepwell::Result<(u128, f32)> {
+    Ok((u128::MAX, 0.1))
+}
+
 async fn keyed(key: IdempotencyKey) -> String {
     key.as_str().to_owned()
 }
@@ -170,6 +176,8 @@ pub(crate) fn router(app: App<Shop>) -> Router {
         .route("/refuses/{amount}", post(run(refuses)))
         .route("/fails", post(run(fails)))
         .route("/fails/{id}", get(status(fails)))
+        .route("/exact", post(run(exact)))
+        .route("/exact/{id}", get(status(exact)))
         .route("/transfer/{from}", put(run(transfer)))
         .nest("/v1", Router::new().route("/jobs", post(start(slow))))
         .route("/of/{name}", post(run(pay)).layer(from_fn(authenticate)))

@@ -60,7 +60,7 @@ impl<S: Send + Sync + 'static> App<S> {
         let bytes_max = self.inner.config.payload_bytes_max;
         let message = StartMessage {
             topic: topic.name().to_owned(),
-            payload: Payload::of(&message, bytes_max)?,
+            payload: Payload::of_durable(&message, bytes_max)?,
             key: uuid::Uuid::new_v4().to_string(),
         };
         let mut new = call.into_new(WorkflowId::generate, None, bytes_max)?;

@@ -89,7 +89,7 @@ impl Client {
     ) -> Result<(), Error> {
         check_name("schedule's name", &spec.name, SCHEDULE_NAME_BYTES_MAX)?;
         check_name("workflow's name", workflow, NAME_BYTES_MAX)?;
-        arguments.read::<Vec<serde_json::Value>>().map_err(|_| {
+        arguments.read::<Vec<Payload>>().map_err(|_| {
             InvalidInput::new("the arguments of a schedule are a JSON array: `[\"eu\"]`")
         })?;
         let ticks = Ticks::of(&spec.spec, spec.timezone.as_deref())?;

@@ -221,7 +221,7 @@ fn panicked(run: &Run, message: &str) -> End {
     let message: String = message.chars().take(10_000).collect();
     let fault = Fault::<()>::Panicked(message.clone());
     End::Failed {
-        error: Payload::of(&fault, usize::MAX).unwrap_or_else(|_: InvalidInput| Payload::null()),
+        error: Payload::of_ours(&fault).unwrap_or_else(|_: InvalidInput| Payload::null()),
         fingerprint: crate::registry::fingerprint("panic", &message),
     }
 }

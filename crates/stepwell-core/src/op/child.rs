@@ -57,9 +57,7 @@ async fn start<W: Workflow>(here: &Here, call: Call<W>) -> Ready<String> {
 
 async fn started(here: &Here, new: NewWorkflow) -> Ready<String> {
     let id = new.id.to_string();
-    let value = here
-        .stored(&new.name, Payload::of(&id, here.bytes_max()))
-        .await;
+    let value = here.stored(&new.name, Payload::of_ours(&id)).await;
     let record = here.record(RecordKind::Start, &new.name, Outcome::Ok(value));
     Ready::new(id, record, vec![Effect::Start(new)])
 }
@@ -125,9 +123,7 @@ async fn await_result<W: Workflow>(
     let ended = ended(here, (id, owned), busy).await;
     racing.child = None;
     let result = result_of::<W>(id, &ended);
-    let payload = here
-        .stored(W::NAME, Payload::of(&result, here.bytes_max()))
-        .await;
+    let payload = here.stored(W::NAME, Payload::of_ours(&result)).await;
     let record = here.record(RecordKind::Await, W::NAME, Outcome::Ok(payload));
     Ready::new(result, record, Vec::new())
 }

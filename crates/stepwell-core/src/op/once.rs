@@ -30,7 +30,7 @@ impl<S: Send + Sync + 'static, T: Durable> Op<S> for Once<T> {
                 return Ready::recorded(value);
             }
             let value = (self.make)(&here.run);
-            let payload = Payload::of(&value, here.bytes_max());
+            let payload = Payload::of_ours(&value);
             let payload = here.stored(self.kind.as_str(), payload).await;
             let record = here.record(self.kind, "", Outcome::Ok(payload));
             Ready::new(value, record, Vec::new())

@@ -54,9 +54,7 @@ async fn begin(here: &Here, duration: Duration) -> Timestamp {
     }
     let now = here.run.engine.client.now();
     let until = now.checked_add(duration).unwrap_or(Timestamp::MAX);
-    let value = here
-        .stored("sleep", Payload::of(&until, here.bytes_max()))
-        .await;
+    let value = here.stored("sleep", Payload::of_ours(&until)).await;
     let record = here.record(RecordKind::Sleep, "", Outcome::Ok(value));
     here.run.record(vec![record], Vec::new(), false);
     until

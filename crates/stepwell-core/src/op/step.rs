@@ -241,7 +241,12 @@ fn ready<'a, T: Durable, E: DurableError>(
     });
     Box::pin(async move {
         let outcome = run(&here, name, plan, go).await;
-        let result = here.decode(name, &outcome.output).await;
+        let result = match (&outcome.output, outcome.is_new()) {
+            (recorded, false) => here.decode(name, recorded).await,
+            // What is read here is what a replay will read: it is recorded if that is the value.
+            (Outcome::Ok(value), true) => Ok(here.stored(name, value.read_back()).await),
+            (Outcome::Err(error), true) => Err(here.stored(name, error.read_back()).await),
+        };
         outcome.map(|_| result)
     })
 }
@@ -325,7 +330,7 @@ async fn run<'a>(here: &Here, name: &str, plan: Plan, mut go: Go<'a>) -> Ready<O
                 return here.run.control.stop(Interrupt::Panicked(message)).await;
             }
             Err(message) => {
-                let error = Payload::of(&format!("panicked: {message}"), usize::MAX);
+                let error = Payload::of_ours(&format!("panicked: {message}"));
                 let error = here.stored(name, error).await;
                 pause(here, name, (&plan, number), &error, started.elapsed()).await;
             }
@@ -397,7 +402,7 @@ async fn pause(
         .now()
         .checked_add(pause)
         .unwrap_or(Timestamp::MAX);
-    let failed = Payload::of(&FailedAttempt { error, next_at }, usize::MAX);
+    let failed = Payload::of_ours(&FailedAttempt { error, next_at });
     let failed = here.stored(name, failed).await;
     let record = NewRecord {
         place: Place::Attempt(here.position.clone(), number),

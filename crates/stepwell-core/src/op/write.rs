@@ -30,7 +30,7 @@ impl Write {
         message: &T,
         bytes_max: usize,
     ) -> Self {
-        let made = Payload::of(message, bytes_max).and_then(|payload| {
+        let made = Payload::of_durable(message, bytes_max).and_then(|payload| {
             check_name("topic", topic.name(), NAME_BYTES_MAX)?;
             let message = NewMessage {
                 to: WorkflowId::new(to)?,
@@ -50,7 +50,7 @@ impl Write {
 
     /// A value to publish.
     pub(crate) fn event<T: Durable>(event: Event<T>, value: &T, bytes_max: usize) -> Self {
-        let made = Payload::of(value, bytes_max).and_then(|value| {
+        let made = Payload::of_durable(value, bytes_max).and_then(|value| {
             check_name("event's name", event.name(), NAME_BYTES_MAX)?;
             let effect = Effect::SetEvent {
                 name: event.name().to_owned(),
@@ -68,7 +68,7 @@ impl Write {
     /// A value for a stream of the workflow. The entry holds it; the record only says that it was
     /// appended.
     pub(crate) fn entry<T: Durable>(stream: Stream<T>, value: &T, bytes_max: usize) -> Self {
-        let made = Payload::of(value, bytes_max).and_then(|value| {
+        let made = Payload::of_durable(value, bytes_max).and_then(|value| {
             check_name("stream's name", stream.name(), NAME_BYTES_MAX)?;
             let effect = Effect::Append {
                 stream: stream.name().to_owned(),
@@ -84,8 +84,8 @@ impl Write {
     }
 
     /// An attribute of the workflow, for search.
-    pub(crate) fn attribute(name: String, value: String, bytes_max: usize) -> Self {
-        let made = Payload::of(&value, bytes_max).and_then(|payload| {
+    pub(crate) fn attribute(name: String, value: String) -> Self {
+        let made = Payload::of_ours(&value).and_then(|payload| {
             check_name("attribute's name", &name, NAME_BYTES_MAX)?;
             check_name("attribute's value", &value, NAME_BYTES_MAX)?;
             let effect = Effect::SetAttribute {

@@ -15,12 +15,17 @@ use crate::limits::{InvalidInput, PAYLOAD_DEPTH_MAX};
 /// Marks where the path ends in an error's text; it cannot stand in a field's name that reads well.
 const PATH_END: char = '\u{1}';
 
-pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, InvalidInput> {
+/// `depth_max` is how deep it may nest.
+pub(super) fn to_json<T: Serialize + ?Sized>(
+    value: &T,
+    depth_max: usize,
+) -> Result<String, InvalidInput> {
     let mut bytes = Vec::with_capacity(64);
     value
         .serialize(Checked {
             inner: &mut serde_json::Serializer::new(&mut bytes),
-            depth: 0,
+            left: depth_max,
+            within: Within::Value,
         })
         .map_err(|error| InvalidInput::new(describe(&error.to_string())))?;
     String::from_utf8(bytes).map_err(|_| InvalidInput::new("the value is not UTF-8 as JSON"))
@@ -56,9 +61,26 @@ fn at<E: Error>(error: E, part: &str) -> E {
     }
 }
 
+/// What a value stands in, as far as it matters to `null`: JSON writes `Some(None)`, `Some(())` and
+/// `None` alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    /// It may be `null`.
+    Value,
+    /// It is what a `Some` holds.
+    Some,
+    /// It is the text of a `RawValue` that a `Some` holds.
+    RawInSome,
+}
+
+/// The name of the struct, and of its field, by which a `RawValue` makes itself known to serde_json.
+const RAW_VALUE: &str = "$serde_json::private::RawValue";
+
 struct Checked<S> {
     inner: S,
-    depth: usize,
+    /// How many levels may still be opened.
+    left: usize,
+    within: Within,
 }
 
 impl<S: Serializer> Checked<S> {
@@ -69,19 +91,31 @@ impl<S: Serializer> Checked<S> {
             Err(refuse(&format!("is {value}")))
         }
     }
+
+    /// Whether `null` may be written here.
+    fn may_be_null(&self) -> Result<(), S::Error> {
+        match self.within {
+            Within::Value => Ok(()),
+            Within::Some | Within::RawInSome => Err(refuse(
+                "is `Some` of what is `null` as JSON and would be read as `None`",
+            )),
+        }
+    }
 }
 
 /// A value on its way through a serializer of the inner kind.
 struct Wrapped<'a, T: ?Sized> {
     value: &'a T,
-    depth: usize,
+    left: usize,
+    within: Within,
 }
 
 impl<T: Serialize + ?Sized> Serialize for Wrapped<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.value.serialize(Checked {
             inner: serializer,
-            depth: self.depth,
+            left: self.left,
+            within: self.within,
         })
     }
 }
@@ -89,25 +123,24 @@ impl<T: Serialize + ?Sized> Serialize for Wrapped<'_, T> {
 /// A list or an object that is open.
 struct Compound<C> {
     inner: C,
-    depth: usize,
+    left: usize,
     index: usize,
     key: String,
+    members: Within,
 }
 
-fn deeper<C, E: Error>(
-    depth: usize,
-    open: impl FnOnce() -> Result<C, E>,
-) -> Result<Compound<C>, E> {
-    if depth >= PAYLOAD_DEPTH_MAX {
+fn deeper<C, E: Error>(left: usize, open: impl FnOnce() -> Result<C, E>) -> Result<Compound<C>, E> {
+    if left == 0 {
         return Err(refuse(&format!(
             "nests deeper than {PAYLOAD_DEPTH_MAX} levels"
         )));
     }
     Ok(Compound {
         inner: open()?,
-        depth: depth + 1,
+        left: left - 1,
         index: 0,
         key: String::new(),
+        members: Within::Value,
     })
 }
 
@@ -144,9 +177,19 @@ impl<S: Serializer> Serializer for Checked<S> {
         serialize_u64(u64);
         serialize_u128(u128);
         serialize_char(char);
-        serialize_str(&str);
         serialize_bytes(&[u8]);
-        serialize_unit_struct(&'static str);
+    }
+
+    fn serialize_str(self, value: &str) -> Result<S::Ok, S::Error> {
+        if self.within == Within::RawInSome && value == "null" {
+            self.may_be_null()?;
+        }
+        self.inner.serialize_str(value)
+    }
+
+    fn serialize_unit_struct(self, name: &'static str) -> Result<S::Ok, S::Error> {
+        self.may_be_null()?;
+        self.inner.serialize_unit_struct(name)
     }
 
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
@@ -160,17 +203,20 @@ impl<S: Serializer> Serializer for Checked<S> {
     }
 
     fn serialize_none(self) -> Result<S::Ok, S::Error> {
+        self.may_be_null()?;
         self.inner.serialize_none()
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
         self.inner.serialize_some(&Wrapped {
             value,
-            depth: self.depth,
+            left: self.left,
+            within: Within::Some,
         })
     }
 
     fn serialize_unit(self) -> Result<S::Ok, S::Error> {
+        self.may_be_null()?;
         self.inner.serialize_unit()
     }
 
@@ -192,7 +238,8 @@ impl<S: Serializer> Serializer for Checked<S> {
             name,
             &Wrapped {
                 value,
-                depth: self.depth,
+                left: self.left,
+                within: self.within,
             },
         )
     }
@@ -206,18 +253,19 @@ impl<S: Serializer> Serializer for Checked<S> {
     ) -> Result<S::Ok, S::Error> {
         let value = Wrapped {
             value,
-            depth: self.depth + 1,
+            left: self.left.saturating_sub(1),
+            within: Within::Value,
         };
         self.inner
             .serialize_newtype_variant(name, index, variant, &value)
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
-        deeper(self.depth, || self.inner.serialize_seq(len))
+        deeper(self.left, || self.inner.serialize_seq(len))
     }
 
     fn serialize_tuple(self, len: usize) -> Result<Self::SerializeTuple, S::Error> {
-        deeper(self.depth, || self.inner.serialize_tuple(len))
+        deeper(self.left, || self.inner.serialize_tuple(len))
     }
 
     fn serialize_tuple_struct(
@@ -225,7 +273,7 @@ impl<S: Serializer> Serializer for Checked<S> {
         name: &'static str,
         len: usize,
     ) -> Result<Self::SerializeTupleStruct, S::Error> {
-        deeper(self.depth, || self.inner.serialize_tuple_struct(name, len))
+        deeper(self.left, || self.inner.serialize_tuple_struct(name, len))
     }
 
     fn serialize_tuple_variant(
@@ -235,14 +283,14 @@ impl<S: Serializer> Serializer for Checked<S> {
         variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeTupleVariant, S::Error> {
-        deeper(self.depth, || {
+        deeper(self.left, || {
             self.inner
                 .serialize_tuple_variant(name, index, variant, len)
         })
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
-        deeper(self.depth, || self.inner.serialize_map(len))
+        deeper(self.left, || self.inner.serialize_map(len))
     }
 
     fn serialize_struct(
@@ -250,7 +298,12 @@ impl<S: Serializer> Serializer for Checked<S> {
         name: &'static str,
         len: usize,
     ) -> Result<Self::SerializeStruct, S::Error> {
-        deeper(self.depth, || self.inner.serialize_struct(name, len))
+        let is_raw = name == RAW_VALUE && self.within == Within::Some;
+        let mut compound = deeper(self.left, || self.inner.serialize_struct(name, len))?;
+        if is_raw {
+            compound.members = Within::RawInSome;
+        }
+        Ok(compound)
     }
 
     fn serialize_struct_variant(
@@ -260,7 +313,7 @@ impl<S: Serializer> Serializer for Checked<S> {
         variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeStructVariant, S::Error> {
-        deeper(self.depth, || {
+        deeper(self.left, || {
             self.inner
                 .serialize_struct_variant(name, index, variant, len)
         })
@@ -278,7 +331,7 @@ macro_rules! numbered {
                 let index = self.index;
                 self.index += 1;
                 self.inner
-                    .$method(&Wrapped { value, depth: self.depth })
+                    .$method(&Wrapped { value, left: self.left, within: self.members })
                     .map_err(|error| at(error, &format!("[{index}]")))
             }
 
@@ -309,7 +362,7 @@ macro_rules! named {
                 value: &T,
             ) -> Result<(), C::Error> {
                 self.inner
-                    .serialize_field(key, &Wrapped { value, depth: self.depth })
+                    .serialize_field(key, &Wrapped { value, left: self.left, within: self.members })
                     .map_err(|error| at(error, &format!(".{key}")))
             }
 
@@ -336,7 +389,8 @@ impl<C: SerializeMap> SerializeMap for Compound<C> {
         self.inner
             .serialize_value(&Wrapped {
                 value,
-                depth: self.depth,
+                left: self.left,
+                within: Within::Value,
             })
             .map_err(|error| at(error, &format!(".{}", self.key.trim_matches('"'))))
     }

@@ -159,8 +159,8 @@ impl ScheduleInfo {
 
     /// The start of a tick: its id is `<schedule>@<instant>`.
     pub(crate) fn start_at(&self, tick: Timestamp) -> Result<NewWorkflow, InvalidInput> {
-        let mut input = vec![serde_json::json!(tick)];
-        let given: Vec<serde_json::Value> = self.arguments.read().map_err(|error| {
+        let mut input = vec![Payload::of(&tick, usize::MAX)?];
+        let given: Vec<Payload> = self.arguments.read().map_err(|error| {
             InvalidInput::new(format!(
                 "the arguments of the schedule `{}` are no JSON array: {error}",
                 self.name
@@ -169,7 +169,7 @@ impl ScheduleInfo {
         input.extend(given);
         let queue = self.queue.as_ref().map(QueueUse::new);
         let id = WorkflowId::new(format!("{}@{tick}", self.name))?;
-        let input = Payload::of(&input, usize::MAX)?;
+        let input = Payload::array(&input);
         Ok(NewWorkflow {
             launch: queue.map_or(Launch::Anywhere, Launch::Queue),
             origin: Some(format!("schedule {}", self.name)),

@@ -27,8 +27,8 @@ impl Mocks {
         mock: impl Fn(u32) -> Result<D::Output, D::Error> + Send + Sync + 'static,
     ) {
         let outcome = move |attempt| match mock(attempt) {
-            Ok(value) => Payload::of(&value, usize::MAX).map(Outcome::Ok),
-            Err(error) => Payload::of(&error, usize::MAX).map(Outcome::Err),
+            Ok(value) => Payload::of_durable(&value, usize::MAX).map(Outcome::Ok),
+            Err(error) => Payload::of_durable(&error, usize::MAX).map(Outcome::Err),
         };
         self.lock().insert(D::NAME, Arc::new(outcome));
         self.any.store(true, Ordering::SeqCst);

@@ -29,3 +29,4 @@ mod transactions_in_doubt;
 mod transactions_raced;
 mod trouble;
 mod unique;
+mod values;

@@ -174,7 +174,7 @@ async fn end<X: Tx, E: DurableError>(
         },
         Ended::Before(text) => way.take(&text, attempts).await,
         Ended::Failed(error) => {
-            let error = Payload::of(&error, here.bytes_max());
+            let error = Payload::of_durable(&error, here.bytes_max());
             let error = here.stored(name, error).await;
             way.end(CameTo::Error(error), doubt, attempts).await
         }
@@ -221,7 +221,7 @@ where
         }
     };
     let output = match result {
-        Ok(value) => Payload::of(&value, way.here.bytes_max()),
+        Ok(value) => Payload::of_durable(&value, way.here.bytes_max()),
         Err(error) => {
             let conflict = X::conflict(&home);
             X::rollback(home).await;
