@@ -9,7 +9,7 @@ use axum::{
 };
 use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue};
-use stepwell_core::{App, Call, ErrorKind, StartOutcome, Workflow};
+use stepwell_core::{App, Call, ErrorKind, StartOutcome, Workflow, limits::Text};
 
 mod answer;
 
@@ -261,7 +261,7 @@ where
             traceparent,
         } = request.context;
         let mut call = Call::new(arguments(self.arity, request.parts)?)
-            .origin(request.endpoint)
+            .origin(Text::Origin.fit(&request.endpoint))
             .attribute("request_id", request_id);
         if let Some(traceparent) = traceparent {
             call = call.attribute("traceparent", traceparent);

@@ -14,7 +14,6 @@ use tokio::sync::Notify;
 
 use crate::{
     call::Call,
-    client::check_start,
     durable::Workflow,
     error::Error,
     id::WorkflowId,
@@ -290,9 +289,7 @@ fn maker<T: 'static, W: Workflow>(map: impl Fn(&T) -> Call<W> + Send + Sync + 's
         if call.given_origin().is_none() {
             call = call.origin(ORIGIN);
         }
-        let new = call.into_new(|| id, None, bytes_max)?;
-        check_start(&new)?;
-        Ok(new)
+        call.into_new(|| id, None, bytes_max)
     })
 }
 

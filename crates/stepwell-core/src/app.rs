@@ -22,7 +22,7 @@ use crate::{
     error::{Error, ErrorKind},
     handle::{Handle, Wait},
     id::ExecutorId,
-    limits::{NAME_BYTES_MAX, SCHEDULE_NAME_BYTES_MAX, check_name},
+    limits::Text,
     names::{Event, Topic},
     observe::{Observer, Observers},
     payload::Payload,
@@ -228,8 +228,8 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
     /// [`ErrorKind::Unavailable`] if it does not answer.
     pub async fn build(self) -> Result<App<S>, Error> {
         let config = self.config;
-        check_name("application's name", &config.application, NAME_BYTES_MAX)?;
-        check_name("version", &config.version, NAME_BYTES_MAX)?;
+        Text::ApplicationName.check(&config.application)?;
+        Text::Version.check(&config.version)?;
         self.alerts
             .check()
             .map_err(|error| Error::new(ErrorKind::Setup, error.to_string()))?;
@@ -294,7 +294,7 @@ fn check_schedules(registry: &Registry) -> Result<(), Error> {
         .iter()
         .filter_map(|(name, known)| Some((name, known.schedule?)))
         .try_for_each(|(name, schedule)| {
-            let named = check_name("schedule's name", name, SCHEDULE_NAME_BYTES_MAX);
+            let named = Text::ScheduleName.check(name);
             let checked = named.and_then(|()| Ticks::of(schedule.spec, schedule.timezone));
             checked.map(drop).map_err(|error| {
                 Error::new(

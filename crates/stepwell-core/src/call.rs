@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
+    client::check_start,
     durable::Workflow,
     error::Error,
     id::{Nonce, WorkflowId},
@@ -219,7 +220,7 @@ impl<W: Workflow> Call<W> {
             ))
             .into());
         }
-        Ok(NewWorkflow {
+        let new = NewWorkflow {
             id: self.id.map_or_else(|| Ok(id()), WorkflowId::new)?,
             nonce: Nonce::generate(),
             name: W::NAME.to_owned(),
@@ -235,7 +236,10 @@ impl<W: Workflow> Call<W> {
             origin: self.origin,
             unique: self.unique.map(Box::new),
             message: None,
-        })
+        };
+        // Here, so that no start goes without it: of the application, of a parent, of an alert.
+        check_start(&new)?;
+        Ok(new)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     hub::{Hub, Watch},
     id::{WorkflowId, WorkflowKey},
     journal::Journal,
-    limits::{InvalidInput, NAME_BYTES_MAX, check_duration, check_name, check_queue, check_unique},
+    limits::{InvalidInput, Text, check_duration, check_queue, check_unique},
     observe::{Observation, Observers},
     payload::Payload,
     position::Position,
@@ -163,8 +163,10 @@ impl Client {
     /// Workflows, newest first.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] without a database.
+    /// [`ErrorKind::Invalid`] for a condition that no workflow could meet (a name of more than 255
+    /// bytes), [`ErrorKind::Unavailable`] without a database.
     pub async fn list(&self, filter: Filter) -> Result<Vec<Workflow>, Error> {
+        filter.check()?;
         self.0
             .store
             .list(filter)
@@ -387,6 +389,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such workflow.
     pub async fn stream(&self, id: &str, name: &str, from: u64) -> Result<Vec<StreamEntry>, Error> {
+        Text::StreamName.check(name)?;
         let key = self.existing(id).await?.key;
         let entries = self.0.store.stream(key, name, from, PAGE).await;
         entries
@@ -452,8 +455,9 @@ impl Client {
 
 /// A message that may be handed in. Without a key of the caller's it has one of its own.
 pub(crate) fn check_send(mut message: NewMessage) -> Result<NewMessage, InvalidInput> {
+    Text::Topic.check(&message.topic)?;
     match &message.key {
-        Some(key) => check_name("key of the message", key, NAME_BYTES_MAX)?,
+        Some(key) => Text::MessageKey.check(key)?,
         None => message.key = Some(uuid::Uuid::new_v4().to_string()),
     }
     Ok(message)
@@ -473,10 +477,13 @@ pub(crate) fn check_start(new: &NewWorkflow) -> Result<(), Error> {
         check_duration(what, duration.unwrap_or(Duration::ZERO))?;
     }
     for (name, value) in &new.attributes {
-        check_name("attribute's name", name, NAME_BYTES_MAX)?;
-        check_name("attribute's value", value, NAME_BYTES_MAX)?;
+        Text::AttributeName.check(name)?;
+        Text::AttributeValue.check(value)?;
     }
-    check_name("workflow's name", &new.name, NAME_BYTES_MAX)?;
+    Text::WorkflowName.check(&new.name)?;
+    if let Some(origin) = &new.origin {
+        Text::Origin.check(origin)?;
+    }
     if let Launch::Queue(queue) = &new.launch {
         check_queue(queue)?;
     }
@@ -484,7 +491,8 @@ pub(crate) fn check_start(new: &NewWorkflow) -> Result<(), Error> {
         check_unique(unique)?;
     }
     if let Some(message) = &new.message {
-        check_name("key of the message", &message.key, NAME_BYTES_MAX)?;
+        Text::Topic.check(&message.topic)?;
+        Text::MessageKey.check(&message.key)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{InvalidInput, NAME_BYTES_MAX, check_name};
+use crate::limits::{InvalidInput, Text};
 
 /// The id that a user sees: 1 to 255 bytes, without control characters.
 ///
@@ -20,7 +20,7 @@ impl WorkflowId {
     /// If `id` is empty, longer than 255 bytes or holds a control character.
     pub fn new(id: impl Into<String>) -> Result<Self, InvalidInput> {
         let id = id.into();
-        check_name("workflow id", &id, NAME_BYTES_MAX)?;
+        Text::WorkflowId.check(&id)?;
         Ok(Self(id))
     }
 

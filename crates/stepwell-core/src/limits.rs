@@ -1,11 +1,15 @@
 //! Bounds on what comes in, and the error that names the value, the limit and the way out.
 
+mod text;
+
 use std::time::Duration;
 
 use crate::{
     store::{QueueLimits, QueueUse},
     unique::{Unique, UniqueRule, UniqueScope},
 };
+
+pub use text::Text;
 
 /// The longest workflow id, and the longest name of anything, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -38,31 +42,6 @@ impl InvalidInput {
     }
 }
 
-/// Checks a name: 1 to `bytes_max` bytes, no control character (NUL is one).
-///
-/// # Errors
-/// Names the value and the rule that it breaks.
-pub fn check_name(what: &str, name: &str, bytes_max: usize) -> Result<(), InvalidInput> {
-    if name.is_empty() {
-        return Err(InvalidInput::new(format!(
-            "the {what} is empty; give it at least one character"
-        )));
-    }
-    if name.len() > bytes_max {
-        let start: String = name.chars().take(40).collect();
-        return Err(InvalidInput::new(format!(
-            "the {what} `{start}…` has {} bytes, at most {bytes_max} are allowed; shorten or hash it",
-            name.len()
-        )));
-    }
-    if let Some(control) = name.chars().find(|c| c.is_control()) {
-        return Err(InvalidInput::new(format!(
-            "the {what} {name:?} holds the control character {control:?}; remove it"
-        )));
-    }
-    Ok(())
-}
-
 /// Checks a wait, delay, deadline or timeout.
 ///
 /// # Errors
@@ -90,10 +69,8 @@ pub const RATE_STARTS_MAX: u32 = 1_000_000;
 /// # Errors
 /// Names the value and the rule that it breaks.
 pub fn check_queue(queue: &QueueUse) -> Result<(), InvalidInput> {
-    check_name("queue's name", &queue.name, NAME_BYTES_MAX)?;
-    if !queue.key.is_empty() {
-        check_name("queue's key", &queue.key, NAME_BYTES_MAX)?;
-    }
+    Text::QueueName.check(&queue.name)?;
+    Text::QueueKey.check(&queue.key)?;
     if queue.priority.unsigned_abs() > PRIORITY_MAX.unsigned_abs() {
         return Err(InvalidInput::new(format!(
             "the priority {} is out of bounds; give one from -{PRIORITY_MAX} to {PRIORITY_MAX}",
@@ -108,7 +85,7 @@ pub fn check_queue(queue: &QueueUse) -> Result<(), InvalidInput> {
 /// # Errors
 /// Names the value and the rule that it breaks.
 pub fn check_unique(unique: &Unique) -> Result<(), InvalidInput> {
-    check_name("unique key", unique.key(), NAME_BYTES_MAX)?;
+    Text::UniqueKey.check(unique.key())?;
     match unique.rule() {
         UniqueRule::Join(UniqueScope::Within(period))
         | UniqueRule::Reject(UniqueScope::Within(period))
@@ -148,26 +125,6 @@ pub fn check_queue_limits(name: &str, limits: &QueueLimits) -> Result<(), Invali
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn refused(name: &str, reason: &str) {
-        let error = check_name("queue name", name, NAME_BYTES_MAX)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains(reason) && error.contains("queue name"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_bad_name_is_refused_with_its_reason() {
-        refused("", "is empty");
-        refused("a\0b", "control character '\\0'");
-        refused("a\nb", "control character '\\n'");
-        refused(&"x".repeat(256), "has 256 bytes, at most 255");
-        assert!(check_name("queue name", &"x".repeat(255), NAME_BYTES_MAX).is_ok());
-    }
 
     #[test]
     fn an_endless_wait_is_refused() {

@@ -27,7 +27,7 @@ use crate::{
     BoxFuture,
     ctx::Ctx,
     id::{Nonce, WorkflowId},
-    limits::{InvalidInput, NAME_BYTES_MAX},
+    limits::{InvalidInput, NAME_BYTES_MAX, Text},
     payload::Payload,
     position::Position,
     run::{Interrupt, Lookup, ReservedMessage, Run},
@@ -247,6 +247,14 @@ impl Here {
             .history(|history| history.visit(&self.position, kind, name))
         {
             Lookup::New => {
+                // The names of others are checked with what they name: a topic, an event.
+                let is_own_name = matches!(
+                    kind,
+                    RecordKind::Step | RecordKind::Transaction | RecordKind::Patch
+                );
+                if is_own_name && let Err(error) = Text::OperationName.check(name) {
+                    return self.stuck("", &error.to_string()).await;
+                }
                 self.run.begin_nothing_if_stopping().await;
                 None
             }

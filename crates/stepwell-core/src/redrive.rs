@@ -7,7 +7,7 @@ mod pace;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    limits::{InvalidInput, NAME_BYTES_MAX, check_name},
+    limits::InvalidInput,
     names::Event,
     store::{Filter, Rate},
     workflow::State,
@@ -101,9 +101,7 @@ impl Redrive {
                  `queue`",
             ));
         }
-        if let Some(name) = &self.name {
-            check_name("name", name, NAME_BYTES_MAX)?;
-        }
+        self.filter().check()?;
         if let Some(state) = self.state.filter(|state| !state.is_dead_letter()) {
             return Err(InvalidInput::new(format!(
                 "the state `{state}` is none of a dead letter; these are `failed`, `stuck` and `dead`"

@@ -12,7 +12,7 @@ use crate::{
     ctx::Ctx,
     durable::{Durable, Workflow},
     error::{Error, ErrorKind, Fault},
-    limits::InvalidInput,
+    limits::{InvalidInput, Text},
     payload::Payload,
     run::Run,
     schedule::Schedule,
@@ -101,6 +101,10 @@ fn read_args<A: Durable>(input: &Payload) -> Result<A, serde_json::Error> {
     input.read()
 }
 
+/// How much of a type's name, and of a message, a fingerprint holds: both fit
+/// [`Text::Fingerprint`] in any language.
+const FINGERPRINT_PART_CHARS_MAX: usize = 200;
+
 /// What errors that are alike have in common: the type, and the message without digits and without
 /// words that look like ids.
 pub(crate) fn fingerprint(type_name: &str, message: &str) -> String {
@@ -112,13 +116,13 @@ pub(crate) fn fingerprint(type_name: &str, message: &str) -> String {
             word.chars().filter(|c| !c.is_ascii_digit()).collect()
         }
     });
-    let message: String = words
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .take(200)
-        .collect();
-    format!("{}: {message}", without_paths(type_name))
+    let words = words.collect::<Vec<_>>().join(" ");
+    // It is shown, and asked for by operators: it holds nothing that steers a terminal.
+    let of = |text: &str| -> String {
+        let visible = text.chars().filter(|c| !c.is_control());
+        visible.take(FINGERPRINT_PART_CHARS_MAX).collect()
+    };
+    format!("{}: {}", of(&without_paths(type_name)), of(&words))
 }
 
 /// `alloc::vec::Vec<shop::PayError>` as `Vec<PayError>`: a type that moves stays the same error.
@@ -179,6 +183,9 @@ impl Registry {
             None
         };
         let Some(run) = run else { return Ok(()) };
+        Text::WorkflowName
+            .check(registration.name)
+            .map_err(|error| Error::new(ErrorKind::Setup, error.to_string()))?;
         let workflow = (registration.workflow)();
         let known = Known {
             workflow,
@@ -228,6 +235,13 @@ mod tests {
         let two = fingerprint("E", "order 9 of 0192f1d2-9b22-7d41 has 12 widgets");
         assert_eq!(one, two);
         assert_eq!(one, "E: order  of … has  widgets");
+        let long = fingerprint(
+            &"数".repeat(1_000),
+            &format!("a\0\u{1b}[mb {}", "🦀".repeat(1_000)),
+        );
+        assert!(long.contains(": a[mb 🦀"), "{long}");
+        assert_eq!(Text::Fingerprint.check(&long), Ok(()));
+        assert!(!long.contains(char::is_control));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::join_all;
 use stepwell_core::{
     App, BoxFuture, Call, Error, ErrorKind, Handle, Payload, StartOutcome, Workflow, WorkflowId,
-    limits::{NAME_BYTES_MAX, check_name},
+    limits::Text,
     observe::{Fate, Observation},
     store::NewWorkflow,
 };
@@ -322,8 +322,9 @@ fn origin(delivery: &Delivery) -> String {
     let with_kind = delivery.kind.as_deref();
     let with_kind = with_kind.map(|kind| format!("{}/{kind}", delivery.source));
     with_kind
-        .filter(|origin| check_name("origin", origin, NAME_BYTES_MAX).is_ok())
-        .unwrap_or_else(|| delivery.source.clone())
+        .filter(|origin| Text::Origin.check(origin).is_ok())
+        // What is only shown must not keep an event from being taken.
+        .unwrap_or_else(|| Text::Origin.fit(&delivery.source))
 }
 
 /// Pauses, longer each time.

@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "tests are sentences")]
 #![allow(clippy::unwrap_used, reason = "also in what tests share")]
 
+mod bounds;
 mod connect;
 mod database;
 mod doubt;
@@ -14,6 +15,7 @@ mod postgres;
 mod queries;
 mod rolling;
 mod sqlite;
+mod store;
 mod tls;
 mod tx;
 mod watching;

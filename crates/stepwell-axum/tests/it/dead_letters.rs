@@ -334,3 +334,35 @@ async fn what_makes_no_sense_is_refused_and_changes_nothing() {
     assert_eq!(ids(&ask(&test, "/ops/dead/letters").await), ["mill-rye"]);
     assert_eq!(state(&test, "mill-rye~2").await, None);
 }
+
+/// A text that no database keeps is the caller's mistake, on whatever database.
+#[tokio::test(start_paused = true)]
+async fn conditions_that_no_letter_could_meet_are_refused() {
+    let mill = mill_of(&["rye"]).await;
+    let long = "x".repeat(300);
+    let operator = [("x-operator", "all")];
+    for query in [
+        "name=%00".to_owned(),
+        "queue=%00".to_owned(),
+        "fingerprint=%00".to_owned(),
+        "fingerprint=".to_owned(),
+        format!("name={long}"),
+    ] {
+        let path = format!("/ops/dead/letters?{query}");
+        let answer = send(&mill, "GET", &path, &operator, "").await;
+        assert_eq!(answer.status, 400, "{query}: {}", answer.text);
+    }
+    let headers = [("x-operator", "all"), ("content-type", "application/json")];
+    for condition in [
+        json!({"fingerprint": "\0"}),
+        json!({"name": "\0"}),
+        json!({"queue": long}),
+        json!({"fingerprint": "x".repeat(5_000)}),
+    ] {
+        let body = condition.to_string();
+        let answer = send(&mill, "POST", "/ops/dead/redrives", &headers, &body).await;
+        assert_eq!(answer.status, 400, "{condition}: {}", answer.text);
+    }
+    let redrives = send(&mill, "GET", "/ops/dead/redrives", &operator, "").await;
+    assert_eq!(redrives.json(), json!({"redrives": []}));
+}

@@ -98,11 +98,9 @@ impl<S: Send + Sync + 'static> App<S> {
         calls: impl IntoIterator<Item = Call<W>>,
     ) -> Vec<Result<(Handle<W>, StartOutcome), Error>> {
         let bytes_max = self.inner.config.payload_bytes_max;
-        let new = calls.into_iter().map(|call| {
-            let new = call.into_new(WorkflowId::generate, None, bytes_max)?;
-            check_start(&new)?;
-            Ok(new)
-        });
+        let new = calls
+            .into_iter()
+            .map(|call| call.into_new(WorkflowId::generate, None, bytes_max));
         let new: Vec<Result<NewWorkflow, Error>> = new.collect();
         let mut all = Vec::with_capacity(new.len());
         let mut left = new.into_iter().peekable();

@@ -5,7 +5,7 @@ use super::{Client, unexpected};
 use crate::{
     error::{Error, ErrorKind},
     id::WorkflowId,
-    limits::{NOTE_BYTES_MAX, check_name},
+    limits::Text,
     store::{
         Acknowledge, Acknowledged, Applied, Cancel, CancelCause, Change, DeadLetters, Deleted,
         Tally,
@@ -43,7 +43,7 @@ impl Client {
     /// [`ErrorKind::NotFound`] if there is no such workflow, [`ErrorKind::Conflict`] if it is no dead
     /// letter, [`ErrorKind::Invalid`] for a note that is empty or has more than 1,024 bytes.
     pub async fn acknowledge(&self, id: &str, note: &str) -> Result<(), Error> {
-        check_name("note", note, NOTE_BYTES_MAX)?;
+        Text::Note.check(note)?;
         let change = Change::Acknowledge(Acknowledge {
             id: WorkflowId::new(id)?,
             note: note.to_owned(),

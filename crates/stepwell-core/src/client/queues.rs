@@ -7,7 +7,7 @@ pub(super) use used::Used;
 use super::{Client, unexpected};
 use crate::{
     error::{Error, ErrorKind},
-    limits::{NAME_BYTES_MAX, check_name, check_queue_limits},
+    limits::{Text, check_queue_limits},
     store::{Applied, Change, QueueChange, QueueChanged, QueueInfo, QueueLimits},
 };
 
@@ -26,6 +26,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is none.
     pub async fn queue(&self, name: &str) -> Result<QueueInfo, Error> {
+        Text::QueueName.check(name)?;
         let mut queues = self.queues().await?.into_iter();
         let found = queues.find(|queue| queue.name == name);
         found.ok_or_else(|| no_such_queue(name))
@@ -38,6 +39,7 @@ impl Client {
     /// [`ErrorKind::NotFound`] if there is no such queue, [`ErrorKind::Invalid`] for a rate without a
     /// sensible period.
     pub async fn limit_queue(&self, name: &str, limits: QueueLimits) -> Result<(), Error> {
+        Text::QueueName.check(name)?;
         check_queue_limits(name, &limits)?;
         let name = name.to_owned();
         self.change_queue(QueueChange::Limit { name, limits }).await
@@ -59,7 +61,9 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such queue.
     pub async fn pause_queue(&self, name: &str, by: &str, why: &str) -> Result<(), Error> {
-        check_name("name of who pauses", by, NAME_BYTES_MAX)?;
+        Text::QueueName.check(name)?;
+        Text::Person.check(by)?;
+        Text::Reason.check(why)?;
         self.change_queue(QueueChange::Pause {
             name: name.to_owned(),
             by: by.to_owned(),
@@ -73,6 +77,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such queue.
     pub async fn resume_queue(&self, name: &str) -> Result<(), Error> {
+        Text::QueueName.check(name)?;
         let name = name.to_owned();
         self.change_queue(QueueChange::Resume { name }).await
     }

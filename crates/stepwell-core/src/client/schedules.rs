@@ -6,7 +6,7 @@ use super::{Client, unexpected};
 use crate::{
     error::{Error, ErrorKind},
     id::WorkflowId,
-    limits::{InvalidInput, NAME_BYTES_MAX, SCHEDULE_NAME_BYTES_MAX, check_name},
+    limits::{InvalidInput, Text, check_queue},
     payload::Payload,
     schedule::{Missed, Ticks},
     store::{
@@ -87,8 +87,15 @@ impl Client {
         workflow: &str,
         arguments: Payload,
     ) -> Result<(), Error> {
-        check_name("schedule's name", &spec.name, SCHEDULE_NAME_BYTES_MAX)?;
-        check_name("workflow's name", workflow, NAME_BYTES_MAX)?;
+        Text::ScheduleName.check(&spec.name)?;
+        Text::WorkflowName.check(workflow)?;
+        Text::ScheduleExpression.check(&spec.spec)?;
+        if let Some(timezone) = &spec.timezone {
+            Text::TimeZone.check(timezone)?;
+        }
+        if let Some(queue) = &spec.queue {
+            check_queue(queue)?;
+        }
         arguments.read::<Vec<Payload>>().map_err(|_| {
             InvalidInput::new("the arguments of a schedule are a JSON array: `[\"eu\"]`")
         })?;
@@ -133,7 +140,9 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is none.
     pub async fn pause_schedule(&self, name: &str, by: &str, why: &str) -> Result<(), Error> {
-        check_name("name of who pauses", by, NAME_BYTES_MAX)?;
+        Text::ScheduleName.check(name)?;
+        Text::Person.check(by)?;
+        Text::Reason.check(why)?;
         self.steer_schedule(ScheduleChange::Pause {
             name: name.to_owned(),
             by: by.to_owned(),
@@ -237,6 +246,7 @@ impl Client {
     }
 
     async fn schedule(&self, name: &str) -> Result<ScheduleInfo, Error> {
+        Text::ScheduleName.check(name)?;
         let mut schedules = self.schedules().await?.into_iter();
         let found = schedules.find(|schedule| schedule.name == name);
         found.ok_or_else(|| no_such_schedule(name))

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, ErrorKind},
     hub::Watch,
     id::WorkflowKey,
-    limits::check_duration,
+    limits::{Text, check_duration},
     payload::Payload,
     store::{CancelCause, StreamEntry},
     workflow::{Outcome, State, Workflow},
@@ -172,6 +172,7 @@ impl Client {
         name: &str,
         timeout: Duration,
     ) -> Result<Option<Payload>, Error> {
+        Text::EventName.check(name)?;
         check_duration("timeout", timeout)?;
         let key = self.existing(id).await?.key;
         match tokio::time::timeout(timeout, self.event_or_end(key, id, name)).await {
@@ -213,6 +214,7 @@ impl Client {
         stream: &str,
         from: u64,
     ) -> Result<Vec<StreamEntry>, Error> {
+        Text::StreamName.check(stream)?;
         let key = self.existing(id).await?.key;
         let failed =
             |error| Error::of_store(&format!("read the stream `{stream}` of `{id}`"), error);

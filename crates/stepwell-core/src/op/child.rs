@@ -135,6 +135,9 @@ async fn ended(here: &Here, (id, owned): (&str, bool), busy: Busy<'_>) -> crate:
         match client.existing(id).await {
             Ok(child) => break child.key,
             Err(error) if owned && error.kind() == ErrorKind::NotFound => deleted(here, id).await,
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                here.stuck("", &error.to_string()).await
+            }
             // One of another may not be there yet.
             Err(error) => away(error).await,
         }

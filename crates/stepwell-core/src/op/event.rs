@@ -6,6 +6,7 @@ use super::{Here, Op, Ready, Slot};
 use crate::{
     BoxFuture,
     durable::Durable,
+    limits::Text,
     names::Event,
     payload::Payload,
     run::Awaited,
@@ -45,6 +46,7 @@ impl<S: Send + Sync + 'static, T: Durable> Op<S> for GetEvent<T> {
             if let Some(value) = here.recorded_value(RecordKind::GetEvent, name).await {
                 return Ready::recorded(value);
             }
+            here.stored("", Text::EventName.check(name)).await;
             let payload = published(&here, &self.id, name).await;
             let value: T = here.read(name, &payload).await;
             let record = here.record(RecordKind::GetEvent, name, Outcome::Ok(payload));

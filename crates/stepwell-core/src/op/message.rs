@@ -6,6 +6,7 @@ use super::{Here, Op, Ready, Slot};
 use crate::{
     BoxFuture,
     durable::Durable,
+    limits::Text,
     names::Topic,
     payload::Payload,
     run::{Awaited, ReservedMessage},
@@ -59,6 +60,7 @@ impl<S: Send + Sync + 'static, T: Durable> Op<S> for Recv<T> {
             if let Some(value) = here.recorded_value(RecordKind::Recv, name).await {
                 return Ready::recorded(value);
             }
+            here.stored("", Text::Topic.check(name)).await;
             let mut taken = next(&here, name, 1).await;
             let payload = taken.payloads.pop().unwrap_or_else(Payload::null);
             let value: T = here.read(name, &payload).await;
@@ -80,6 +82,7 @@ impl<S: Send + Sync + 'static, T: Durable> Op<S> for RecvBatch<T> {
             if let Some(values) = here.recorded_value(RecordKind::Recv, name).await {
                 return Ready::recorded(values);
             }
+            here.stored("", Text::Topic.check(name)).await;
             let taken = match self.at_most {
                 0 => Taken::default(),
                 at_most => next(&here, name, at_most).await,

@@ -6,7 +6,7 @@ use crate::{
     BoxFuture,
     durable::Durable,
     id::WorkflowId,
-    limits::{InvalidInput, NAME_BYTES_MAX, check_name},
+    limits::{InvalidInput, Text},
     names::{Event, Stream, Topic},
     payload::Payload,
     store::{Effect, NewMessage},
@@ -31,7 +31,7 @@ impl Write {
         bytes_max: usize,
     ) -> Self {
         let made = Payload::of_durable(message, bytes_max).and_then(|payload| {
-            check_name("topic", topic.name(), NAME_BYTES_MAX)?;
+            Text::Topic.check(topic.name())?;
             let message = NewMessage {
                 to: WorkflowId::new(to)?,
                 topic: topic.name().to_owned(),
@@ -51,7 +51,7 @@ impl Write {
     /// A value to publish.
     pub(crate) fn event<T: Durable>(event: Event<T>, value: &T, bytes_max: usize) -> Self {
         let made = Payload::of_durable(value, bytes_max).and_then(|value| {
-            check_name("event's name", event.name(), NAME_BYTES_MAX)?;
+            Text::EventName.check(event.name())?;
             let effect = Effect::SetEvent {
                 name: event.name().to_owned(),
                 value: value.clone(),
@@ -69,7 +69,7 @@ impl Write {
     /// appended.
     pub(crate) fn entry<T: Durable>(stream: Stream<T>, value: &T, bytes_max: usize) -> Self {
         let made = Payload::of_durable(value, bytes_max).and_then(|value| {
-            check_name("stream's name", stream.name(), NAME_BYTES_MAX)?;
+            Text::StreamName.check(stream.name())?;
             let effect = Effect::Append {
                 stream: stream.name().to_owned(),
                 value,
@@ -86,8 +86,8 @@ impl Write {
     /// An attribute of the workflow, for search.
     pub(crate) fn attribute(name: String, value: String) -> Self {
         let made = Payload::of_ours(&value).and_then(|payload| {
-            check_name("attribute's name", &name, NAME_BYTES_MAX)?;
-            check_name("attribute's value", &value, NAME_BYTES_MAX)?;
+            Text::AttributeName.check(&name)?;
+            Text::AttributeValue.check(&value)?;
             let effect = Effect::SetAttribute {
                 name: name.clone(),
                 value,

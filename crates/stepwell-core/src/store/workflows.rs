@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::StoreFuture;
 use crate::{
     id::{WorkflowId, WorkflowKey},
+    limits::{InvalidInput, Text},
     workflow::{Outcome, Place, Record, State, Takeover, Workflow},
 };
 
@@ -121,5 +122,24 @@ impl Filter {
             0 => 100,
             more => more.min(1_000),
         }
+    }
+
+    /// Refuses texts that no workflow could have, and that not every database could be asked for.
+    ///
+    /// # Errors
+    /// For the first of them, with its bound.
+    pub fn check(&self) -> Result<(), InvalidInput> {
+        let attribute = self.attribute.as_ref();
+        let texts = [
+            (Text::WorkflowName, self.name.as_ref()),
+            (Text::QueueName, self.queue.as_ref()),
+            (Text::IdPrefix, self.id_prefix.as_ref()),
+            (Text::AttributeName, attribute.map(|(name, _)| name)),
+            (Text::AttributeValue, attribute.map(|(_, value)| value)),
+            (Text::Fingerprint, self.fingerprint.as_ref()),
+        ];
+        texts
+            .into_iter()
+            .try_for_each(|(kind, text)| text.map_or(Ok(()), |text| kind.check(text)))
     }
 }
