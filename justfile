@@ -89,3 +89,7 @@ oracle-long:
 # Every kind of change, refused in every way, on both databases: an hour.
 fault-matrix-long:
     STEPWELL_FAULTS=all tests/with-postgres cargo test -p stepwell-any --test it matrix -- --nocapture
+
+# 2,000 values of every shape by every way in and out, on both stores.
+round-trip-long:
+    STEPWELL_ROUND_TRIPS=2000 tests/with-postgres cargo test -p stepwell-any --test it round_trip -- --nocapture

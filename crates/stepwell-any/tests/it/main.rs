@@ -14,6 +14,7 @@ mod newer;
 mod postgres;
 mod queries;
 mod rolling;
+mod round_trip;
 mod sqlite;
 mod store;
 mod tls;
