@@ -133,18 +133,35 @@ pub(crate) fn named(ids: &[String]) -> Result<Vec<String>, Problem> {
             all.push(id.clone());
             continue;
         }
-        for line in io::stdin().lock().lines() {
-            let line = line?;
-            let id = line.trim();
-            if !id.is_empty() {
-                all.push(id.to_owned());
-            }
-        }
+        all.extend(listed(io::stdin().lock())?);
     }
     Ok(all)
+}
+
+/// Ids, one a line. Nothing of a line is taken away: an id may end in a blank, and without it would be
+/// another one.
+fn listed(lines: impl BufRead) -> io::Result<Vec<String>> {
+    let ids = lines
+        .lines()
+        .filter(|id| !matches!(id, Ok(id) if id.is_empty()));
+    ids.collect()
 }
 
 /// Whether what a command is about depends on more than the ids in its arguments.
 pub(crate) fn is_many(ids: &[String]) -> bool {
     ids.len() != 1 || ids.iter().any(|id| id == "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_as_they_are_written() {
+        let read = listed(&b"order-1 \n\n  order-2\r\norder-3\xc2\xa0\n-"[..]);
+        assert_eq!(
+            read.expect("they are text"),
+            ["order-1 ", "  order-2", "order-3\u{a0}", "-"]
+        );
+    }
 }

@@ -124,7 +124,8 @@ fn pretty<T: Serialize>(thing: &T) -> Result<String, Problem> {
     Ok(escaped(text) + "\n")
 }
 
-/// Ends every text with a line break, and puts something between each two.
+/// Ends every text with a line break, and puts something between each two. Blanks at its end stay: they
+/// may be an id's.
 fn lines(
     texts: impl Iterator<Item = Result<String, Problem>>,
     between: &str,
@@ -134,7 +135,7 @@ fn lines(
         if !all.is_empty() {
             all.push_str(between);
         }
-        all.push_str(text?.trim_end());
+        all.push_str(text?.trim_end_matches('\n'));
         all.push('\n');
     }
     Ok(all)
@@ -164,5 +165,20 @@ pub(crate) fn print(text: &str) -> Result<Exit, Problem> {
         // Whoever reads has seen enough: `stepwell workflow list | head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Ok),
         written => Ok(written.map(|()| Exit::Ok)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_keeps_the_blanks_of_its_id() {
+        let texts = ["order-1 ", "order-2\u{a0}", "a page\n"];
+        let all = lines(texts.into_iter().map(|text| Ok(text.to_owned())), "");
+        assert_eq!(
+            all.ok().as_deref(),
+            Some("order-1 \norder-2\u{a0}\na page\n")
+        );
     }
 }
