@@ -170,9 +170,12 @@ async fn replace(
     let mut started = start::apply(scope, &new).await?;
     let inherited = (Some(At(known.since)), stood.then_some(known.rank));
     set(scope, &started, unique, inherited).await?;
-    if let Started::New { replaced, .. } = &mut started {
-        *replaced = Some(known.key);
-    }
+    // Somebody else has taken the id since it was looked for: then nothing is in the place of the one
+    // that was cancelled, and all of it is undone and looked at again.
+    let Started::New { replaced, .. } = &mut started else {
+        return Err(Failure::Moved);
+    };
+    *replaced = Some(known.key);
     Ok(started)
 }
 
