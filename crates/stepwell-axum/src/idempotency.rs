@@ -4,7 +4,10 @@
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::{HeaderMap, StatusCode, request::Parts};
-use uuid::Uuid;
+use stepwell_core::{
+    __private::made::{self, Maker},
+    CallId,
+};
 
 use crate::problem::Problem;
 
@@ -12,19 +15,28 @@ const IETF: &str = "idempotency-key";
 const VERBATIM: &str = "dbos-idempotency-key";
 /// The longest key, in characters.
 const KEY_MAX: usize = 255;
-/// The longest workflow id.
-const ID_BYTES_MAX: usize = 255;
 
 /// The key of a request that may be sent again: `Idempotency-Key: "…"`, quoted or bare, or
 /// `dbos-idempotency-key: …`. As an extractor it answers 400 when there is none;
 /// `Option<IdempotencyKey>` makes it optional.
+///
+/// A handler of your own that takes it as a workflow's id (`.id(key)`) lets clients choose among the
+/// ids of your application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
     key: String,
-    form: KeyForm,
+    header: Header,
 }
 
-/// What a key becomes.
+/// Which header a key came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Header {
+    Ietf,
+    /// Also when both are there, and say the same.
+    Dbos,
+}
+
+/// What a key becomes on a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyForm {
     /// A part of the workflow's id, together with the method and the route.
@@ -33,12 +45,22 @@ pub(crate) enum KeyForm {
     Verbatim,
 }
 
+/// Whether `dbos-idempotency-key` is the workflow's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum VerbatimKeys {
+    /// It is a key like any other.
+    No,
+    /// It is.
+    Taken,
+}
+
 /// Who asks: put it into the request's extensions (in your own authentication) to give every
 /// principal keys of their own. Nobody can then be answered with the result of somebody else's
 /// request by guessing its key.
 ///
-/// It says nothing about `dbos-idempotency-key`, which is a workflow's id and belongs to nobody:
-/// refuse that header where clients must not know of each other.
+/// It says nothing about `dbos-idempotency-key` on a route with
+/// [`verbatim_keys`](crate::WorkflowRoute::verbatim_keys), which is a workflow's id and belongs to
+/// nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal(pub String);
 
@@ -49,8 +71,12 @@ impl IdempotencyKey {
         &self.key
     }
 
-    pub(crate) fn form(&self) -> KeyForm {
-        self.form
+    /// What it becomes on a route.
+    pub(crate) fn form(&self, verbatim: VerbatimKeys) -> KeyForm {
+        match (self.header, verbatim) {
+            (Header::Dbos, VerbatimKeys::Taken) => KeyForm::Verbatim,
+            _ => KeyForm::Scoped,
+        }
     }
 
     /// Reads the headers. None if there is no key.
@@ -61,14 +87,14 @@ impl IdempotencyKey {
         let ietf = read(headers, IETF)?;
         let ietf = ietf.map(|key| unquoted(&key)).transpose()?;
         let verbatim = read(headers, VERBATIM)?;
-        let (key, form) = match (ietf, verbatim) {
+        let (key, header) = match (ietf, verbatim) {
             (Some(a), Some(b)) if a != b => {
                 return Err(bad(format!(
                     "the headers `{IETF}` and `{VERBATIM}` differ; send one"
                 )));
             }
-            (_, Some(key)) => (key, KeyForm::Verbatim),
-            (Some(key), None) => (key, KeyForm::Scoped),
+            (_, Some(key)) => (key, Header::Dbos),
+            (Some(key), None) => (key, Header::Ietf),
             (None, None) => return Ok(None),
         };
         let length = key.len();
@@ -82,25 +108,24 @@ impl IdempotencyKey {
                 "the idempotency key holds a character that is not visible ASCII",
             ));
         }
-        Ok(Some(Self { key, form }))
+        Ok(Some(Self { key, header }))
     }
 
-    /// The id of the request's workflow: `http:{endpoint}:{principal}:{key}`, the principal only if
-    /// there is one. A colon within a part is escaped, so that no two requests of different parts
-    /// have one id: not `ann` with the key `k`, and somebody without a name with the key `ann:k`.
-    pub(crate) fn workflow_id(&self, endpoint: &str, principal: Option<&Principal>) -> String {
-        if self.form == KeyForm::Verbatim {
-            return self.key.clone();
+    /// The id of the request's workflow: `{endpoint}~key-{principal}:{key}`, the principal only if there
+    /// is one. Nobody can choose such an id, and no two requests of different parts have one: not
+    /// `ann` with the key `k`, and somebody without a name with the key `ann:k`.
+    pub(crate) fn workflow_id(
+        &self,
+        form: KeyForm,
+        endpoint: &str,
+        principal: Option<&Principal>,
+    ) -> CallId {
+        if form == KeyForm::Verbatim {
+            return self.key.clone().into();
         }
         let principal = principal.map(|Principal(name)| name.as_str());
-        let parts = [Some(endpoint), principal, Some(&self.key)];
-        let parts: Vec<String> = parts.into_iter().flatten().map(escaped).collect();
-        let id = format!("http:{}", parts.join(":"));
-        if id.len() <= ID_BYTES_MAX && !id.contains(char::is_control) {
-            return id;
-        }
-        // A digest is as good an identity; it only reads worse.
-        format!("http:{}", Uuid::new_v5(&Uuid::NAMESPACE_URL, id.as_bytes()))
+        let parts: Vec<&str> = principal.into_iter().chain([self.key.as_str()]).collect();
+        CallId::made(made::named(endpoint, Maker::Key, &parts))
     }
 }
 
@@ -158,11 +183,6 @@ fn unquoted(key: &str) -> Result<String, Problem> {
     }
 }
 
-/// A part of an id without the character that divides the parts.
-fn escaped(part: &str) -> String {
-    part.replace('%', "%25").replace(':', "%3A")
-}
-
 fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
@@ -205,7 +225,7 @@ mod tests {
     fn a_key_is_quoted_or_bare() {
         for value in ["\"a1\"", "a1", " a1 "] {
             let key = key(&[("idempotency-key", value)]).unwrap().unwrap();
-            assert_eq!((key.as_str(), key.form()), ("a1", KeyForm::Scoped));
+            assert_eq!(key.as_str(), "a1");
         }
         let escaped = key(&[("idempotency-key", r#""a\"b\\c""#)])
             .unwrap()
@@ -237,36 +257,53 @@ mod tests {
         );
     }
 
+    fn id(headers: &[(&'static str, &str)], principal: Option<&str>) -> String {
+        let key = key(headers).unwrap().unwrap();
+        let principal = principal.map(|name| Principal(name.to_owned()));
+        let form = key.form(VerbatimKeys::No);
+        let id = key.workflow_id(form, "POST /pay", principal.as_ref());
+        id.as_str().to_owned()
+    }
+
     #[test]
-    fn the_verbatim_key_is_the_workflow_id() {
-        let both = key(&[("idempotency-key", "\"a\""), ("dbos-idempotency-key", "a")]);
-        assert_eq!(both.unwrap().unwrap().workflow_id("POST /pay", None), "a");
+    fn a_key_is_the_workflow_id_only_where_a_route_says_so() {
+        let both = [("idempotency-key", "\"a\""), ("dbos-idempotency-key", "a")];
+        let dbos = [("dbos-idempotency-key", "a")];
+        for headers in [&both[..], &dbos] {
+            let key = key(headers).unwrap().unwrap();
+            let form = key.form(VerbatimKeys::Taken);
+            assert_eq!(key.workflow_id(form, "POST /pay", None), CallId::from("a"));
+            assert_eq!(id(headers, None), "POST /pay~key-a");
+        }
+        let ietf = key(&both[..1]).unwrap().unwrap();
+        assert_eq!(ietf.form(VerbatimKeys::Taken), KeyForm::Scoped);
     }
 
     #[test]
     fn a_scoped_key_names_endpoint_and_principal() {
-        let key = key(&[("idempotency-key", "k")]).unwrap().unwrap();
-        let ann = Principal("ann".to_owned());
-        assert_eq!(key.workflow_id("POST /pay", None), "http:POST /pay:k");
-        assert_eq!(
-            key.workflow_id("POST /pay", Some(&ann)),
-            "http:POST /pay:ann:k"
-        );
-        let long = key.workflow_id(&"/x".repeat(200), None);
-        assert_eq!(long.len(), "http:".len() + 36);
-        assert_ne!(long, key.workflow_id(&"/y".repeat(200), None));
+        let key = [("idempotency-key", "k")];
+        assert_eq!(id(&key, None), "POST /pay~key-k");
+        assert_eq!(id(&key, Some("ann")), "POST /pay~key-ann:k");
     }
 
     #[test]
     fn requests_of_different_people_never_have_one_id() {
-        let id = |principal: Option<&str>, value: &str| {
-            let key = key(&[("idempotency-key", value)]).unwrap().unwrap();
-            let principal = principal.map(|name| Principal(name.to_owned()));
-            key.workflow_id("POST /pay", principal.as_ref())
-        };
-        assert_ne!(id(Some("ann"), "k"), id(None, "ann:k"));
-        assert_ne!(id(Some("ann:b"), "k"), id(Some("ann"), "b:k"));
-        assert_ne!(id(Some("ann:b"), "k"), id(Some("ann%3Ab"), "k"));
-        assert_eq!(id(Some("a\u{7}"), "k").len(), "http:".len() + 36, "hashed");
+        let of = |principal, value| id(&[("idempotency-key", value)], principal);
+        let long = "k".repeat(250);
+        let all = [
+            of(Some("ann"), "k"),
+            of(None, "ann:k"),
+            of(Some("ann:b"), "k"),
+            of(Some("ann"), "b:k"),
+            of(Some("ann%3Ab"), "k"),
+            of(Some("a\u{7}"), "k"),
+            of(Some("ann"), &long),
+            of(Some("bob"), &long),
+            of(None, &long),
+            of(Some(""), &long),
+        ];
+        let different: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len(), "{all:?}");
+        assert!(all.iter().all(|id| id.len() <= 255), "{all:?}");
     }
 }

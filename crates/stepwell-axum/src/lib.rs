@@ -60,8 +60,8 @@
 //! # Requests that are sent again
 //! | header | meaning |
 //! |---|---|
-//! | [`Idempotency-Key`](https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/), quoted or bare, 1 to 255 visible characters | the workflow's id is `http:{METHOD route}:{principal}:{key}` (see [`Principal`]; hashed when it would be longer than 255 bytes) |
-//! | `dbos-idempotency-key` | the workflow's id, as it is; a second request waits for the same result |
+//! | [`Idempotency-Key`](https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/), quoted or bare, 1 to 255 visible characters | the workflow's id is `{METHOD route}~key-{principal}:{key}` (see [`Principal`]; hashed when it would be longer than 255 bytes) |
+//! | `dbos-idempotency-key` | the same; on a route with [`verbatim_keys`](WorkflowRoute::verbatim_keys) the workflow's id, as it is, and a second request waits for the same result |
 //!
 //! Once the workflow has ended, a request that is sent again is answered with the same status and body,
 //! and `Idempotency-Replayed: true`. While it runs, [`run`] answers 409 with `Retry-After` and

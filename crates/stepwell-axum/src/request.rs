@@ -7,11 +7,12 @@ use axum::{
 use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
+use stepwell_core::CallId;
 
 use crate::{
     argument::Parts,
     context::HttpContext,
-    idempotency::{IdempotencyKey, Principal},
+    idempotency::{IdempotencyKey, KeyForm, Principal},
     problem::Problem,
 };
 
@@ -78,9 +79,9 @@ impl WorkflowRequest {
     }
 
     /// The id of the workflow, if the request names one.
-    pub(crate) fn workflow_id(&self) -> Option<String> {
+    pub(crate) fn workflow_id(&self, form: Option<KeyForm>) -> Option<CallId> {
         let key = self.key.as_ref()?;
-        Some(key.workflow_id(&self.endpoint, self.principal.as_ref()))
+        Some(key.workflow_id(form?, &self.endpoint, self.principal.as_ref()))
     }
 }
 

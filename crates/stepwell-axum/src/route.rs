@@ -16,7 +16,7 @@ mod answer;
 use crate::{
     argument::arguments,
     context::HttpContext,
-    idempotency::{IdempotencyKey, KeyForm, missing},
+    idempotency::{KeyForm, VerbatimKeys, missing},
     problem::{AsProblem, Problem},
     request::{WorkflowRequest, percent_encoded},
 };
@@ -62,6 +62,7 @@ pub struct WorkflowRoute<W> {
     arity: usize,
     joins: bool,
     key: KeyIs,
+    verbatim: VerbatimKeys,
     sync_timeout: Duration,
     body_bytes_max: Option<usize>,
     status_at: Option<Arc<str>>,
@@ -106,6 +107,7 @@ impl<W> WorkflowRoute<W> {
             arity,
             joins: false,
             key: KeyIs::Optional,
+            verbatim: VerbatimKeys::No,
             sync_timeout: SYNC_TIMEOUT,
             body_bytes_max: None,
             status_at: None,
@@ -126,6 +128,16 @@ impl<W> WorkflowRoute<W> {
     #[must_use]
     pub fn requires_key(mut self) -> Self {
         self.key = KeyIs::Required;
+        self
+    }
+
+    /// Takes `dbos-idempotency-key` as the workflow's id, as it is: whoever sends it again, to whatever
+    /// route, waits for the same result. Then clients choose among the ids of your application, and
+    /// find out which of them are taken: for clients that you trust alone. Without this it is a key like
+    /// `Idempotency-Key`.
+    #[must_use]
+    pub fn verbatim_keys(mut self) -> Self {
+        self.verbatim = VerbatimKeys::Taken;
         self
     }
 
@@ -219,8 +231,8 @@ where
             return Err(missing());
         }
         let (path, wait) = (request.path.clone(), self.patience(request.prefer_wait_s));
-        let form = request.key.as_ref().map(IdempotencyKey::form);
-        let call = self.call_of(request)?;
+        let form = request.key.as_ref().map(|key| key.form(self.verbatim));
+        let call = self.call_of(request, form)?;
         let id = call.given_id().map(str::to_owned);
         let (handle, outcome) =
             app.start_new(call)
@@ -254,8 +266,8 @@ where
         }
     }
 
-    fn call_of(&self, request: WorkflowRequest) -> Result<Call<W>, Problem> {
-        let id = request.workflow_id();
+    fn call_of(&self, request: WorkflowRequest, form: Option<KeyForm>) -> Result<Call<W>, Problem> {
+        let id = request.workflow_id(form);
         let HttpContext {
             request_id,
             traceparent,

@@ -49,6 +49,7 @@ macro_rules! every_case {
                 a_tick_that_somebody_else_saw_first_starts_nothing
                 a_tick_that_is_handed_in_again_starts_nothing_twice
                 a_tick_whose_workflow_is_there_moves_on
+                a_tick_whose_id_other_work_has_is_started_beside_it
                 a_tick_without_workflows_only_moves_on
                 a_tick_can_start_in_a_queue
                 a_pause_says_who_and_why
@@ -144,6 +145,7 @@ macro_rules! every_case {
                 a_fork_from_the_start_has_only_the_input a_fork_from_behind_the_end_has_no_result
                 a_fork_cuts_between_paths a_fork_leaves_its_source_alone
                 a_fork_is_claimed_with_its_history an_id_that_is_taken_is_not_forked_to
+                a_fork_is_found_by_the_same_fork_alone
                 a_workflow_is_not_forked_onto_itself what_does_not_exist_is_not_forked
                 a_fork_has_the_events_before_its_position a_fork_leaves_out_what_is_named
                 a_fork_has_arguments_and_attributes_of_its_own

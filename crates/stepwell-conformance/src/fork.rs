@@ -147,9 +147,27 @@ pub async fn an_id_that_is_taken_is_not_forked_to(backend: &dyn Backend) {
     case.enqueue("order-2").await;
     let before = case.find("order-2").await;
 
-    assert_eq!(case.fork("order-1", "order-2", 2).await, Forked::Existing);
+    assert_eq!(case.fork("order-1", "order-2", 2).await, Forked::Taken);
     assert_eq!(case.find("order-2").await, before);
     assert_eq!(case.places(before.key).await, [""]);
+}
+
+/// The id of a fork is the fork's alone: from another place, or of another workflow, is another fork.
+pub async fn a_fork_is_found_by_the_same_fork_alone(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    run(&worker, "order-1").await;
+    run(&worker, "order-2").await;
+    case.fork("order-1", "again", 2).await;
+
+    assert_eq!(case.fork("order-1", "again", 2).await, Forked::Existing);
+    assert_eq!(case.fork("order-1", "again", 1).await, Forked::Taken);
+    assert_eq!(case.fork("order-2", "again", 2).await, Forked::Taken);
+    // The fork outlives what it was made of, but not for another one that has that id.
+    case.delete("order-1").await;
+    assert_eq!(case.fork("order-1", "again", 2).await, Forked::Existing);
+    run(&worker, "order-1").await;
+    assert_eq!(case.fork("order-1", "again", 2).await, Forked::Taken);
 }
 
 /// A workflow is no fork of itself.
@@ -158,7 +176,7 @@ pub async fn a_workflow_is_not_forked_onto_itself(backend: &dyn Backend) {
     let worker = case.register().await;
     run(&worker, "order-1").await;
 
-    assert_eq!(case.fork("order-1", "order-1", 1).await, Forked::Existing);
+    assert_eq!(case.fork("order-1", "order-1", 1).await, Forked::Taken);
     assert_eq!(case.state("order-1").await, State::Succeeded);
 }
 

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use stepwell_core::{
     Missed, State,
     store::{
-        Change, DeclaredBy, Launch, NewSchedule, QueueUse, ScheduleChange, ScheduleInfo, Scheduled,
-        Tick,
+        Change, DeclaredBy, Filter, Launch, NewSchedule, NewWorkflow, QueueUse, ScheduleChange,
+        ScheduleInfo, Scheduled, Tick,
     },
 };
 
@@ -202,6 +202,24 @@ pub async fn a_tick_whose_workflow_is_there_moves_on(backend: &dyn Backend) {
     let outcome = change(&case, tick(0, &["nightly@0"], 1)).await;
     assert_eq!(outcome, Scheduled::Done);
     assert_eq!(the_one(&case).await.next_at, Some(at(1)));
+}
+
+/// The id of a tick may be found under other work: the tick is started beside it, once.
+pub async fn a_tick_whose_id_other_work_has_is_started_beside_it(backend: &dyn Backend) {
+    let case = defined(backend).await;
+    let other = |id: &str| NewWorkflow {
+        name: "something_else".to_owned(),
+        ..workflow(id)
+    };
+    case.new_workflow(other("nightly@0")).await;
+
+    let outcome = change(&case, tick(0, &["nightly@0", "nightly@1"], 1)).await;
+    assert_eq!(outcome, Scheduled::Done);
+    let all = case.list(Filter::default()).await;
+    assert_eq!(all.len(), 3, "{all:?}");
+    assert!(all[1].starts_with("nightly@0~beside-"), "{all:?}");
+    assert_eq!(case.find(&all[1]).await.name, workflow("any").name);
+    assert_eq!(case.find("nightly@0").await.name, "something_else");
 }
 
 /// A tick that is left out moves on, and was none.

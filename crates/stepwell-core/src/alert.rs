@@ -16,7 +16,7 @@ use crate::{
     call::Call,
     durable::Workflow,
     error::Error,
-    id::WorkflowId,
+    id::{WorkflowId, made},
     limits::InvalidInput,
     payload::Payload,
     store::{self, NewWorkflow},
@@ -87,17 +87,33 @@ impl fmt::Display for RepeatedFailures {
 /// Makes the start of an alert, with the id that it has unless the user gave another.
 type Make<T> = Box<dyn Fn(&T, WorkflowId, usize) -> Result<NewWorkflow, Error> + Send + Sync>;
 
+/// How the start of an alert is made.
+struct Maker<T> {
+    /// Its workflow, and which one it is of those that start it: what its id is made of.
+    name: &'static str,
+    number: usize,
+    make: Make<T>,
+}
+
+/// An alert to be started, unless it is there: two executors may see the same matter.
+#[derive(Debug)]
+pub(crate) struct Alert {
+    pub(crate) new: NewWorkflow,
+    /// The id of the matter. The start has another one if the user gave one.
+    pub(crate) matter: WorkflowId,
+}
+
 /// An alert about repeated failures.
 pub(crate) struct Repeated {
     pub(crate) count: u32,
     pub(crate) window: Duration,
-    make: Make<RepeatedFailures>,
+    maker: Maker<RepeatedFailures>,
 }
 
 /// The alerts of an application.
 #[derive(Default)]
 pub(crate) struct Alerts {
-    on_letter: Vec<Make<DeadLetter>>,
+    on_letter: Vec<Maker<DeadLetter>>,
     pub(crate) on_repeated: Vec<Repeated>,
     /// The workflows that alerts start: that these fail is no reason for alerts.
     names: HashSet<&'static str>,
@@ -120,7 +136,9 @@ impl Alerts {
         map: impl Fn(&DeadLetter) -> Call<W> + Send + Sync + 'static,
     ) {
         self.names.insert(W::NAME);
-        self.on_letter.push(maker(map));
+        let before = self.on_letter.iter();
+        let number = before.filter(|it| it.name == W::NAME).count();
+        self.on_letter.push(maker(number, map));
     }
 
     pub(crate) fn on_repeated<W: Workflow>(
@@ -129,10 +147,12 @@ impl Alerts {
         map: impl Fn(&RepeatedFailures) -> Call<W> + Send + Sync + 'static,
     ) {
         self.names.insert(W::NAME);
+        let before = self.on_repeated.iter();
+        let number = before.filter(|it| it.maker.name == W::NAME).count();
         self.on_repeated.push(Repeated {
             count,
             window,
-            make: maker(map),
+            maker: maker(number, map),
         });
     }
 
@@ -189,12 +209,13 @@ impl Alerts {
             fingerprint,
             reason,
         };
-        self.about_letter(&letter, WorkflowId::generate, bytes_max)
+        let alerts = self.about_letter(&letter, |_| WorkflowId::generate(), bytes_max);
+        alerts.into_iter().map(|alert| alert.new).collect()
     }
 
     /// The alerts about a workflow that became dead when it was claimed, which no run tells of. Their
     /// ids follow from it: whoever sees it starts them, once.
-    pub(crate) fn about_dead(&self, dead: &store::Workflow, bytes_max: usize) -> Vec<NewWorkflow> {
+    pub(crate) fn about_dead(&self, dead: &store::Workflow, bytes_max: usize) -> Vec<Alert> {
         let letter = DeadLetter {
             id: dead.id.to_string(),
             name: dead.name.clone(),
@@ -204,22 +225,25 @@ impl Alerts {
             reason: dead.reason.clone(),
         };
         let since = dead.ended_at.unwrap_or(dead.created_at).as_microsecond();
-        let id = || derived(&format!("dead/{}/{since}", dead.id));
+        let id = |maker: &Maker<_>| {
+            let (name, number) = (maker.name, maker.number);
+            made::alert(&dead.id, &format!("{since}/{number}/{name}"))
+        };
         self.about_letter(&letter, id, bytes_max)
     }
 
     fn about_letter(
         &self,
         letter: &DeadLetter,
-        id: impl Fn() -> WorkflowId,
+        id: impl Fn(&Maker<DeadLetter>) -> WorkflowId,
         bytes_max: usize,
-    ) -> Vec<NewWorkflow> {
+    ) -> Vec<Alert> {
         if self.names.contains(letter.name.as_str()) {
             return Vec::new();
         }
         let makers = self.on_letter.iter();
         makers
-            .filter_map(|make| made(make, letter, id(), bytes_max))
+            .filter_map(|maker| start_of(maker, letter, id(maker), bytes_max))
             .collect()
     }
 
@@ -249,7 +273,7 @@ impl Repeated {
         newest: &[store::Workflow],
         now: Timestamp,
         bytes_max: usize,
-    ) -> Option<NewWorkflow> {
+    ) -> Option<Alert> {
         let from = now.checked_sub(self.window).unwrap_or(Timestamp::MIN);
         let ends = newest
             .iter()
@@ -272,36 +296,42 @@ impl Repeated {
             last: last.id.to_string(),
         };
         let window = now.as_millisecond() / i64::try_from(self.window.as_millis()).ok()?.max(1);
-        let what = format!("repeated/{}/{name}/{fingerprint}/{window}", self.count);
-        made(&self.make, &failures, derived(&what), bytes_max)
+        let length = self.window.as_millis();
+        let which = format!("{}/{length}/{window}/{}", self.count, self.maker.number);
+        let parts = [fingerprint, self.maker.name, &which];
+        let id = made::named(name, made::Maker::Failures, &parts);
+        start_of(&self.maker, &failures, id, bytes_max)
     }
 }
 
-/// An id that is the same for the same matter.
-fn derived(what: &str) -> WorkflowId {
-    let digest = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, what.as_bytes());
-    WorkflowId::new(format!("{ORIGIN}/{digest}")).unwrap_or_else(|_| WorkflowId::generate())
-}
-
-fn maker<T: 'static, W: Workflow>(map: impl Fn(&T) -> Call<W> + Send + Sync + 'static) -> Make<T> {
-    Box::new(move |about, id, bytes_max| {
+fn maker<T: 'static, W: Workflow>(
+    number: usize,
+    map: impl Fn(&T) -> Call<W> + Send + Sync + 'static,
+) -> Maker<T> {
+    let make = move |about: &T, id, bytes_max| {
         let mut call = map(about).anywhere();
         if call.given_origin().is_none() {
             call = call.origin(ORIGIN);
         }
         call.into_new(|| id, None, bytes_max)
-    })
+    };
+    Maker {
+        name: W::NAME,
+        number,
+        make: Box::new(make),
+    }
 }
 
 /// An alert that cannot be made must not hold up the end that it is about: it is said in the log.
-fn made<T: fmt::Display>(
-    make: &Make<T>,
+fn start_of<T: fmt::Display>(
+    maker: &Maker<T>,
     about: &T,
-    id: WorkflowId,
+    matter: WorkflowId,
     bytes_max: usize,
-) -> Option<NewWorkflow> {
-    match std::panic::catch_unwind(AssertUnwindSafe(|| make(about, id, bytes_max))) {
-        Ok(Ok(new)) => Some(new),
+) -> Option<Alert> {
+    let make = || (maker.make)(about, matter.clone(), bytes_max);
+    match std::panic::catch_unwind(AssertUnwindSafe(make)) {
+        Ok(Ok(new)) => Some(Alert { new, matter }),
         Ok(Err(error)) => {
             tracing::error!(%about, %error, "an alert could not be made");
             None

@@ -8,7 +8,7 @@ use crate::{
     client::check_start,
     durable::Workflow,
     error::Error,
-    id::{Nonce, WorkflowId},
+    id::{CallId, Nonce, WorkflowId},
     limits::InvalidInput,
     names::Queue,
     payload::Payload,
@@ -24,7 +24,7 @@ use crate::{
 #[must_use = "a call does nothing until it is run: `ctx.run(…)`, `ctx.start(…)`, `app.start(…)`"]
 pub struct Call<W: Workflow> {
     args: W::Args,
-    id: Option<String>,
+    id: Option<CallId>,
     queue: Option<&'static Queue>,
     queue_key: Option<String>,
     priority: i32,
@@ -58,7 +58,10 @@ impl<W: Workflow> Call<W> {
 
     /// Gives the workflow an id of 1 to 255 bytes. The same id again starts nothing: the first
     /// one's handle comes back. The same id with other arguments is a conflict.
-    pub fn id(mut self, id: impl Into<String>) -> Self {
+    ///
+    /// A text must not hold a `~` (ids that Stepwell makes do, and so none of them is met), an
+    /// invisible character, or a blank at its edges.
+    pub fn id(mut self, id: impl Into<CallId>) -> Self {
         self.id = Some(id.into());
         self
     }
@@ -137,7 +140,7 @@ impl<W: Workflow> Call<W> {
     /// The id that was given, if one was.
     #[must_use]
     pub fn given_id(&self) -> Option<&str> {
-        self.id.as_deref()
+        self.id.as_ref().map(CallId::as_str)
     }
 
     /// What a schedule keeps of a call that was made with the tick 1970-01-01T00:00:00Z: the
@@ -221,7 +224,7 @@ impl<W: Workflow> Call<W> {
             .into());
         }
         let new = NewWorkflow {
-            id: self.id.map_or_else(|| Ok(id()), WorkflowId::new)?,
+            id: self.id.map_or_else(|| Ok(id()), CallId::checked)?,
             nonce: Nonce::generate(),
             name: W::NAME.to_owned(),
             input: Payload::of_durable(&self.args, bytes_max)?,

@@ -22,7 +22,7 @@ use crate::{
     engine::Engine,
     error::{Error, ErrorKind},
     hub::{Hub, Watch},
-    id::{WorkflowId, WorkflowKey},
+    id::{MARK, WorkflowId, WorkflowKey, check_given},
     journal::Journal,
     limits::{InvalidInput, Text, check_duration, check_queue, check_unique},
     observe::{Observation, Observers},
@@ -219,8 +219,16 @@ impl Client {
     /// starts nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] if the id belongs to a workflow with another name or input.
+    /// [`ErrorKind::Conflict`] if the id belongs to a workflow with another name or input,
+    /// [`ErrorKind::Invalid`] for an id that callers may not choose ([`WorkflowId::given`]).
     pub async fn start(&self, new: NewWorkflow) -> Result<StartOutcome, Error> {
+        check_given(&new.id)?;
+        self.start_made(new).await
+    }
+
+    /// Starts a workflow under an id that Stepwell has made, or that was checked.
+    #[doc(hidden)]
+    pub async fn start_made(&self, new: NewWorkflow) -> Result<StartOutcome, Error> {
         match self.start_change(new).await? {
             Started::New { .. } => Ok(StartOutcome::New),
             Started::Existing { state, .. } => Ok(StartOutcome::Existing(state)),
@@ -358,17 +366,25 @@ impl Client {
     }
 
     /// Starts the workflow `new_id` with the history of `id` before `from`; what comes at `from` and
-    /// after it runs anew. The same `new_id` again forks nothing.
+    /// after it runs anew. The same fork again forks nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if there is no workflow `id`.
+    /// [`ErrorKind::NotFound`] if there is no workflow `id`, [`ErrorKind::Conflict`] if `new_id` belongs
+    /// to another workflow, or to a fork from somewhere else.
     pub async fn fork(&self, id: &str, new_id: &str, from: Position) -> Result<(), Error> {
-        let fork = Fork::new(WorkflowId::new(id)?, WorkflowId::new(new_id)?, from);
+        let fork = Fork::new(WorkflowId::new(id)?, WorkflowId::given(new_id)?, from);
         match self
             .request(&format!("fork `{id}` as `{new_id}`"), Change::Fork(fork))
             .await?
         {
             Applied::Fork(Forked::New { .. } | Forked::Existing) => Ok(()),
+            Applied::Fork(Forked::Taken) => Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "the id `{new_id}` belongs to a workflow that is not this fork of `{id}`; give the \
+                     fork an id of its own"
+                ),
+            )),
             Applied::Fork(Forked::NoSuchWorkflow) => Err(Error::no_such_workflow(id)),
             _ => Err(unexpected("a fork")),
         }
@@ -457,7 +473,15 @@ impl Client {
 pub(crate) fn check_send(mut message: NewMessage) -> Result<NewMessage, InvalidInput> {
     Text::Topic.check(&message.topic)?;
     match &message.key {
-        Some(key) => Text::MessageKey.check(key)?,
+        Some(key) => {
+            Text::MessageKey.check(key)?;
+            if key.starts_with(MARK) {
+                return Err(InvalidInput::new(format!(
+                    "the key of the message {key:?} begins with `{MARK}`, as those do of messages that \
+                     workflows send; choose one that does not"
+                )));
+            }
+        }
         None => message.key = Some(uuid::Uuid::new_v4().to_string()),
     }
     Ok(message)

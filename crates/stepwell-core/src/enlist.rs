@@ -10,7 +10,7 @@ use crate::{
     durable::{Durable, Workflow},
     error::{Error, ErrorKind},
     handle::Handle,
-    id::WorkflowId,
+    id::{WorkflowId, check_given},
     limits::InvalidInput,
     names::Topic,
     payload::Payload,
@@ -76,7 +76,7 @@ impl<S: Send + Sync + 'static> App<S> {
         let new = call.into_new(WorkflowId::generate, None, self.payload_bytes_max())?;
         let id = new.id.to_string();
         self.client().note_queue(&new);
-        self.client().start_in(tx, new).await?;
+        self.client().start_checked_in(tx, new).await?;
         Ok(self.handle(id))
     }
 
@@ -110,6 +110,15 @@ impl Client {
     /// # Errors
     /// Those of [`App::start_in`].
     pub async fn start_in<D, X: Enlist<D> + ?Sized>(
+        &self,
+        tx: &mut X,
+        new: NewWorkflow,
+    ) -> Result<StartOutcome, Error> {
+        check_given(&new.id)?;
+        self.start_checked_in(tx, new).await
+    }
+
+    async fn start_checked_in<D, X: Enlist<D> + ?Sized>(
         &self,
         tx: &mut X,
         new: NewWorkflow,

@@ -6,15 +6,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{InvalidInput, Text};
 
+mod given;
+pub mod made;
+
+pub use given::CallId;
+pub(crate) use given::check_given;
+
+/// The character that only ids hold that Stepwell has made.
+pub(crate) const MARK: char = '~';
+
 /// The id that a user sees: 1 to 255 bytes, without control characters.
 ///
-/// It is chosen by the caller (then it makes the start idempotent) or made by Stepwell.
+/// It is chosen by the caller (then it makes the start idempotent) or made by Stepwell. Those that
+/// Stepwell makes hold a `~`, and callers can choose none that does ([`WorkflowId::given`]): so the
+/// two never meet, whatever a caller chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WorkflowId(String);
 
 impl WorkflowId {
-    /// Checks `id` and keeps it.
+    /// Checks an id that is to be looked for, whoever has made it, and keeps it. New work takes
+    /// [`given`](Self::given) ones.
     ///
     /// # Errors
     /// If `id` is empty, longer than 255 bytes or holds a control character.
@@ -22,6 +34,17 @@ impl WorkflowId {
         let id = id.into();
         Text::WorkflowId.check(&id)?;
         Ok(Self(id))
+    }
+
+    /// Checks an id that a caller chooses for new work, and keeps it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); if it holds a `~`, an invisible character or one that turns the
+    /// direction of text, begins or ends with a blank, or is `-`.
+    pub fn given(id: impl Into<String>) -> Result<Self, InvalidInput> {
+        let id = Self::new(id)?;
+        check_given(&id)?;
+        Ok(id)
     }
 
     /// Makes a new id: a UUIDv7, so that ids sort by the time of their making.

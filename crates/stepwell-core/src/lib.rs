@@ -56,7 +56,7 @@ pub use enlist::{Enlist, store_as};
 pub use error::{Error, ErrorKind, WorkflowError};
 pub use failure::Failure;
 pub use handle::{Handle, Wait};
-pub use id::{ExecutorId, Nonce, WorkflowId, WorkflowKey};
+pub use id::{CallId, ExecutorId, Nonce, WorkflowId, WorkflowKey};
 pub use jiff::Timestamp;
 pub use limits::InvalidInput;
 pub use names::{Event, Queue, Stream, Topic};
@@ -93,6 +93,7 @@ pub mod __private {
     pub use crate::{
         BoxFuture,
         durable::{ContextArg, HasState, ResultLike, Stored},
+        id::made,
         op::{Ready, Slot},
         registry::Registration,
     };

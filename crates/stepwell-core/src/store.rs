@@ -24,8 +24,8 @@ use jiff::Timestamp;
 
 pub use change::{
     Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Deleted,
-    Effect, EffectOutcome, Finish, Finished, Fork, Forked, NewMessage, NewRecord, Progress,
-    Progressed, Refusal, Resumed, Sent, Written,
+    Effect, EffectOutcome, Finish, Finished, Fork, Forked, KnownFork, NewMessage, NewRecord,
+    Progress, Progressed, Refusal, Resumed, Sent, Written,
 };
 pub use driver::{
     Migration, Migrations, OpenStore, ReadMigrations, StoreDriver, open_store, read_migrations,

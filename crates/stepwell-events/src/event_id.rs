@@ -1,87 +1,119 @@
 //! The id of an event's workflow.
 
+use std::{borrow::Cow, fmt};
+
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
-use stepwell_core::limits::NAME_BYTES_MAX;
+use stepwell_core::{
+    __private::made::{self, Maker},
+    CallId, WorkflowId,
+};
 
-const DIGEST: &str = "sha256:";
+use crate::delivery::Delivery;
 
-/// The id that a workflow gets from an event: `stripe-evt_123` for one part that fits, else
-/// `orders-sha256:…`, the SHA-256 of source and parts as canonical JSON
+/// How long an event's id may be that is kept and logged as it is, in bytes.
+const ID_BYTES_MAX: usize = 1_024;
+/// How much of a longer one is kept, in bytes.
+const BEGIN_BYTES: usize = 128;
+/// What stands between that and the digest.
+const CUT: &str = "…sha256:";
+
+/// The id that a workflow gets from an event. A call takes it as its id ([`Call::id`]).
+///
+/// [`Call::id`]: stepwell_core::Call::id
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventId(WorkflowId);
+
+/// The id that a workflow gets from an event: `stripe~event-evt_123` for one part that fits, else
+/// `orders~event-sha256:…`, the SHA-256 of source and parts as canonical JSON
 /// ([RFC 8785](https://www.rfc-editor.org/rfc/rfc8785)).
 ///
-/// Different events never have one id: a `-` in the source is written `%2D`, a `:` is `%3A`, and a part
-/// that looks like a digest is hashed.
+/// Different events never have one id, and no other workflow has an event's: a text that a caller
+/// chooses as an id must not hold a `~`, and one in a source or a part is written `%7E`.
 ///
 /// ```
 /// use stepwell_events::event_id;
 ///
-/// assert_eq!(event_id("stripe", &["evt_123"]), "stripe-evt_123");
-/// assert_eq!(event_id("stripe-eu", &["evt_123"]), "stripe%2Deu-evt_123");
-/// assert!(event_id("orders", &["a", "b"]).starts_with("orders-sha256:"));
+/// assert_eq!(event_id("stripe", &["evt_123"]).as_str(), "stripe~event-evt_123");
+/// assert!(event_id("orders", &["a", "b"]).as_str().starts_with("orders~event-sha256:"));
 /// ```
 #[must_use]
-pub fn event_id(source: &str, parts: &[&str]) -> String {
-    let prefix = source.replace('%', "%25");
-    let prefix = prefix.replace('-', "%2D").replace(':', "%3A");
-    if let [part] = parts {
-        let id = format!("{prefix}-{part}");
-        if !part.is_empty() && !part.starts_with(DIGEST) && fits(&id) {
-            return id;
-        }
+pub fn event_id(source: &str, parts: &[&str]) -> EventId {
+    EventId(made::named(source, Maker::Event, parts))
+}
+
+impl EventId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
     }
-    let digest = digest(source, parts);
-    let id = format!("{prefix}-{DIGEST}{digest}");
-    match fits(&id) {
-        true => id,
-        // No readable id begins so: its source would hold no `-`.
-        false => format!("{DIGEST}{digest}"),
+
+    /// The id of the workflow that keeps the event when no other can be made of it, with this content.
+    pub(crate) fn of_poison(&self, content: &[u8]) -> WorkflowId {
+        made::poison(&self.0, content)
     }
 }
 
-fn fits(id: &str) -> bool {
-    id.len() <= NAME_BYTES_MAX && !id.contains(char::is_control)
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
-fn digest(source: &str, parts: &[&str]) -> String {
-    let all: Vec<&str> = [source].into_iter().chain(parts.iter().copied()).collect();
-    // A list of texts has one spelling in compact JSON, which is the canonical one.
-    let json = serde_json::Value::from(all).to_string();
-    hex::encode(Sha256::digest(json.as_bytes()))
+impl AsRef<str> for EventId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Serialize for EventId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl From<EventId> for WorkflowId {
+    fn from(id: EventId) -> Self {
+        id.0
+    }
+}
+
+impl From<EventId> for CallId {
+    fn from(id: EventId) -> Self {
+        Self::made(id.0)
+    }
+}
+
+/// A delivery whose id is no longer than can be kept and logged. What is longer, or looks as if it had
+/// been, is its beginning and a digest: the same each time, and another one for each id.
+pub(crate) fn bounded(delivery: &Delivery) -> Cow<'_, Delivery> {
+    let id = &delivery.id;
+    if id.len() <= ID_BYTES_MAX && !id.contains(CUT) {
+        return Cow::Borrowed(delivery);
+    }
+    let begin = &id[..id.floor_char_boundary(BEGIN_BYTES)];
+    let digest = hex::encode(Sha256::digest(id.as_bytes()));
+    Cow::Owned(Delivery {
+        id: format!("{begin}{CUT}{digest}"),
+        ..delivery.clone()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
 
     #[test]
-    fn different_events_have_different_ids() {
-        let long = "x".repeat(300);
-        let fake = event_id("a", &["b", "c"]).replace("a-", "");
-        let events: [(&str, &[&str]); 11] = [
-            ("a", &["b-c"]),
-            ("a-b", &["c"]),
-            ("a%2Db", &["c"]),
-            ("a", &["b", "c"]),
-            ("a", &["bc"]),
-            ("a", &["b,c"]),
-            ("a", &[&fake]),
-            ("a", &[&long]),
-            (&long, &["a"]),
-            ("a", &["b\nc"]),
-            ("a", &[]),
-        ];
-        let ids: HashSet<String> = events.iter().map(|(s, parts)| event_id(s, parts)).collect();
-        assert_eq!(ids.len(), events.len(), "{ids:?}");
-        assert!(ids.iter().all(|id| fits(id)), "{ids:?}");
-    }
-
-    #[test]
-    fn a_composite_id_is_the_digest_of_its_canonical_json() {
-        // printf '["orders","a","b"]' | sha256sum
-        assert_eq!(
-            event_id("orders", &["a", "b"]),
-            "orders-sha256:eaa9648775d547ca073a744d70f32e6297eedbdaed28ea417128f60c840cde63"
-        );
+    fn an_id_of_any_length_is_kept_in_bounds_and_stays_another_one() {
+        let of = |id: &str| bounded(&Delivery::new("orders", id, "")).id.clone();
+        let long = "é".repeat(9_000);
+        let cut = of(&long);
+        assert!(cut.len() < 256 && cut.starts_with("éé"), "{cut}");
+        assert_eq!(cut, of(&long));
+        let others = [long.clone() + "!", cut.clone(), of(&cut)].map(|id| of(&id));
+        assert!(others.iter().all(|other| *other != cut), "{others:?}");
+        let longest = "x".repeat(ID_BYTES_MAX);
+        assert_eq!(of(&longest), longest);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::future::join_all;
 use stepwell_core::{
-    App, BoxFuture, Call, Error, ErrorKind, Handle, Payload, StartOutcome, Workflow, WorkflowId,
+    App, BoxFuture, Call, Error, ErrorKind, Handle, Payload, StartOutcome, Workflow,
     limits::Text,
     observe::{Fate, Observation},
     store::NewWorkflow,
@@ -18,8 +18,8 @@ use stepwell_core::{
 
 use crate::{
     delivery::{Delivery, Repeats},
-    event_id::event_id,
-    poisoned::{Poison, Poisoned, poison, poison_id},
+    event_id::{bounded, event_id},
+    poisoned::{POISON_BYTES, Poison, Poisoned, cut, poison, poison_id},
 };
 
 /// The first and the longest pause before events are handed in again that could not be started.
@@ -181,8 +181,9 @@ impl<W: Workflow> Intake<W> {
 
     /// Tries each of them once, all in one commit.
     async fn accept_each(&self, deliveries: &[&Delivery]) -> Vec<Result<Taken<W>, Error>> {
-        let mut calls = Vec::with_capacity(deliveries.len());
-        let mapped: Vec<Result<String, String>> = deliveries
+        let bounded: Vec<_> = deliveries.iter().map(|it| bounded(it)).collect();
+        let mut calls = Vec::with_capacity(bounded.len());
+        let mapped: Vec<Result<Id, String>> = bounded
             .iter()
             .map(|delivery| {
                 let (id, call) = self.entry.call(delivery)?;
@@ -191,7 +192,7 @@ impl<W: Workflow> Intake<W> {
             })
             .collect();
         let mut started = self.app().start_all(calls).await.into_iter();
-        let taken = deliveries.iter().zip(mapped).map(|(delivery, mapped)| {
+        let taken = bounded.iter().zip(mapped).map(|(delivery, mapped)| {
             let started = match mapped {
                 Ok(id) => Ok((id, started.next())),
                 Err(reason) => Err(reason),
@@ -199,7 +200,7 @@ impl<W: Workflow> Intake<W> {
             async move {
                 let taken = match started {
                     Ok((id, Some(started))) => self.started(delivery, id, started).await,
-                    Ok((id, None)) => Err(unanswered(&id)),
+                    Ok((id, None)) => Err(unanswered(id.as_str())),
                     Err(reason) => self.keep(delivery, reason).await,
                 };
                 taken.inspect(|taken| self.observe(delivery, taken))
@@ -226,14 +227,14 @@ impl<W: Workflow> Intake<W> {
     async fn started(
         &self,
         delivery: &Delivery,
-        id: String,
+        id: Id,
         started: Started<W>,
     ) -> Result<Taken<W>, Error> {
         match started {
             Ok((handle, StartOutcome::New)) => Ok(Taken::Started(handle)),
             Ok((handle, StartOutcome::Existing(_))) => {
                 tracing::info!(
-                    workflow_id = id,
+                    workflow_id = handle.id(),
                     source = delivery.source,
                     "an event came again"
                 );
@@ -250,18 +251,20 @@ impl<W: Workflow> Intake<W> {
         }
     }
 
-    /// The id is taken by a workflow with another name or input.
-    async fn known(
-        &self,
-        delivery: &Delivery,
-        id: String,
-        conflict: Error,
-    ) -> Result<Taken<W>, Error> {
+    /// The start was refused: its id belongs to a workflow with another name or input, or its unique key
+    /// to another one.
+    async fn known(&self, delivery: &Delivery, id: Id, conflict: Error) -> Result<Taken<W>, Error> {
+        let Id::OfTheEvent(id) = id else {
+            // An id that the mapping chose may be of another event: this one would be kept nowhere.
+            return self.keep(delivery, conflict.to_string()).await;
+        };
         if delivery.repeats == Repeats::Alike {
             return self.keep(delivery, conflict.to_string()).await;
         }
-        // Only what is really there is acknowledged: another unique key may be what was refused.
-        if self.app().client().get(&id).await?.is_none() {
+        // Only what is really there is acknowledged: it has the event's own id, and is what its events
+        // start.
+        let known = self.app().client().get(&id).await?;
+        if known.is_none_or(|known| known.name != W::NAME) {
             return self.keep(delivery, conflict.to_string()).await;
         }
         tracing::warn!(workflow_id = id, %conflict, "an event came again with other content");
@@ -270,7 +273,7 @@ impl<W: Workflow> Intake<W> {
 
     /// Keeps an event that no workflow can be made of, once.
     async fn keep(&self, delivery: &Delivery, reason: String) -> Result<Taken<W>, Error> {
-        let (source, event) = (&delivery.source, &delivery.id);
+        let (source, event, reason) = (&delivery.source, &delivery.id, cut(reason));
         tracing::error!(
             source,
             event,
@@ -279,23 +282,67 @@ impl<W: Workflow> Intake<W> {
         );
         let bytes_max = self.app().payload_bytes_max();
         let kept = Poison::new(delivery, reason, bytes_max);
+        let input = Payload::of(&(&kept,), bytes_max.max(POISON_BYTES))?;
         let id = poison_id(delivery);
-        let input = Payload::of(&(kept,), bytes_max)?;
         let new = NewWorkflow {
             origin: Some(origin(delivery)),
-            ..NewWorkflow::new(WorkflowId::new(id.as_str())?, poison::NAME, input)
+            ..NewWorkflow::new(id.clone(), poison::NAME, input)
         };
-        match self.app().client().start(new).await {
-            // The same content with another reason: it is kept.
-            Err(error) if error.kind() != ErrorKind::Conflict => Err(error),
-            _ => Ok(Taken::Poison { id }),
+        match self.app().client().start_made(new.clone()).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                self.keep_beside(new, &kept, &error).await
+            }
+            Err(error) => Err(error),
+            Ok(_) => Ok(Taken::Poison { id: id.to_string() }),
+        }
+    }
+
+    /// The id of the poison is taken: by the same event, which was kept with another reason, or by
+    /// something else, which it must not be lost for.
+    async fn keep_beside(
+        &self,
+        new: NewWorkflow,
+        kept: &Poison,
+        conflict: &Error,
+    ) -> Result<Taken<W>, Error> {
+        let client = self.app().client();
+        let there = match client.history(new.id.as_str()).await {
+            Ok(there) => there.input,
+            // It was deleted since.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let there = there.and_then(|input| input.read::<(Poison,)>().ok());
+        if there.is_some_and(|(there,)| there.is_of_the_event_of(kept)) {
+            let id = new.id.to_string();
+            return Ok(Taken::Poison { id });
+        }
+        let new = new.beside(conflict);
+        let id = new.id.to_string();
+        client.start_made(new).await?;
+        Ok(Taken::Poison { id })
+    }
+}
+
+/// Whose id a start has.
+enum Id {
+    /// The event's.
+    OfTheEvent(String),
+    /// One that its mapping chose.
+    Chosen(String),
+}
+
+impl Id {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::OfTheEvent(id) | Self::Chosen(id) => id,
         }
     }
 }
 
 impl<W: Workflow> Entry<W> {
     /// The call that the event is mapped to, with its id.
-    fn call(&self, delivery: &Delivery) -> Result<(String, Call<W>), String> {
+    fn call(&self, delivery: &Delivery) -> Result<(Id, Call<W>), String> {
         let mapped = std::panic::catch_unwind(AssertUnwindSafe(|| (self.map)(delivery)));
         let mut call =
             mapped.unwrap_or_else(|_| Err("the mapping of the event panicked".into()))?;
@@ -308,10 +355,10 @@ impl<W: Workflow> Entry<W> {
             call = call.anywhere();
         }
         match call.given_id() {
-            Some(id) => Ok((id.to_owned(), call)),
+            Some(id) => Ok((Id::Chosen(id.to_owned()), call)),
             None => {
                 let id = event_id(&delivery.source, &[&delivery.id]);
-                Ok((id.clone(), call.id(id)))
+                Ok((Id::OfTheEvent(id.to_string()), call.id(id)))
             }
         }
     }
@@ -355,9 +402,9 @@ impl<W: Workflow> Again for Entry<W> {
         Box::pin(async move {
             let mut pause = PAUSE.0;
             loop {
-                let (id, call) = self.call(&delivery).map_err(Poisoned::new)?;
+                let (_, call) = self.call(&delivery).map_err(Poisoned::new)?;
                 match self.app.start_new(call).await {
-                    Ok(_) => return Ok(id),
+                    Ok((handle, _)) => return Ok(handle.id().to_owned()),
                     Err(error) => match error.kind() {
                         ErrorKind::Invalid | ErrorKind::Conflict => {
                             return Err(Poisoned::new(error.to_string()));

@@ -38,7 +38,7 @@
 //! let sources = Sources::new(&app).add(Once, |event| event.json().map(process_event))?;
 //! let consumers = sources.start();
 //! # consumers.ended().await;
-//! app.handle::<process_event>("once-1").result().await?;
+//! app.handle::<process_event>("once~event-1").result().await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -57,7 +57,7 @@ mod source;
 mod sources;
 
 pub use delivery::{Delivery, Repeats};
-pub use event_id::event_id;
+pub use event_id::{EventId, event_id};
 pub use intake::{Intake, Stopping, Taken};
 pub use poisoned::{Body, Poison, Poisoned, poison};
 pub use source::{Connected, Source};

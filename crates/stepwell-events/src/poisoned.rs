@@ -5,11 +5,9 @@ use std::{fmt, sync::Arc};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use stepwell_core::{
     __private::{Registration, inventory},
     BoxFuture, Ctx, Schedule, Workflow, WorkflowId,
-    limits::NAME_BYTES_MAX,
 };
 
 use crate::{
@@ -20,6 +18,9 @@ use crate::{
 
 /// How long the reason is that is kept, in bytes: a mapping's error may repeat its whole input.
 const REASON_BYTES_MAX: usize = 1_024;
+/// Room that poison has whatever the application's payloads may have: what is kept beside the body is
+/// far below it, escaped as JSON may have to.
+pub(crate) const POISON_BYTES: usize = 64 * 1_024;
 /// The longest name of a body's form, and what JSON puts around it, in bytes.
 const AROUND_THE_BODY: usize = 128;
 
@@ -99,7 +100,7 @@ impl Body {
 
 impl Poison {
     /// Whatever is too large is cut, so that it fits a payload: a source must not wait for ever for an
-    /// event that can be neither started nor kept.
+    /// event that can be neither started nor kept. The delivery's id is [bounded](crate::event_id::bounded).
     pub(crate) fn new(delivery: &Delivery, reason: String, payload_bytes_max: usize) -> Self {
         let mut kept = Self {
             source: delivery.source.clone(),
@@ -125,6 +126,11 @@ impl Poison {
         serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
     }
 
+    /// Whether both are of one event, for whatever reason each was kept.
+    pub(crate) fn is_of_the_event_of(&self, other: &Self) -> bool {
+        (&self.source, &self.id, &self.body) == (&other.source, &other.id, &other.body)
+    }
+
     /// The event, to be tried again.
     ///
     /// # Errors
@@ -145,24 +151,16 @@ impl Poison {
 }
 
 /// The beginning of a reason.
-fn cut(mut reason: String) -> String {
+pub(crate) fn cut(mut reason: String) -> String {
     reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
     reason
 }
 
 /// The id of the workflow that keeps a poison event: another one than the event's own, which is free
 /// for the workflow that it starts once it is mended, and another one for each content.
-pub(crate) fn poison_id(delivery: &Delivery) -> String {
-    let content = hex::encode(&Sha256::digest(&delivery.body)[..8]);
+pub(crate) fn poison_id(delivery: &Delivery) -> WorkflowId {
     let event = event_id(&delivery.source, &[&delivery.id]);
-    let id = format!("poison:{event}:{content}");
-    if WorkflowId::new(id.as_str()).is_ok() {
-        return id;
-    }
-    let digest = Sha256::digest(event.as_bytes());
-    let id = format!("poison:sha256:{}:{content}", hex::encode(digest));
-    debug_assert!(id.len() <= NAME_BYTES_MAX);
-    id
+    event.of_poison(&delivery.body)
 }
 
 /// Why a poison event is one.
@@ -249,10 +247,11 @@ mod tests {
     #[test]
     fn each_content_of_an_event_has_an_id_that_fits() {
         let id = |id: &str, body: &'static str| poison_id(&Delivery::new("orders", id, body));
-        assert_eq!(id("7", "{}"), "poison:orders-7:44136fa355b3678a");
+        let kept = "orders~event-7~poison-44136fa355b3678a1146ad16f7e8649e";
+        assert_eq!(id("7", "{}").as_str(), kept);
         assert_ne!(id("7", "{}"), id("7", "[]"));
         let long = "x".repeat(245);
-        assert!(WorkflowId::new(id(&long, "")).is_ok());
+        assert!(id(&long, "").as_str().len() <= 255);
         assert_ne!(id(&long, ""), id(&long[1..], ""));
     }
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use stepwell_core::{App, BoxFuture, Call, Error, ErrorKind, Workflow};
+use stepwell_core::{
+    App, BoxFuture, Call, Error, ErrorKind, Workflow,
+    limits::{NAME_BYTES_MAX, check_name},
+};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -44,7 +47,8 @@ impl<S: Send + Sync + 'static> Sources<S> {
     /// Adds a source; `map` says which workflow an event starts.
     ///
     /// The workflow's id is the event's ([`event_id`](crate::event_id)), unless the call has one of its
-    /// own. What `map` refuses, or panics at, is [`Poison`](crate::Poison). It must come to the same for
+    /// own: then an event that would start other work than the one that has it is
+    /// [`Poison`](crate::Poison), as is one whose unique key is taken. What `map` refuses, or panics at, is [`Poison`](crate::Poison). It must come to the same for
     /// the same event, and do nothing else: it may be asked more than once.
     ///
     /// # Errors
@@ -59,6 +63,8 @@ impl<S: Send + Sync + 'static> Sources<S> {
         E: fmt::Display,
     {
         let name = source.name().to_owned();
+        check_name("source's name", &name, NAME_BYTES_MAX)
+            .map_err(|error| Error::new(ErrorKind::Setup, error.to_string()))?;
         if self.names.contains(&name) {
             let message = format!(
                 "two sources are named `{name}`: events of both could have one id; name one of them \

@@ -88,7 +88,7 @@ pub(crate) const HOT: [&str; 56] = [
     effect::APPEND,
     effect::RECEIVE,
     send::KEY_OF_ID,
-    send::ID_OF_KEY,
+    fork::KNOWN,
     send::INSERT,
     finish::END,
     finish::STICK,

@@ -4,7 +4,10 @@ use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stepwell::{
-    App, Ctx, PostgresTx, StartOutcome, axum::Problem, events::event_id, transaction, workflow,
+    App, Ctx, PostgresTx, StartOutcome,
+    axum::Problem,
+    events::{EventId, event_id},
+    transaction, workflow,
 };
 
 use crate::processor::Processor;
@@ -23,7 +26,7 @@ pub struct Reading {
 impl Reading {
     /// A digest of what it says. The time alone would not do: two sensors may have the same one.
     #[must_use]
-    pub fn id(&self) -> String {
+    pub fn id(&self) -> EventId {
         let value = self.value.to_string();
         event_id("reading", &[&self.sensor, &self.taken_at, &value])
     }

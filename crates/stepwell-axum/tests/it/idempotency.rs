@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::shop::{GO, charges, exists, send, shop, slow};
 
 const KEY: (&str, &str) = ("idempotency-key", "\"k1\"");
-const ID: &str = "http:POST /slow/{name}:k1";
+const ID: &str = "POST /slow/{name}~key-k1";
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_after_the_end_has_the_same_answer_and_says_so() {
@@ -53,14 +53,14 @@ async fn a_retry_while_it_runs_is_a_409_that_says_where_to_look() {
         again
             .header("location")
             .unwrap()
-            .starts_with("/jobs/http%3A")
+            .starts_with("/jobs/POST%20")
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_can_join_instead() {
     let shop = std::sync::Arc::new(shop().await);
-    let id = "http:POST /joined/{name}:k1";
+    let id = "POST /joined/{name}~key-k1";
     let send = |shop: std::sync::Arc<_>| async move {
         send(&shop, "POST", "/joined/ann", &[KEY], "").await
     };
@@ -203,4 +203,46 @@ async fn a_route_can_ask_for_a_key() {
     assert_eq!(charges(&shop), 0);
     let paid = send(&shop, "POST", "/pay-with-key", &[KEY], pay).await;
     assert_eq!((paid.status, charges(&shop)), (200, 1));
+}
+
+/// An id that a client chooses is one of the application's: only a route that says so lets it.
+#[tokio::test(start_paused = true)]
+async fn a_client_chooses_no_workflow_id_unless_the_route_says_so() {
+    let shop = shop().await;
+    let pay = r#"{"amount": 5}"#;
+    let key = ("dbos-idempotency-key", "partner-17");
+    for replayed in [None, Some("true")] {
+        let answer = send(&shop, "POST", "/pay-with-key", &[key], pay).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("idempotency-replayed"), replayed);
+    }
+    let client = shop.app().client();
+    assert!(client.get("partner-17").await.unwrap().is_none());
+    let scoped = client.get("POST /pay-with-key~key-partner-17").await;
+    assert!(scoped.unwrap().is_some());
+    // Where it does, those that Stepwell makes are refused.
+    for id in ["nightly~tick-2026-01-01T00:00:00Z", "order-7~2", "-"] {
+        let answer = send(&shop, "POST", "/pay", &[("dbos-idempotency-key", id)], pay).await;
+        assert_eq!(answer.status, 400, "{}", answer.text);
+    }
+    assert_eq!(charges(&shop), 1);
+}
+
+/// A key so long that the id is a digest.
+#[tokio::test(start_paused = true)]
+async fn the_id_of_a_principals_request_can_be_chosen_by_nobody_else() {
+    let shop = shop().await;
+    let pay = r#"{"amount": 5}"#;
+    let key = "k".repeat(250);
+    let of = [("idempotency-key", key.as_str()), ("x-user", "ann")];
+    assert_eq!(send(&shop, "POST", "/of/x", &of, pay).await.status, 200);
+    let filter = stepwell::store::Filter::default();
+    let id = shop.app().client().list(filter).await.unwrap().remove(0).id;
+    for (path, status) in [("/pay", 400), ("/of/x", 200)] {
+        let headers = [("dbos-idempotency-key", id.as_str()), ("x-user", "bob")];
+        let answer = send(&shop, "POST", path, &headers, pay).await;
+        // In a header there may be no blank either.
+        assert!([status, 400].contains(&answer.status), "{}", answer.text);
+        assert_eq!(answer.header("idempotency-replayed"), None);
+    }
 }

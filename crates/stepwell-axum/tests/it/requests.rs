@@ -34,7 +34,7 @@ async fn a_scalar_argument_takes_the_path_parameter_and_a_long_run_is_a_202() {
     )
     .await;
     assert_eq!(answer.status, 202);
-    let id = "http:POST /slow/{name}:k";
+    let id = "POST /slow/{name}~key-k";
     assert_eq!(
         answer.json(),
         json!({"workflow_id": id, "status": "started"})

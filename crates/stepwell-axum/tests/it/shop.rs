@@ -156,7 +156,7 @@ async fn authenticate(mut request: Request<Body>, next: Next) -> Response {
 
 pub(crate) fn router(app: App<Shop>) -> Router {
     Router::new()
-        .route("/pay", post(run(pay)))
+        .route("/pay", post(run(pay).verbatim_keys()))
         .route("/pay-with-key", post(run(pay).requires_key()))
         .route("/pay/{amount}", post(run(pay)))
         .route("/small", post(run(pay).body_limit(100)))
@@ -165,21 +165,25 @@ pub(crate) fn router(app: App<Shop>) -> Router {
             post(
                 run(slow)
                     .sync_timeout(Duration::from_secs(5))
+                    .verbatim_keys()
                     .status_at("/jobs"),
             ),
         )
         .route("/joined/{name}", post(run(slow).joins()))
-        .route("/jobs", post(start(slow)))
+        .route("/jobs", post(start(slow).verbatim_keys()))
         .route("/jobs/{id}", get(status(slow)))
         .route("/jobs/{id}/events", get(events()))
-        .route("/panics", post(run(panics)))
-        .route("/refuses/{amount}", post(run(refuses)))
-        .route("/fails", post(run(fails)))
+        .route("/panics", post(run(panics).verbatim_keys()))
+        .route("/refuses/{amount}", post(run(refuses).verbatim_keys()))
+        .route("/fails", post(run(fails).verbatim_keys()))
         .route("/fails/{id}", get(status(fails)))
         .route("/exact", post(run(exact)))
         .route("/exact/{id}", get(status(exact)))
-        .route("/transfer/{from}", put(run(transfer)))
-        .nest("/v1", Router::new().route("/jobs", post(start(slow))))
+        .route("/transfer/{from}", put(run(transfer).verbatim_keys()))
+        .nest(
+            "/v1",
+            Router::new().route("/jobs", post(start(slow).verbatim_keys())),
+        )
         .route("/of/{name}", post(run(pay)).layer(from_fn(authenticate)))
         .route("/keyed", post(keyed))
         .route("/optional", post(optional))

@@ -19,7 +19,7 @@ pub(crate) struct Fork {
     /// What comes at this position and after it runs anew; `stepwell workflow steps` shows them
     #[arg(long, value_parser = position, value_name = "POSITION")]
     from: Position,
-    /// The new workflow's id; made up unless it is said. With one that is there nothing is forked
+    /// The new workflow's id; made up unless it is said. The same fork again forks nothing
     #[arg(long = "as", value_name = "ID")]
     new_id: Option<String>,
 }

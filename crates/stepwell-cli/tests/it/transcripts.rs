@@ -159,7 +159,7 @@ async fn schedules_are_steered() {
         &yes,
         // Again it starts nothing.
         &yes,
-        "stepwell workflow list --name report --id-prefix nightly@2020-03 -o ids",
+        "stepwell workflow list --name report --id-prefix nightly~tick-2020-03 -o ids",
         "stepwell schedule backfill nightly --from 2020-03-28 --to 2020-03-28",
         "stepwell schedule backfill nightly --from 1900-01-01 --to 2020-03-28 --yes",
         "stepwell schedule next nightly --count 2",

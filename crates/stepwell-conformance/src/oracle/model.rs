@@ -65,6 +65,8 @@ pub(super) struct Row {
     detached: bool,
     /// Its place in the list stays: keys are never used again.
     pub(super) is_deleted: bool,
+    /// The place before which a fork was copied.
+    forked_place: Option<String>,
     queue_key: String,
     /// When it may run, each point of priority counted as waiting.
     rank: Timestamp,
@@ -230,6 +232,7 @@ impl Row {
             parent: None,
             detached: false,
             is_deleted: false,
+            forked_place: None,
             queue_key: String::new(),
             rank: now,
             unique: None,

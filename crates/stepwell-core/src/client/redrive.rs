@@ -4,7 +4,7 @@ use super::{Client, StartOutcome, unexpected};
 use crate::{
     durable::Workflow as _,
     error::{Error, ErrorKind},
-    id::WorkflowId,
+    id::{WorkflowId, made},
     limits::InvalidInput,
     observe::Observation,
     payload::Payload,
@@ -60,12 +60,8 @@ impl Client {
     pub async fn redrive_all(&self, job_id: &str, job: &Redrive) -> Result<StartOutcome, Error> {
         job.check()?;
         let input = Payload::of(&(job,), self.0.payload_bytes_max)?;
-        self.start(NewWorkflow::new(
-            WorkflowId::new(job_id)?,
-            redrive::NAME,
-            input,
-        ))
-        .await
+        let id = WorkflowId::given(job_id)?;
+        self.start(NewWorkflow::new(id, redrive::NAME, input)).await
     }
 
     pub(crate) async fn redrive_with(
@@ -100,15 +96,13 @@ impl Client {
 
     /// Under which id a letter was tried again, or can be.
     async fn next_try(&self, letter: &Workflow) -> Result<Try, Error> {
-        let mut id = next_id(&letter.id);
+        let mut id = made::next_try(&letter.id);
         for _ in 0..TRIES_MAX {
             match self.get(id.as_str()).await? {
                 None => return Ok(Try::Free(id)),
-                Some(known) if is_try_of(&known, letter) => {
-                    return Ok(Try::Known(id));
-                }
-                // Somebody else's workflow is called like a second try.
-                Some(_) => id = next_id(&id),
+                Some(known) if is_try_of(&known, letter) => return Ok(Try::Known(id)),
+                // It is a try of another one that had the letter's id, and was deleted.
+                Some(_) => id = made::next_try(&id),
             }
         }
         Err(unexpected("a look for a free id"))
@@ -134,9 +128,8 @@ impl Client {
         })
     }
 
-    /// Forks a letter and lays it aside, in one commit. None if somebody has taken the id since it was
-    /// looked up: another redrive of the same letter, or, as it must be called like a second try,
-    /// hardly anybody else. Then a crash before the next look leaves the letter aside and not tried.
+    /// Forks a letter and lays it aside, in one commit. None if another redrive of the same letter has
+    /// taken the id since it was looked up: nobody else makes such ids.
     async fn fork_instead(&self, letter: &Workflow, fork: Fork) -> Result<Option<String>, Error> {
         let (id, new_id) = (letter.id.clone(), fork.id.to_string());
         let aside = match letter.state {
@@ -189,35 +182,4 @@ fn check_letter(letter: &Workflow) -> Result<(), Error> {
         letter.id, letter.state
     );
     Err(Error::new(ErrorKind::Conflict, message))
-}
-
-/// `order-7` is tried as `order-7~2`, and that as `order-7~3`.
-fn next_id(id: &WorkflowId) -> WorkflowId {
-    let tried = id.as_str().rsplit_once('~');
-    let tried = tried.and_then(|(first, number)| Some((first, number.parse::<u32>().ok()?)));
-    let next = match tried {
-        Some((first, number)) => format!("{first}~{}", number.saturating_add(1)),
-        None => format!("{id}~2"),
-    };
-    // Near the longest id a readable one does not fit: a digest of it does, and is as stable.
-    let digest = || uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, id.as_str().as_bytes());
-    WorkflowId::new(next)
-        .or_else(|_| WorkflowId::new(format!("{}~2", digest())))
-        .unwrap_or_else(|_| WorkflowId::generate())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_try_is_called_like_the_first() {
-        let next = |id: &str| next_id(&WorkflowId::new(id).expect("an id")).to_string();
-        assert_eq!(next("order-7"), "order-7~2");
-        assert_eq!(next("order-7~2"), "order-7~3");
-        assert_eq!(next("a~b"), "a~b~2");
-        let longest = "x".repeat(255);
-        assert_eq!(next(&longest), next(&longest));
-        assert!(next(&longest).ends_with("~2"));
-    }
 }

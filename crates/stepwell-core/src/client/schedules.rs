@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use super::{Client, unexpected};
 use crate::{
     error::{Error, ErrorKind},
-    id::WorkflowId,
+    id::{
+        WorkflowId,
+        made::{self, Maker},
+    },
     limits::{InvalidInput, Text, check_queue},
     payload::Payload,
     schedule::{Missed, Ticks},
@@ -170,9 +173,10 @@ impl Client {
     pub async fn trigger_schedule(&self, name: &str) -> Result<WorkflowId, Error> {
         let known = self.schedule(name).await?;
         let mut new = known.start_at(self.now())?;
-        new.id = WorkflowId::new(format!("{}!{}", new.id, uuid::Uuid::new_v4().as_simple()))?;
+        let one = uuid::Uuid::now_v7().to_string();
+        new.id = made::named(name, Maker::Trigger, &[&one]);
         let id = new.id.clone();
-        self.start(new).await?;
+        self.start_made(new).await?;
         Ok(id)
     }
 
@@ -213,7 +217,7 @@ impl Client {
         for tick in due {
             let new = known.start_at(tick)?;
             let (id, workflow) = (new.id.clone(), new.name.clone());
-            match self.start(new).await {
+            match self.start_made(new).await {
                 Ok(_) => ids.push(id),
                 // It ran when the schedule had other arguments.
                 Err(error) if error.kind() == ErrorKind::Conflict => {

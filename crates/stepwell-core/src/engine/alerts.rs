@@ -3,11 +3,12 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::Engine;
 use crate::{
-    alert::COUNTED_MAX,
+    alert::{Alert, COUNTED_MAX},
+    client::StartOutcome,
     error::{Error, ErrorKind},
     id::WorkflowKey,
     store::{Filter, NewWorkflow},
@@ -130,9 +131,27 @@ async fn count(engine: &Engine, name: &str, fingerprint: &str) -> Result<(), Err
     refused
 }
 
-/// Starts an alert, unless it is there: then its input may tell another number.
-async fn start(engine: &Engine, alert: NewWorkflow) -> Result<(), Error> {
-    match engine.client.start(alert).await {
+/// Starts an alert, unless it is there.
+async fn start(engine: &Engine, Alert { new, matter }: Alert) -> Result<(), Error> {
+    let given = new.id.clone();
+    let conflict = match engine.client.start_made(new.clone()).await {
+        Err(error) if error.kind() == ErrorKind::Conflict => error,
+        started => return started.map(|_| ()),
+    };
+    if given == matter {
+        // It is there, and told another number.
+        return Ok(());
+    }
+    // The id that the user gave belongs to something else, or to an alert about another matter.
+    let instead = NewWorkflow {
+        id: matter.clone(),
+        ..new
+    };
+    match engine.client.start_made(instead).await {
+        Ok(StartOutcome::New) => {
+            error!(%given, started_as = %matter, %conflict, "an alert was started under another id");
+            Ok(())
+        }
         Err(error) if error.kind() != ErrorKind::Conflict => Err(error),
         _ => Ok(()),
     }

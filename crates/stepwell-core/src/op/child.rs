@@ -10,8 +10,7 @@ use crate::{
     durable::{HasState, Workflow},
     error::{ErrorKind, WorkflowError},
     handle::{Handle, result_of},
-    id::WorkflowId,
-    limits::NAME_BYTES_MAX,
+    id::{WorkflowId, made},
     payload::Payload,
     run::{Awaited, Busy, Interrupt, Run},
     store::{CancelCause, Effect, NewWorkflow, Wait},
@@ -42,7 +41,7 @@ async fn start<W: Workflow>(here: &Here, call: Call<W>) -> Ready<String> {
     if let Some(id) = here.recorded_value(RecordKind::Start, W::NAME).await {
         return Ready::recorded(id);
     }
-    let id = || child_id(here);
+    let id = || made::child(&here.run.id, here.run.key, &here.position);
     let new = match call.into_new(id, Some(here.run.key), here.bytes_max()) {
         Ok(new) => new,
         Err(error) => return here.stuck(W::NAME, &error.to_string()).await,
@@ -60,18 +59,6 @@ async fn started(here: &Here, new: NewWorkflow) -> Ready<String> {
     let value = here.stored(&new.name, Payload::of_ours(&id)).await;
     let record = here.record(RecordKind::Start, &new.name, Outcome::Ok(value));
     Ready::new(id, record, vec![Effect::Start(new)])
-}
-
-/// The id of a child that was given none: the same on every replay, and readable.
-fn child_id(here: &Here) -> WorkflowId {
-    let readable = format!("{}-{}", here.run.id, here.position);
-    // Near the longest id a readable one does not fit: a digest of it does, and is as stable.
-    let id = if readable.len() <= NAME_BYTES_MAX {
-        readable
-    } else {
-        uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, readable.as_bytes()).to_string()
-    };
-    WorkflowId::new(id).unwrap_or_else(|_| WorkflowId::generate())
 }
 
 /// A child as one operation: start it, and wait for its result.

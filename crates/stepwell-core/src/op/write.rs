@@ -10,7 +10,7 @@ use crate::{
     names::{Event, Stream, Topic},
     payload::Payload,
     store::{Effect, NewMessage},
-    workflow::{Outcome, RecordKind},
+    workflow::{Outcome, Place, RecordKind},
 };
 
 /// A record, and the effect that it stands for.
@@ -117,7 +117,8 @@ impl<S: Send + Sync + 'static> Op<S> for Write {
             let (payload, mut effect) = here.stored(&self.name, self.made).await;
             if let Effect::Send(message) = &mut effect {
                 // The position is the key: a batch that is handed in twice sends once.
-                message.key = Some(here.key());
+                let place = Place::At(here.position.clone());
+                message.key = Some(NewMessage::key_at(here.run.key, &place));
             }
             let record = here.record(self.kind, &self.name, Outcome::Ok(payload));
             Ready::new((), record, vec![effect])

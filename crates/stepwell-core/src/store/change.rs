@@ -6,7 +6,7 @@ use super::{
     NewWorkflow, Park, Parked, QueueChange, QueueChanged, ScheduleChange, Scheduled, Started,
 };
 use crate::{
-    id::{ExecutorId, Nonce, WorkflowId, WorkflowKey},
+    id::{ExecutorId, MARK, Nonce, WorkflowId, WorkflowKey},
     payload::Payload,
     position::Position,
     workflow::{End, Outcome, Place, RecordKind, State},
@@ -232,9 +232,20 @@ pub struct NewMessage {
     pub topic: String,
     /// The message.
     pub payload: Payload,
-    /// Sent once for each key and receiver. A send from a workflow has the sender and its position as
-    /// the key.
+    /// Sent once for each key and receiver. A send from a workflow has [one](Self::key_at) of its own.
     pub key: Option<String>,
+}
+
+impl NewMessage {
+    /// The key of what a workflow sends at a place, by the workflow's key: its id may be used again once
+    /// it was deleted. It begins with a `~`, as no key does that a client chooses.
+    #[must_use]
+    pub fn key_at(sender: WorkflowKey, place: &Place) -> String {
+        match place.position() {
+            Some(position) => format!("{MARK}{sender}:{position}"),
+            None => format!("{MARK}{sender}:{}", place.encode()),
+        }
+    }
 }
 
 /// What a send came to.
@@ -353,6 +364,33 @@ impl Fork {
     }
 }
 
+/// What is known of a workflow that has the id of a fork.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownFork {
+    /// Its key.
+    pub key: WorkflowKey,
+    /// The id of the one whose history it has, if it is a fork.
+    pub source: Option<String>,
+    /// The place before which it was copied.
+    pub place: Option<String>,
+}
+
+impl KnownFork {
+    /// Whether it came of this fork, asked for before, or has nothing to do with it. `source` is the key
+    /// of the one that is to be forked, if it is there still. Keys grow: what is older than that one was
+    /// made of an earlier workflow of the same id, which was deleted.
+    #[must_use]
+    pub fn outcome(&self, fork: &Fork, source: Option<WorkflowKey>) -> Forked {
+        let same = self.source.as_deref() == Some(fork.source.as_str())
+            && source.is_none_or(|source| self.key > source)
+            && (self.place.as_ref()).is_none_or(|place| *place == fork.from.encode());
+        match same {
+            true => Forked::Existing,
+            false => Forked::Taken,
+        }
+    }
+}
+
 /// What a fork came to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Forked {
@@ -361,8 +399,10 @@ pub enum Forked {
         /// Its key.
         key: WorkflowKey,
     },
-    /// A workflow with the new id is there; nothing was written.
+    /// It is there, and was made by the same fork; nothing was written.
     Existing,
+    /// The new id belongs to another workflow; nothing was written.
+    Taken,
     /// There is no such source.
     NoSuchWorkflow,
 }

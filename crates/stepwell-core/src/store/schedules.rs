@@ -5,7 +5,10 @@ use serde::Serialize;
 
 use super::{Launch, NewWorkflow, QueueUse, StoreFuture};
 use crate::{
-    id::{ExecutorId, WorkflowId},
+    id::{
+        ExecutorId,
+        made::{self, Maker},
+    },
     limits::InvalidInput,
     payload::Payload,
     schedule::{Missed, Ticks},
@@ -153,11 +156,10 @@ impl ScheduleInfo {
     /// Why it could not tick, if it could not.
     pub(crate) fn check(&self) -> Result<(), InvalidInput> {
         Ticks::of(&self.spec, self.timezone.as_deref())?;
-        // Ticks are whole seconds: the ids of all are of one length.
         self.start_at(Timestamp::UNIX_EPOCH).map(drop)
     }
 
-    /// The start of a tick: its id is `<schedule>@<instant>`.
+    /// The start of a tick: its id is `<schedule>~tick-<instant>`.
     pub(crate) fn start_at(&self, tick: Timestamp) -> Result<NewWorkflow, InvalidInput> {
         let mut input = vec![Payload::of(&tick, usize::MAX)?];
         let given: Vec<Payload> = self.arguments.read().map_err(|error| {
@@ -168,7 +170,7 @@ impl ScheduleInfo {
         })?;
         input.extend(given);
         let queue = self.queue.as_ref().map(QueueUse::new);
-        let id = WorkflowId::new(format!("{}@{tick}", self.name))?;
+        let id = made::named(&self.name, Maker::Tick, &[&tick.to_string()]);
         let input = Payload::array(&input);
         Ok(NewWorkflow {
             launch: queue.map_or(Launch::Anywhere, Launch::Queue),

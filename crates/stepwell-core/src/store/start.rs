@@ -1,10 +1,10 @@
 //! Workflows that begin to exist.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::QueueLimits;
 use crate::{
-    id::{Nonce, WorkflowId, WorkflowKey},
+    id::{Nonce, WorkflowId, WorkflowKey, made},
     payload::Payload,
     unique::Unique,
     workflow::State,
@@ -69,6 +69,32 @@ impl NewWorkflow {
             unique: None,
             message: None,
         }
+    }
+
+    /// The same work under an id that no other work has, where `owner` says what its own belongs to: it
+    /// must not be lost for that, and whoever reads the log must know. The same each time.
+    #[must_use]
+    pub fn beside(&self, owner: &dyn fmt::Display) -> Self {
+        let id = made::beside(&self.id, &self.name, self.input.as_str());
+        tracing::error!(
+            workflow = self.name,
+            id = %self.id,
+            started_as = %id,
+            %owner,
+            "the id of work that is to be started belongs to other work: it is started under another id"
+        );
+        Self { id, ..self.clone() }
+    }
+
+    /// Says in the log that an alert was not started: what it is about has happened, and cannot wait.
+    pub fn not_started(&self, started: &Started) {
+        let why = match started {
+            Started::Full { .. } => "its queue is full",
+            Started::Taken { .. } => "one of its unique key is there",
+            Started::Conflict { .. } => "its id belongs to other work",
+            Started::New { .. } | Started::Joined { .. } | Started::Existing { .. } => return,
+        };
+        tracing::error!(workflow = self.name, id = %self.id, why, "an alert was not started");
     }
 
     /// Whether the executor of its batch runs it at once, if there is one.

@@ -1,8 +1,11 @@
 //! What becomes of deliveries.
 
+use std::time::Duration;
+
 use stepwell::{
-    App, Call, Ctx, ErrorKind, State,
-    events::{Delivery, Repeats, Taken},
+    App, Call, Ctx, ErrorKind, Payload, State, Unique,
+    events::{Delivery, Repeats, Taken, event_id},
+    store::NewWorkflow,
     workflow,
 };
 
@@ -77,7 +80,7 @@ async fn each_event_of_a_batch_is_one_workflow_or_poison() {
             "duplicate"
         ]
     );
-    for (id, text) in [("orders-1", "a"), ("orders-5", "b")] {
+    for (id, text) in [("orders~event-1", "a"), ("orders~event-5", "b")] {
         assert_eq!(app.handle::<handle>(id).result().await.unwrap(), text);
     }
     let all = app
@@ -127,9 +130,85 @@ async fn a_mapping_may_give_an_id_and_an_origin() {
         assert_eq!(word(&intake.accept(delivery).await.unwrap()), "started");
     }
     let origin = async |id: &str| app.client().get(id).await.unwrap().unwrap().origin.unwrap();
-    assert_eq!(origin("orders-1").await, "orders/placed");
-    assert_eq!(origin("orders-2").await, "orders");
+    assert_eq!(origin("orders~event-1").await, "orders/placed");
+    assert_eq!(origin("orders~event-2").await, "orders");
     assert_eq!(origin("own-id").await, "own");
+}
+
+/// The mapping says which work an event is part of. Another event that would start the same work with
+/// other input was not handled by it.
+#[tokio::test]
+async fn an_event_whose_chosen_id_has_other_work_is_poison() {
+    let app = app("chosen").await;
+    let intake = intake(&app, "orders", |it: &Delivery| Ok(text(it)?.id("order-7")));
+    let placed = delivery("evt_1", "placed");
+    assert_eq!(word(&intake.accept(&placed).await.unwrap()), "started");
+    assert_eq!(word(&intake.accept(&placed).await.unwrap()), "duplicate");
+    for repeats in [Repeats::Alike, Repeats::InOtherWords] {
+        let cancelled = Delivery {
+            repeats,
+            ..delivery("evt_2", "cancelled")
+        };
+        assert_eq!(word(&intake.accept(&cancelled).await.unwrap()), "poison");
+    }
+}
+
+/// Whatever else has the id of an event: the event was not handled by it.
+#[tokio::test]
+async fn an_event_whose_id_another_workflow_has_is_poison() {
+    let app = app("other").await;
+    let intake = intake(&app, "orders", text);
+    let id = event_id("orders", &["1"]);
+    let input = Payload::of(&("a",), 1_000).unwrap();
+    let other = NewWorkflow::new(id.into(), "other", input);
+    app.client().start_made(other).await.unwrap();
+    for repeats in [Repeats::Alike, Repeats::InOtherWords] {
+        let event = Delivery {
+            repeats,
+            ..delivery("1", "a")
+        };
+        assert_eq!(word(&intake.accept(&event).await.unwrap()), "poison");
+    }
+}
+
+#[tokio::test]
+async fn an_event_never_meets_an_id_of_the_application() {
+    let app = app("apart").await;
+    let intake = intake(&app, "orders", text);
+    for id in ["orders-1", "orders:1", "1", "orders"] {
+        app.run(handle("b".to_owned()).id(id)).await.unwrap();
+    }
+    let refused = app.start(handle("b".to_owned()).id("orders~event-1")).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(
+        word(&intake.accept(&delivery("1", "a")).await.unwrap()),
+        "started"
+    );
+}
+
+/// It is the work of another event that is there, and this one would be kept nowhere.
+#[tokio::test]
+async fn an_event_that_a_unique_key_refuses_is_poison() {
+    let app = app("unique").await;
+    let intake = intake(&app, "orders", |it: &Delivery| {
+        let one = Unique::new("ann")
+            .within(Duration::from_secs(3_600))
+            .reject();
+        Ok(text(it)?.unique(one))
+    });
+    let first = delivery("1", "a");
+    assert_eq!(word(&intake.accept(&first).await.unwrap()), "started");
+    assert_eq!(word(&intake.accept(&first).await.unwrap()), "duplicate");
+    for (id, repeats) in [("2", Repeats::Alike), ("3", Repeats::InOtherWords)] {
+        let event = Delivery {
+            repeats,
+            ..delivery(id, "a")
+        };
+        let Taken::Poison { id } = intake.accept(&event).await.unwrap() else {
+            panic!("an event was acknowledged, and kept nowhere");
+        };
+        assert!(app.client().get(&id).await.unwrap().is_some());
+    }
 }
 
 #[tokio::test]
@@ -154,11 +233,14 @@ async fn what_this_process_has_no_room_for_waits_in_the_database() {
     let intake = intake(&app, "orders", text);
     let taken = intake.accept_all(&[delivery("1", "a")]).await.unwrap();
     assert_eq!(word(&taken[0]), "started");
-    let workflow = app.client().get("orders-1").await.unwrap().unwrap();
+    let workflow = app.client().get("orders~event-1").await.unwrap().unwrap();
     assert_eq!(workflow.state, State::Enqueued);
     app.launch().await.unwrap();
     assert_eq!(
-        app.handle::<handle>("orders-1").result().await.unwrap(),
+        app.handle::<handle>("orders~event-1")
+            .result()
+            .await
+            .unwrap(),
         "a"
     );
 }

@@ -42,7 +42,7 @@ async fn a_narrow_queue_slows_its_source_and_keeps_the_order() {
         }
     }
     for delivery in &all {
-        let id = format!("orders-{}", delivery.id);
+        let id = format!("orders~event-{}", delivery.id);
         app.handle::<note>(id).result().await.unwrap();
     }
     assert_eq!(*seen.lock().unwrap(), (0..40).collect::<Vec<u32>>());

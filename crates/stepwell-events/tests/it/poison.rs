@@ -6,8 +6,9 @@ use std::sync::{
 };
 
 use stepwell::{
-    Call, Position, State,
+    Call, Payload, Position, State, WorkflowId,
     events::{Body, Delivery, Poison, Taken},
+    store::NewWorkflow,
 };
 
 use crate::{
@@ -71,10 +72,13 @@ async fn mended_poison_starts_the_workflow_of_its_event_once() {
     mended.store(true, Ordering::SeqCst);
     for again in ["again", "and-again"] {
         client.fork(&id, again, Position::top(0)).await.unwrap();
-        assert_eq!(poison(again).result().await.unwrap(), "orders-1");
+        assert_eq!(poison(again).result().await.unwrap(), "orders~event-1");
     }
     assert_eq!(
-        app.handle::<handle>("orders-1").result().await.unwrap(),
+        app.handle::<handle>("orders~event-1")
+            .result()
+            .await
+            .unwrap(),
         "1"
     );
     // The source delivers it again: it is the one that the poison has started.
@@ -140,4 +144,64 @@ async fn poison_that_fits_no_payload_is_kept_as_far_as_it_does() {
             ..
         }
     ));
+}
+
+/// A source must not wait for ever for an event whose id is longer than a payload may be.
+#[tokio::test]
+async fn an_event_with_an_id_of_any_length_is_started_or_kept() {
+    for bytes in [70_000, 17_000_000] {
+        let builder = stepwell::App::builder("long").database("sqlite::memory:");
+        let app = builder.payload_bytes_max(65_536).launch().await.unwrap();
+        let intake = intake(&app, "orders", |delivery: &Delivery| {
+            match delivery.body.as_ref() {
+                b"good" => Ok(handle("good".to_owned())),
+                // An error that repeats all of it.
+                _ => Err(delivery.id.clone()),
+            }
+        });
+        let id = "\u{1}".repeat(bytes);
+        let good = Delivery::new("orders", id.as_str(), "good");
+        assert!(matches!(intake.accept(&good).await, Ok(Taken::Started(_))));
+        assert!(matches!(
+            intake.accept(&good).await,
+            Ok(Taken::Duplicate(_))
+        ));
+        let other = Delivery::new("orders", id.clone() + "2", "good");
+        assert!(matches!(intake.accept(&other).await, Ok(Taken::Started(_))));
+        let bad = Delivery::new("orders", id, "bad");
+        let Ok(Taken::Poison { id }) = intake.accept(&bad).await else {
+            panic!("it was not kept");
+        };
+        let input = app.client().history(&id).await.unwrap().input.unwrap();
+        assert!(input.as_str().len() < 16_000, "{}", input.as_str().len());
+    }
+}
+
+/// What has the id of poison that is to be kept need not be that poison.
+#[tokio::test]
+async fn poison_whose_id_other_work_has_is_kept_beside_it() {
+    let app = app("beside").await;
+    let refuse = |_: &Delivery| -> Result<Call<handle>, String> { Err("no such product".into()) };
+    let intake = intake(&app, "orders", refuse);
+    let event = Delivery::new("orders", "1", "{}");
+    let Ok(Taken::Poison { id: first }) = intake.accept(&event).await else {
+        panic!("it was not kept");
+    };
+    // Kept once, whatever the reason is by now.
+    let Ok(Taken::Poison { id: again }) = intake.accept(&event).await else {
+        panic!("it was not kept");
+    };
+    assert_eq!(first, again);
+    let client = app.client();
+    client.wait(&first).await.unwrap();
+    client.delete(&first).await.unwrap();
+    let taken = WorkflowId::new(first.as_str()).unwrap();
+    let other = NewWorkflow::new(taken, "other", Payload::null());
+    client.start_made(other).await.unwrap();
+    let Ok(Taken::Poison { id: beside }) = intake.accept(&event).await else {
+        panic!("it was not kept");
+    };
+    assert_ne!(beside, first);
+    let kept = client.get(&beside).await.unwrap().unwrap();
+    assert_eq!(kept.name, "stepwell.poison");
 }

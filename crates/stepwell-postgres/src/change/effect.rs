@@ -132,7 +132,7 @@ async fn send(
 ) -> Result<Effected, Failure> {
     let key = match &message.key {
         Some(_) => None,
-        None => Some(send::key_of(scope, origin.key, origin.place).await?),
+        None => Some(NewMessage::key_at(origin.key, origin.place)),
     };
     let sent = send::apply(scope, message, key.as_deref()).await?;
     Ok(Effected::Had(EffectOutcome::Sent(sent)))

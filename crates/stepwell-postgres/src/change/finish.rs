@@ -2,7 +2,7 @@
 
 use stepwell_core::{
     End, Payload, State,
-    store::{Finish, Finished, Room},
+    store::{Finish, Finished, Room, Started},
 };
 
 use super::{Scope, start};
@@ -87,7 +87,11 @@ pub(super) async fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Fini
         scope.wake_waiters(vec![finish.key.0]).await?;
     }
     for alert in &finish.alerts {
-        start::ask(scope, alert).await?;
+        let mut started = start::ask(scope, alert).await?;
+        if let Started::Conflict { name } = &started {
+            started = start::ask(scope, &alert.beside(name)).await?;
+        }
+        alert.not_started(&started);
         // It may have taken the place of another one that waited.
         scope.room = Room::default();
     }

@@ -1,8 +1,8 @@
 //! A new workflow that begins with another one's history before a position.
 
 use stepwell_core::{
-    Payload, Place,
-    store::{Fork, Forked},
+    Payload, Place, WorkflowKey,
+    store::{Fork, Forked, KnownFork},
 };
 
 use super::Scope;
@@ -12,9 +12,13 @@ use crate::{
     rows::{get, key},
 };
 
+/// Who has the id of a fork, and the key of the one to be forked.
 const FIND: &str = "
-    select exists (select from {schema}.workflows where workflow_id = $1),
-        exists (select from {schema}.workflows where workflow_id = $2)";
+    select known.workflow_key, known.forked_from, known.forked_place,
+        (select s.workflow_key from {schema}.workflows as s where s.workflow_id = $2)
+    from (select 1) as one
+    left join {schema}.workflows as known
+      on known.workflow_id = $1";
 
 /// Makes the workflow and copies what stands before the position. One statement: the source may run
 /// meanwhile, and all parts are of the same instant.
@@ -30,10 +34,10 @@ pub(crate) const FORK: &str = "
     fork as (
         insert into {schema}.workflows
             (workflow_id, name, state, queue_name, queue_key, queue_rank, origin, forked_from,
-            created_at, nonce)
+            forked_place, created_at, nonce)
         select $2, name, 'enqueued', queue_name, queue_key,
-            (extract(epoch from $5::timestamptz) * 1000000)::bigint, origin, workflow_id, $5,
-            $9::text::uuid
+            (extract(epoch from $5::timestamptz) * 1000000)::bigint, origin, workflow_id,
+            $3, $5, $9::text::uuid
         from source
         on conflict (workflow_id) do nothing
         returning workflow_key
@@ -95,14 +99,12 @@ pub(crate) const FORK: &str = "
 
 pub(super) async fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
     let (source, id) = (fork.source.as_str(), fork.id.as_str());
-    let found = scope.db.query_opt(FIND, params![id, source]).await?;
-    let found = found.ok_or(Failure::Moved)?;
     // The new one first, so that a fork whose answer was lost finds itself.
-    if get(&found, 0)? {
-        return Ok(Forked::Existing);
-    }
-    if !get::<bool>(&found, 1)? {
-        return Ok(Forked::NoSuchWorkflow);
+    let found = find(scope, fork).await?;
+    match found {
+        Found::Known(forked) => return Ok(forked),
+        Found::NoSource => return Ok(Forked::NoSuchWorkflow),
+        Found::Free => {}
     }
     let before = fork.from.encode();
     let without: Vec<String> = fork.without.iter().map(Place::encode).collect();
@@ -118,6 +120,37 @@ pub(super) async fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Fail
     ];
     Ok(match scope.db.query_opt(FORK, values).await? {
         Some(row) => Forked::New { key: key(&row, 0)? },
-        None => Forked::Existing,
+        // Somebody else has taken the id in between, and has committed it.
+        None => match find(scope, fork).await? {
+            Found::Known(forked) => forked,
+            Found::NoSource | Found::Free => return Err(Failure::Moved),
+        },
+    })
+}
+
+/// What a fork finds before it is made.
+enum Found {
+    /// A workflow that has its id.
+    Known(Forked),
+    NoSource,
+    Free,
+}
+
+async fn find(scope: &Scope<'_>, fork: &Fork) -> Result<Found, Failure> {
+    let (source, id) = (fork.source.as_str(), fork.id.as_str());
+    let row = scope.db.query_opt(FIND, params![id, source]).await?;
+    let row = row.ok_or(Failure::Moved)?;
+    let source: Option<i64> = get(&row, 3)?;
+    if let Some(known) = get(&row, 0)? {
+        let known = KnownFork {
+            key: WorkflowKey(known),
+            source: get(&row, 1)?,
+            place: get(&row, 2)?,
+        };
+        return Ok(Found::Known(known.outcome(fork, source.map(WorkflowKey))));
+    }
+    Ok(match source {
+        Some(_) => Found::Free,
+        None => Found::NoSource,
     })
 }

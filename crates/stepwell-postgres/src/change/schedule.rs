@@ -3,7 +3,7 @@
 mod define;
 
 use jiff::Timestamp;
-use stepwell_core::store::{Declaring, ScheduleChange, Scheduled, Tick};
+use stepwell_core::store::{Declaring, ScheduleChange, Scheduled, Started, Tick};
 
 use super::{Scope, start};
 use crate::{
@@ -120,7 +120,9 @@ async fn move_on(scope: &mut Scope<'_>, tick: &Tick, known: &Known) -> Result<Sc
     }
     for new in &tick.starts {
         // One that is there was started by hand, for this tick: a backfill.
-        start::apply(scope, new).await?;
+        if let Started::Conflict { name } = start::apply(scope, new).await? {
+            start::apply(scope, &new.beside(&name)).await?;
+        }
     }
     let (next_at, last_at) = (tick.next_at.map(At), tick.last_at.map(At));
     scope

@@ -1,7 +1,7 @@
 //! A message comes into an inbox.
 
 use stepwell_core::{
-    Place, WorkflowKey,
+    WorkflowKey,
     store::{NewMessage, Sent, StartMessage},
 };
 
@@ -9,13 +9,8 @@ use super::Scope;
 use crate::{
     error::{Failure, corrupt},
     params::{At, params},
-    rows::{get, key, nonce, workflow_id},
+    rows::{get, key},
 };
-
-const ID_OF_KEY: &str = "
-    select workflow_id, nonce::text
-    from {schema}.workflows
-    where workflow_key = $1";
 
 /// Puts a message into an inbox, unless its key was used there. Two sends with one key at once: the
 /// second waits in the index for the first. The receiver's lock is the one that whoever parks it looks
@@ -105,19 +100,4 @@ pub(super) async fn put(
         (true, true) => scope.wake(to).await,
         _ => Ok(()),
     }
-}
-
-/// The key of a workflow's message at a place: `<workflow id>:<nonce>:<position>`.
-pub(super) async fn key_of(
-    scope: &Scope<'_>,
-    sender: WorkflowKey,
-    place: &Place,
-) -> Result<String, Failure> {
-    let row = scope.db.query_opt(ID_OF_KEY, params![sender.0]).await?;
-    let row = row.ok_or_else(|| corrupt("workflow", sender))?;
-    let sender = workflow_id(&row, 0)?.lasting(nonce(&row, 1)?);
-    Ok(match place.position() {
-        Some(position) => format!("{sender}:{position}"),
-        None => format!("{sender}:{}", place.encode()),
-    })
 }

@@ -108,7 +108,7 @@ fn send(
 ) -> Result<Effected, Failure> {
     let key = match &message.key {
         Some(_) => None,
-        None => Some(send::key_of(scope, origin.key, origin.place)?),
+        None => Some(NewMessage::key_at(origin.key, origin.place)),
     };
     let sent = send::apply(scope, message, key.as_deref())?;
     Ok(Effected::Had(EffectOutcome::Sent(sent)))

@@ -52,7 +52,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Finished, 
         }
     }
     for alert in &finish.alerts {
-        start::ask(scope, alert)?;
+        alert.not_started(&start::anyway(scope, alert, start::ask)?);
         // It may have taken the place of another one that waited.
         scope.room = Room::default();
     }

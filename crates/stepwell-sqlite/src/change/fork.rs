@@ -1,9 +1,9 @@
 //! A new workflow that begins with another one's history before a position.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use stepwell_core::{
     Place, WorkflowKey,
-    store::{Fork, Forked},
+    store::{Fork, Forked, KnownFork},
 };
 
 use super::{Scope, send::key_of_id, start};
@@ -11,10 +11,16 @@ use crate::error::Failure;
 
 pub(super) const INSERT: &str = "
     insert into workflows (workflow_id, name, state, queue_name, queue_key, queue_rank,
-        origin, forked_from, created_at, nonce)
-    select ?2, name, 'enqueued', queue_name, queue_key, ?3, origin, workflow_id, ?3, ?4
+        origin, forked_from, forked_place, created_at, nonce)
+    select ?2, name, 'enqueued', queue_name, queue_key, ?3, origin, workflow_id, ?5, ?3, ?4
     from workflows
     where workflow_key = ?1";
+
+/// Who has the id of a fork.
+pub(super) const KNOWN: &str = "
+    select workflow_key, forked_from, forked_place
+    from workflows
+    where workflow_id = ?1";
 
 /// Places sort by their bytes, and the result sorts behind every position.
 pub(super) const COPY_RECORDS: &str = "
@@ -57,11 +63,12 @@ const COPY_ATTRIBUTES: &str = "
     where workflow_key = ?1";
 
 pub(super) fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
+    let source = key_of_id(scope, &fork.source)?;
     // First, so that a fork whose answer was lost finds itself.
-    if key_of_id(scope, &fork.id)?.is_some() {
-        return Ok(Forked::Existing);
+    if let Some(known) = known(scope, fork)? {
+        return Ok(known.outcome(fork, source));
     }
-    let Some(source) = key_of_id(scope, &fork.source)? else {
+    let Some(source) = source else {
         return Ok(Forked::NoSuchWorkflow);
     };
     scope.db.prepare_cached(INSERT)?.execute(params![
@@ -69,6 +76,7 @@ pub(super) fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
         fork.id.as_str(),
         scope.now_micros(),
         fork.nonce.to_string(),
+        fork.from.encode(),
     ])?;
     let key = WorkflowKey(scope.db.last_insert_rowid());
     copy_history(scope.db, source, key, fork)?;
@@ -81,6 +89,18 @@ pub(super) fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
         set.execute(params![key.0, name, value])?;
     }
     Ok(Forked::New { key })
+}
+
+fn known(scope: &Scope<'_>, fork: &Fork) -> Result<Option<KnownFork>, Failure> {
+    let mut find = scope.db.prepare_cached(KNOWN)?;
+    let known = find.query_row(params![fork.id.as_str()], |row| {
+        Ok(KnownFork {
+            key: WorkflowKey(row.get(0)?),
+            source: row.get(1)?,
+            place: row.get(2)?,
+        })
+    });
+    Ok(known.optional()?)
 }
 
 fn copy_history(

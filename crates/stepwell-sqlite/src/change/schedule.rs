@@ -113,7 +113,7 @@ fn move_on(scope: &mut Scope<'_>, tick: &Tick, known: &Known) -> Result<Schedule
     }
     for new in &tick.starts {
         // One that is there was started by hand, for this tick: a backfill.
-        start::apply(scope, new)?;
+        start::anyway(scope, new, start::apply)?;
     }
     scope.db.prepare_cached(MOVE_ON)?.execute(params![
         tick.name,

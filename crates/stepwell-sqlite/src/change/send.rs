@@ -2,22 +2,17 @@
 
 use rusqlite::{OptionalExtension, params};
 use stepwell_core::{
-    Place, WorkflowId, WorkflowKey,
+    WorkflowId, WorkflowKey,
     store::{NewMessage, Sent, StartMessage},
 };
 
 use super::Scope;
-use crate::{error::Failure, rows};
+use crate::error::Failure;
 
 pub(crate) const KEY_OF_ID: &str = "
     select workflow_key
     from workflows
     where workflow_id = ?1";
-
-pub(super) const ID_OF_KEY: &str = "
-    select workflow_id, nonce
-    from workflows
-    where workflow_key = ?1";
 
 /// Puts a message into an inbox, unless its key was used there.
 pub(crate) const INSERT: &str = "
@@ -65,23 +60,6 @@ pub(super) fn put(
         0 => Ok(()),
         _ => scope.wake(to),
     }
-}
-
-/// The key of a workflow's message at a place: `<workflow id>:<nonce>:<position>`.
-pub(super) fn key_of(
-    scope: &Scope<'_>,
-    sender: WorkflowKey,
-    place: &Place,
-) -> Result<String, Failure> {
-    let mut find = scope.db.prepare_cached(ID_OF_KEY)?;
-    let sender = find.query_row(params![sender.0], |row| {
-        let (id, nonce) = (rows::workflow_id(row.get(0)?)?, rows::nonce(row.get(1)?)?);
-        Ok(id.lasting(nonce))
-    })?;
-    Ok(match place.position() {
-        Some(position) => format!("{sender}:{position}"),
-        None => format!("{sender}:{}", place.encode()),
-    })
 }
 
 /// The key of the workflow with an id.

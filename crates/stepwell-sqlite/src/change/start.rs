@@ -71,6 +71,18 @@ pub(super) fn enter(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started,
     }
 }
 
+/// Starts what must not be lost because its id belongs to other work: a tick, an alert.
+pub(super) fn anyway(
+    scope: &mut Scope<'_>,
+    new: &NewWorkflow,
+    start: fn(&mut Scope<'_>, &NewWorkflow) -> Result<Started, Failure>,
+) -> Result<Started, Failure> {
+    match start(scope, new)? {
+        Started::Conflict { name } => start(scope, &new.beside(&name)),
+        started => Ok(started),
+    }
+}
+
 /// Starts what nothing refuses: a child, a tick.
 pub(super) fn apply(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
     let Some(key) = insert(scope, new)? else {

@@ -32,3 +32,6 @@ alter table queues add column limited_at integer;
 -- Deadlines that pass while nobody runs the workflow.
 create index workflows_deadline on workflows (deadline_at)
     where deadline_at is not null and state in ('delayed', 'enqueued', 'parked');
+
+-- The place before which a fork was copied: what tells a fork that is asked for again from another one.
+alter table workflows add column forked_place text;

@@ -16,7 +16,10 @@ async fn each_message_is_one_workflow_and_poison_is_kept() {
     let queue = Queue::new("each-message", 30).await;
     let mut sent = Vec::new();
     for number in 0..25 {
-        sent.push(format!("sqs-{}", queue.send(&number.to_string()).await));
+        sent.push(format!(
+            "sqs~event-{}",
+            queue.send(&number.to_string()).await
+        ));
     }
     queue.send("poison").await;
     let folder = tempdir().unwrap();
@@ -27,7 +30,10 @@ async fn each_message_is_one_workflow_and_poison_is_kept() {
     sent.sort();
     assert_eq!(done, sent);
     let poison = wait_for(&app, State::Failed, 1).await;
-    assert!(poison[0].starts_with("poison:sqs-"), "{poison:?}");
+    assert!(
+        poison[0].starts_with("sqs~event-") && poison[0].contains("~poison-"),
+        "{poison:?}"
+    );
     queue.wait_until_empty().await;
     stop(app, consumers).await;
 }
@@ -47,7 +53,7 @@ async fn a_message_says_when_it_was_sent_and_what_it_is() {
     });
     assert_eq!(
         wait_for(&app, State::Succeeded, 1).await,
-        [format!("orders-{id}")]
+        [format!("orders~event-{id}")]
     );
     let seen = seen.lock().unwrap().take().unwrap();
     assert_eq!(
@@ -69,7 +75,7 @@ async fn a_message_that_comes_again_finds_its_workflow() {
     let consumers = consuming(&app, queue.sqs().receivers(8), number);
     assert_eq!(
         wait_for(&app, State::Succeeded, 1).await,
-        [format!("sqs-{id}")]
+        [format!("sqs~event-{id}")]
     );
     queue.wait_until_empty().await;
     assert_eq!(wait_for(&app, State::Succeeded, 1).await.len(), 1);

@@ -37,7 +37,7 @@ async fn a_group_is_the_key_and_a_deduplication_id_may_be_the_events() {
     );
     let mut done = wait_for(&app, State::Succeeded, 3).await;
     done.sort();
-    assert_eq!(done, ["sqs-1", "sqs-2", "sqs-3"]);
+    assert_eq!(done, ["sqs~event-1", "sqs~event-2", "sqs~event-3"]);
     let expected = ["1", "2", "3"].map(|id| (Some("customer-7".to_owned()), id.to_owned()));
     assert_eq!(*seen.lock().unwrap(), expected);
     queue.wait_until_empty().await;

@@ -33,8 +33,8 @@ fn as_told(delivery: &Delivery) -> Result<Call<told>, String> {
 #[tokio::test]
 async fn a_message_stays_until_its_workflow_has_succeeded() {
     let queue = Queue::new("success", 30).await;
-    let good = format!("sqs-{}", queue.send("1").await);
-    let bad = format!("sqs-{}", queue.send("2").await);
+    let good = format!("sqs~event-{}", queue.send("1").await);
+    let bad = format!("sqs~event-{}", queue.send("2").await);
     let folder = tempdir().unwrap();
     let app = app(&folder.path().join("shop.db")).await;
     let consumers = consuming(&app, queue.sqs().delete_when_succeeded(), as_told);
@@ -58,7 +58,7 @@ async fn a_message_stays_until_its_workflow_has_succeeded() {
 #[tokio::test]
 async fn what_was_not_deleted_before_a_stop_finds_its_workflow_after_it() {
     let queue = Queue::new("stopped", 0).await;
-    let id = format!("sqs-{}", queue.send("1").await);
+    let id = format!("sqs~event-{}", queue.send("1").await);
     let folder = tempdir().unwrap();
     let path = folder.path().join("shop.db");
     let one = app(&path).await;

@@ -81,13 +81,13 @@ async fn post_signed(test: &TestApp, body: &str) -> (u16, Value) {
 #[tokio::test]
 async fn an_event_starts_one_workflow_however_often_it_comes() {
     let test = serving(stripe().at("/hook")).await;
-    let answer = |duplicate: bool| json!({ "id": "stripe-evt_1", "duplicate": duplicate });
+    let answer = |duplicate: bool| json!({ "id": "stripe~event-evt_1", "duplicate": duplicate });
     assert_eq!(post_signed(&test, BODY).await, (200, answer(false)));
     assert_eq!(post_signed(&test, BODY).await, (200, answer(true)));
     // The same event in other words.
     let other = r#"{"id":"evt_1","pending_webhooks":2}"#;
     assert_eq!(post_signed(&test, other).await, (200, answer(true)));
-    let workflow = test.app().client().get("stripe-evt_1").await.unwrap();
+    let workflow = test.app().client().get("stripe~event-evt_1").await.unwrap();
     let origin = workflow.unwrap().origin;
     assert_eq!(origin.as_deref(), Some("stripe/paid"));
 }
@@ -138,7 +138,7 @@ async fn a_result_that_takes_too_long_is_promised() {
         sources.unwrap().routes()
     })
     .await;
-    let answer = json!({ "id": "stripe-evt_1", "duplicate": false });
+    let answer = json!({ "id": "stripe~event-evt_1", "duplicate": false });
     assert_eq!(post_signed(&test, BODY).await, (202, answer));
 }
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use stepwell::{
-    App, AppBuilder, Ctx, ErrorKind, Failure, State, Timestamp, step, store::Filter,
-    testing::Harness, workflow,
+    App, AppBuilder, Ctx, ErrorKind, Failure, RepeatedFailures, State, Timestamp, step,
+    store::Filter, testing::Harness, workflow,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -210,6 +210,30 @@ async fn failures_that_repeat_themselves_start_one_alert_in_a_window() {
     bills(app, "third").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(told(app).await.len(), 2);
+}
+
+/// One that counts as much in as long a time is another one, and so is one whose id is taken.
+#[tokio::test(start_paused = true)]
+async fn each_alert_about_repeated_failures_is_started() {
+    let alert = |text: &'static str| move |_: &RepeatedFailures| call_somebody(text.to_owned());
+    let builder = App::builder("test")
+        .state(Pager::default())
+        .on_repeated_failures(3, MINUTE, alert("one"))
+        .on_repeated_failures(3, MINUTE, alert("two"))
+        .on_repeated_failures(3, MINUTE, |_| call_somebody("three".to_owned()).id("taken"));
+    let test = Harness::with(builder).await;
+    let app = &test.app;
+    app.run(call_somebody("other".to_owned()).id("taken"))
+        .await
+        .unwrap();
+    at_a_minute(app).await;
+    for number in 0..4 {
+        bills(app, &format!("bill-{number}")).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let mut told = told(app).await;
+    told.sort();
+    assert_eq!(told, ["one", "other", "three", "two"]);
 }
 
 #[tokio::test(start_paused = true)]

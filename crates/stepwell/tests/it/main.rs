@@ -12,6 +12,7 @@ mod crashes;
 mod deadlines;
 mod enlist;
 mod faults;
+mod ids;
 mod keys;
 mod letters;
 mod messages;

@@ -176,9 +176,9 @@ async fn a_trigger_starts_one_more_and_a_backfill_the_ticks_of_the_past_once() {
         assert_eq!(
             ids,
             [
-                "report-eu@2001-01-01T03:00:00Z",
-                "report-eu@2002-01-01T03:00:00Z",
-                "report-eu@2003-01-01T03:00:00Z"
+                "report-eu~tick-2001-01-01T03:00:00Z",
+                "report-eu~tick-2002-01-01T03:00:00Z",
+                "report-eu~tick-2003-01-01T03:00:00Z"
             ]
         );
     }
@@ -205,7 +205,7 @@ async fn a_backfill_leaves_ticks_as_they_are_that_ran_with_other_arguments() {
     let all = client.backfill_schedule("report-eu", year(2001), year(2004));
     assert_eq!(all.await.unwrap().len(), 3);
     for (year, expected) in [(2001, "us"), (2002, "eu"), (2003, "us")] {
-        let id = format!("report-eu@{year}-01-01T03:00:00Z");
+        let id = format!("report-eu~tick-{year}-01-01T03:00:00Z");
         let (_, region) = test.app.handle::<report>(&id).result().await.unwrap();
         assert_eq!(region, expected, "{id}");
     }
@@ -216,15 +216,15 @@ async fn a_schedule_that_cannot_tick_keeps_no_other_from_it() {
     let clock = Arc::new(TokioClock::start());
     let store = open_store(&StoreUrl::new("sqlite::memory:"), clock).await;
     let store = store.unwrap();
-    // Such names were taken once; a store does not ask.
-    let long = "a".repeat(250);
+    // A store does not ask what the arguments are.
+    let broken = "broken".to_owned();
     let new = NewSchedule {
-        name: long.clone(),
+        name: broken.clone(),
         workflow: "report".to_owned(),
         spec: "@every 5m".to_owned(),
         timezone: None,
         missed: Missed::Latest,
-        arguments: Payload::of(&["eu"], 1_000).unwrap(),
+        arguments: Payload::of(&"eu", 1_000).unwrap(),
         queue: None,
         executor: None,
         next_at: Some(store.now()),
@@ -237,14 +237,32 @@ async fn a_schedule_that_cannot_tick_keeps_no_other_from_it() {
     let test = Harness::with(App::builder("test").state(Ticking).store(store)).await;
     wait_for(&test, "every_ten_seconds", 3).await;
     let known = test.app.client().schedules().await.unwrap();
-    let trouble = known.iter().find(|known| known.name == long).unwrap();
+    let trouble = known.iter().find(|known| known.name == broken).unwrap();
     let trouble = trouble.trouble.as_ref().unwrap();
-    assert!(trouble.contains("bytes"), "{trouble}");
+    assert!(trouble.contains("no JSON array"), "{trouble}");
     assert!(
         known
             .iter()
-            .all(|known| known.trouble.is_none() == (known.name != long))
+            .all(|known| known.trouble.is_none() == (known.name != broken))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_cannot_take_the_id_of_a_tick() {
+    let test = Harness::new(Ticking).await;
+    define_report(&test, "@every 1h", Missed::All).await;
+    let schedules = test.app.client().schedules().await.unwrap();
+    let due = schedules.iter().find(|it| it.name == "report-eu").unwrap();
+    let tick = due.next_at.unwrap();
+    for (id, refused) in [
+        (format!("report-eu@{tick}"), None),
+        (format!("report-eu~tick-{tick}"), Some(ErrorKind::Invalid)),
+    ] {
+        let taken = test.app.start(every_ten_seconds(tick).id(id)).await;
+        assert_eq!(taken.err().map(|error| error.kind()), refused);
+    }
+    let ticked = wait_for(&test, "report", 1).await;
+    assert_eq!(ticked[0], format!("report-eu~tick-{tick}"));
 }
 
 #[tokio::test(start_paused = true)]

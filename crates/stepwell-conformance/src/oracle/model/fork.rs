@@ -9,10 +9,18 @@ use super::{Model, Row, start::place_of};
 
 impl Model {
     pub(super) fn fork(&mut self, fork: &Fork) -> Forked {
-        if self.key_of(&fork.id).is_some() {
-            return Forked::Existing;
+        let source = self.key_of(&fork.source);
+        if let Some(known) = self.key_of(&fork.id) {
+            let known = &self.workflows[place_of(known)];
+            let same = known.workflow.forked_from.as_ref() == Some(&fork.source)
+                && source.is_none_or(|source| known.workflow.key > source)
+                && known.forked_place.as_ref() == Some(&fork.from.encode());
+            return match same {
+                true => Forked::Existing,
+                false => Forked::Taken,
+            };
         }
-        let Some(source) = self.key_of(&fork.source) else {
+        let Some(source) = source else {
             return Forked::NoSuchWorkflow;
         };
         let source = self.workflows[place_of(source)].clone();
@@ -40,6 +48,7 @@ impl Model {
         row.workflow.queue = source.workflow.queue;
         row.workflow.origin = source.workflow.origin;
         row.workflow.forked_from = Some(fork.source.clone());
+        row.forked_place = Some(fork.from.encode());
         row.queue_key = source.queue_key;
         self.workflows.push(row);
         Forked::New { key }
