@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -14,7 +17,7 @@ use stepwell::{
 };
 use tempfile::tempdir;
 
-use crate::cluster::{Cluster, PATIENCE, app, consuming, number, stop, wait_for};
+use crate::cluster::{Cluster, PATIENCE, app, consuming, handle, number, stop, wait_for};
 
 #[tokio::test]
 async fn each_message_is_one_workflow_and_poison_is_kept() {
@@ -32,8 +35,9 @@ async fn each_message_is_one_workflow_and_poison_is_kept() {
     let app = app(&folder.path().join("shop.db")).await;
     let consumers = consuming(&app, cluster.kafka("orders"), number);
     let done = wait_for(&app, State::Succeeded, 38).await;
-    let expected =
-        |offset: u32| (0..2).map(move |partition| format!("kafka-orders-{partition}-{offset}"));
+    let expected = |offset: u32| {
+        (0..2).map(move |partition| format!("kafka~event-orders-{partition}-{offset}"))
+    };
     for id in (0..20).filter(|offset| *offset != 7).flat_map(expected) {
         assert!(done.contains(&id), "{id} in {done:?}");
     }
@@ -41,7 +45,7 @@ async fn each_message_is_one_workflow_and_poison_is_kept() {
     assert!(
         poison
             .iter()
-            .all(|id| id.starts_with("poison:kafka-orders-")),
+            .all(|id| id.starts_with("kafka~event-orders-") && id.contains("~poison-")),
         "{poison:?}"
     );
     stop(app, consumers).await;
@@ -62,8 +66,17 @@ async fn a_message_says_where_it_was_and_what_it_is() {
         *note.lock().unwrap() = Some(delivery.clone());
         number(delivery)
     });
-    assert_eq!(wait_for(&app, State::Succeeded, 1).await, ["eu-own-0"]);
-    let origin = app.client().get("eu-own-0").await.unwrap().unwrap().origin;
+    assert_eq!(
+        wait_for(&app, State::Succeeded, 1).await,
+        ["eu~event-own-0"]
+    );
+    let origin = app
+        .client()
+        .get("eu~event-own-0")
+        .await
+        .unwrap()
+        .unwrap()
+        .origin;
     assert_eq!(origin.as_deref(), Some("eu/placed"));
     let seen = seen.lock().unwrap().take().unwrap();
     assert_eq!(seen.key.as_deref(), Some("customer-7"));
@@ -91,7 +104,7 @@ async fn a_group_goes_on_behind_what_was_accepted() {
     let consumers = consuming(&other, cluster.kafka("orders"), number);
     assert_eq!(
         wait_for(&other, State::Succeeded, 1).await,
-        ["kafka-orders-0-3"]
+        ["kafka~event-orders-0-3"]
     );
     stop(other, consumers).await;
 }
@@ -223,8 +236,46 @@ async fn an_event_with_an_id_of_its_own_is_one_wherever_it_lies() {
     });
     let mut done = wait_for(&app, State::Succeeded, 2).await;
     done.sort();
-    assert_eq!(done, ["kafka-7", "kafka-8"]);
+    assert_eq!(done, ["kafka~event-7", "kafka~event-8"]);
     let poison = app.client().dead_letters().await.unwrap();
     assert!(poison.is_empty(), "{poison:?}");
+    stop(app, consumers).await;
+}
+
+static SHUT: Queue = Queue::new("kafka-shut").waiting_max(1);
+
+/// A process that ends between the two loses nothing: what was not started comes again.
+#[tokio::test]
+async fn what_is_not_started_yet_is_not_committed() {
+    let cluster = Cluster::with_topic("orders", 1);
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("one.db")).await;
+    let client = app.client();
+    app.run(handle(9).queue(&SHUT)).await.unwrap();
+    client.pause_queue("kafka-shut", "test", "").await.unwrap();
+    for body in ["0", "1", "2"] {
+        cluster.send("orders", 0, "key", body.as_bytes()).await;
+    }
+    let tries = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&tries);
+    let queued = move |delivery: &Delivery| {
+        seen.fetch_add(1, SeqCst);
+        number(delivery).map(|call| call.queue(&SHUT))
+    };
+    let consumers = consuming(&app, cluster.kafka("orders"), queued.clone());
+    // One is started, two find the queue full and are tried again and again.
+    let all = async {
+        while tries.load(SeqCst) < 5 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all)
+        .await
+        .expect("they come");
+    drop(consumers);
+
+    client.resume_queue("kafka-shut").await.unwrap();
+    let consumers = consuming(&app, cluster.kafka("orders"), queued);
+    wait_for(&app, State::Succeeded, 4).await;
     stop(app, consumers).await;
 }

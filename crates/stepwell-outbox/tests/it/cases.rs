@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stepwell::{ErrorKind, State, events::Sources, outbox::Outbox};
 
-use crate::place::{LINE, Place, consuming, noting, ship, stop, wait_for};
+use crate::place::{LINE, Place, SHUT, consuming, noting, ship, stop, wait_for};
 
 macro_rules! on_both {
     ($($case:ident),* $(,)?) => {
@@ -36,6 +36,7 @@ on_both!(
     what_is_accepted_may_be_deleted,
     two_consumers_lose_and_double_nothing,
     a_full_queue_holds_rows_back,
+    what_is_not_accepted_yet_is_not_marked,
     a_table_that_is_not_there_is_waited_for,
     what_makes_no_sense_is_refused,
     rows_come_in_their_order_and_say_what_they_are,
@@ -54,10 +55,13 @@ async fn each_row_is_one_workflow_and_poison_is_kept(place: &Place) {
     place.accepted(9).await;
     let mut done = wait_for(&app, State::Succeeded, 8).await;
     done.sort();
-    let ids = [1, 2, 3, 4, 5, 6, 7, 9].map(|id| format!("outbox-{id}"));
+    let ids = [1, 2, 3, 4, 5, 6, 7, 9].map(|id| format!("outbox~event-{id}"));
     assert_eq!(done, ids);
     let poison = wait_for(&app, State::Failed, 1).await;
-    assert!(poison[0].starts_with("poison:outbox-8"), "{poison:?}");
+    assert!(
+        poison[0].starts_with("outbox~event-8~poison-"),
+        "{poison:?}"
+    );
     stop(app, consumers).await;
 }
 
@@ -71,7 +75,10 @@ async fn a_row_that_comes_again_finds_its_workflow(place: &Place) {
         .run("update outbox set accepted_at = null".to_owned())
         .await;
     place.accepted(1).await;
-    assert_eq!(wait_for(&app, State::Succeeded, 1).await, ["outbox-1"]);
+    assert_eq!(
+        wait_for(&app, State::Succeeded, 1).await,
+        ["outbox~event-1"]
+    );
     stop(app, consumers).await;
 }
 
@@ -114,8 +121,43 @@ async fn a_full_queue_holds_rows_back(place: &Place) {
     let consumers = sources.unwrap().start();
     place.accepted(20).await;
     let done = wait_for(&app, State::Succeeded, 20).await;
-    let in_order: Vec<_> = (1..=20).map(|id| format!("outbox-{id}")).collect();
+    let in_order: Vec<_> = (1..=20).map(|id| format!("outbox~event-{id}")).collect();
     assert_eq!(done, in_order);
+    stop(app, consumers).await;
+}
+
+/// A process that ends between the two loses nothing.
+async fn what_is_not_accepted_yet_is_not_marked(place: &Place) {
+    let app = place.app().await;
+    let client = app.client();
+    app.run(ship(0).queue(&SHUT)).await.unwrap();
+    client.pause_queue("outbox-shut", "test", "").await.unwrap();
+    for order in 0..3 {
+        place.insert(&order.to_string()).await;
+    }
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let add = |tell: tokio::sync::mpsc::UnboundedSender<()>| {
+        let sources = Sources::new(&app).add(place.outbox(), move |event| {
+            // Nobody may listen any more.
+            let _ = tell.send(());
+            event.json().map(|order: u32| ship(order).queue(&SHUT))
+        });
+        sources.unwrap().start()
+    };
+    let consumers = add(tell.clone());
+    // One is started, two find the queue full and are tried again and again.
+    for _ in 0..5 {
+        told.recv().await.unwrap();
+    }
+    let marked = "select count(*) from outbox where accepted_at is not null";
+    assert_eq!(place.number(marked).await, 0);
+    drop(consumers);
+    assert_eq!(place.number(marked).await, 0);
+
+    client.resume_queue("outbox-shut").await.unwrap();
+    let consumers = add(tell);
+    place.accepted(3).await;
+    assert_eq!(wait_for(&app, State::Succeeded, 4).await.len(), 4);
     stop(app, consumers).await;
 }
 

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+pub(crate) static SHUT: Queue = Queue::new("outbox-shut").waiting_max(1);
 pub(crate) static LINE: Queue = Queue::new("outbox-line").concurrency(1).waiting_max(3);
 
 #[workflow]
