@@ -81,6 +81,10 @@ features:
 deny:
     tests/dependencies
 
+# Ids from everybody who makes or chooses them, 300 runs on each store.
+identity-long:
+    STEPWELL_IDENTITY_SEEDS=300 tests/with-postgres cargo test -p identity-tests
+
 # 10,000 random sequences on each store against the model in memory; half an hour on Postgres.
 oracle-long:
     STEPWELL_ORACLE_SEQUENCES=10000 cargo test -p stepwell-sqlite --test it oracle -- --nocapture
