@@ -154,12 +154,12 @@ impl From<Error> for Problem {
             }
             ErrorKind::Timeout => Self::new(StatusCode::GATEWAY_TIMEOUT, error.to_string()),
             ErrorKind::Unavailable => {
-                tracing::warn!(%error, "a request could not be served");
+                tracing::warn!(error = error.to_string(), "a request could not be served");
                 let detail = "the service is not available just now; try again";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1)
             }
             _ => {
-                tracing::error!(?error, "a request failed");
+                tracing::error!(error = format!("{error:?}"), "a request failed");
                 Self::internal()
             }
         }
@@ -228,7 +228,8 @@ impl AsProblem for Failure {
             .status()
             .and_then(|status| StatusCode::from_u16(status).ok());
         let Some(status) = status else {
-            tracing::error!(failure = ?self, "a workflow failed");
+            let failure = format!("{self:?}");
+            tracing::error!(failure, "a workflow failed");
             return Problem::internal();
         };
         let problem = Problem::new(status, self.to_string());

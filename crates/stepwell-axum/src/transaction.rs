@@ -98,10 +98,10 @@ where
 
 fn unusable(error: &TxError) -> Problem {
     if error.is_misuse() {
-        tracing::error!(%error, "a transaction was misused");
+        tracing::error!(error = error.to_string(), "a transaction was misused");
         return Problem::internal();
     }
-    tracing::warn!(%error, "a transaction could not be run");
+    tracing::warn!(error = error.to_string(), "a transaction could not be run");
     let detail = "the service is not available just now; try again";
     Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1)
 }

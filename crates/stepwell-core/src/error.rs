@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     limits::InvalidInput,
+    shown::Shown,
     store::{StoreError, StoreErrorKind},
 };
 
@@ -108,16 +109,16 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        write!(f, "{}", Shown(&self.message))
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.kind, self.message)?;
+        write!(f, "{:?}: {}", self.kind, Shown(&self.message))?;
         let mut cause = self.source();
         while let Some(error) = cause {
-            write!(f, "\n  caused by: {error}")?;
+            write!(f, "\n  caused by: {}", Shown(&error.to_string()))?;
             cause = error.source();
         }
         Ok(())

@@ -5,6 +5,8 @@ use std::{error::Error as StdError, fmt, ops::Deref};
 
 use serde::{Deserialize, Serialize};
 
+use crate::shown::Shown;
+
 /// An error that is data: its message, its chain of causes, the type it was made from, and whether
 /// trying again can help.
 ///
@@ -141,8 +143,9 @@ impl fmt::Display for Failure {
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut links = self.chain();
-        f.write_str(links.next().unwrap_or_default())?;
-        links.try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
+        // Logs show it like this, and clients' words are in it.
+        write!(f, "{}", Shown(links.next().unwrap_or_default()))?;
+        links.try_for_each(|cause| write!(f, "\n  caused by: {}", Shown(cause)))
     }
 }
 
@@ -222,5 +225,12 @@ mod tests {
             format!("{failure:?}"),
             "could not charge\n  caused by: no route"
         );
+    }
+
+    #[test]
+    fn a_failure_forges_no_line_of_a_log() {
+        let failure = Failure::msg("gone\n2030 INFO admin").context("\x1b[31mred\u{9b}2J");
+        let shown = "\\u{1b}[31mred\\u{9b}2J\n  caused by: gone\\n2030 INFO admin";
+        assert_eq!(format!("{failure:?}"), shown);
     }
 }

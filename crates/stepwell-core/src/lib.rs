@@ -40,6 +40,7 @@ pub mod redrive;
 mod registry;
 mod run;
 mod schedule;
+mod shown;
 pub mod store;
 pub mod testing;
 mod tx;

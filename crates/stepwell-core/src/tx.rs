@@ -4,7 +4,7 @@ mod options;
 
 use std::{error::Error as StdError, fmt};
 
-use crate::{BoxFuture, payload::Payload, position::Position};
+use crate::{BoxFuture, payload::Payload, position::Position, shown::Shown};
 
 pub use options::{Isolation, TxOptions};
 
@@ -156,7 +156,7 @@ impl TxError {
 
 impl fmt::Display for TxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        write!(f, "{}", Shown(&self.message))
     }
 }
 

@@ -105,7 +105,10 @@ impl Consumers {
     pub async fn ended(mut self) {
         while let Some(ended) = self.0.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "a source of events has ended in a panic");
+                tracing::error!(
+                    error = error.to_string(),
+                    "a source of events has ended in a panic"
+                );
             }
         }
     }

@@ -75,14 +75,22 @@ impl ConsumerContext for Context {
                 let partitions = listed(partitions);
                 info!(source, partitions, "partitions were taken back");
             }
-            Rebalance::Error(error) => warn!(source, %error, "partitions could not be shared out"),
+            Rebalance::Error(error) => warn!(
+                source,
+                error = error.to_string(),
+                "partitions could not be shared out"
+            ),
         }
     }
 
     fn commit_callback(&self, committed: KafkaResult<()>, _: &TopicPartitionList) {
         // What was not committed comes again, and finds its workflows.
         if let Err(error) = committed {
-            warn!(source = self.source, %error, "offsets could not be committed");
+            warn!(
+                source = self.source,
+                error = error.to_string(),
+                "offsets could not be committed"
+            );
         }
     }
 }
@@ -131,7 +139,10 @@ pub(crate) async fn consume<W: Workflow>(consumer: Arc<Consumer>, kafka: Kafka, 
         drop(consumer);
     });
     if let Err(error) = leaving.await {
-        warn!(%error, "the consumer could not leave its group");
+        warn!(
+            error = error.to_string(),
+            "the consumer could not leave its group"
+        );
     }
 }
 
@@ -170,7 +181,11 @@ impl Ahead<'_> {
         match self.consumer.recv().await {
             Ok(message) => self.fetched.push(Fetched::read(self.kafka, &message)),
             Err(error) => {
-                warn!(source = self.kafka.source, %error, "Kafka reports trouble");
+                warn!(
+                    source = self.kafka.source,
+                    error = error.to_string(),
+                    "Kafka reports trouble"
+                );
                 tokio::time::sleep(AFTER_ERROR).await;
             }
         }
@@ -203,7 +218,11 @@ impl Ahead<'_> {
     /// It matters to memory or to speed only.
     fn heed(&self, what: &str, done: Result<(), KafkaError>) {
         if let Err(error) = done {
-            debug!(source = self.kafka.source, %error, "could not {what} the partitions");
+            debug!(
+                source = self.kafka.source,
+                error = error.to_string(),
+                "could not {what} the partitions"
+            );
         }
     }
 }
@@ -218,6 +237,10 @@ fn commit(consumer: &Consumer, batch: &[Place], mode: CommitMode) {
         }
     });
     if let Err(error) = committed {
-        warn!(source = consumer.context().source, %error, "offsets could not be committed");
+        warn!(
+            source = consumer.context().source,
+            error = error.to_string(),
+            "offsets could not be committed"
+        );
     }
 }

@@ -58,7 +58,12 @@ pub(crate) async fn consume<W: Workflow>(outbox: Outbox, intake: Intake<W>) {
             }
             Err(error) => {
                 let (source, table) = (&outbox.source, &outbox.table);
-                warn!(source, table, %error, "could not consume an outbox; trying again");
+                warn!(
+                    source,
+                    table,
+                    error = error.to_string(),
+                    "could not consume an outbox; trying again"
+                );
                 pause = (pause * 2).min(AFTER_ERROR.1);
                 pause
             }

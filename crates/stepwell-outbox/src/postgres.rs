@@ -50,7 +50,12 @@ pub(crate) async fn listen(outbox: &Outbox, pool: &PgPool) -> Bell {
         Ok(listener) => Bell::Postgres(Box::new(listener)),
         Err(error) => {
             let every = outbox.poll;
-            warn!(source = outbox.source, %error, ?every, "cannot listen; the outbox is looked at");
+            warn!(
+                source = outbox.source,
+                error = error.to_string(),
+                ?every,
+                "cannot listen; the outbox is looked at"
+            );
             Bell::Silent
         }
     }

@@ -99,7 +99,11 @@ async fn receive(sqs: &Sqs) -> Result<Vec<Received>, Trouble> {
 }
 
 fn report(sqs: &Sqs, what: &str, error: impl fmt::Display) {
-    warn!(source = sqs.source, %error, "could not {what} messages");
+    warn!(
+        source = sqs.source,
+        error = error.to_string(),
+        "could not {what} messages"
+    );
 }
 
 /// What went wrong, in a line: SQS's own words, or the causes.

@@ -99,7 +99,7 @@ impl CrashLog {
                 .execute(&app.state().db)
                 .await;
             if let Err(error) = noted {
-                tracing::warn!(%error, "could not note the recovery");
+                tracing::warn!(error = error.to_string(), "could not note the recovery");
             }
         }
     }
