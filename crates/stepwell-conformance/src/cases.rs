@@ -188,6 +188,12 @@ macro_rules! every_case {
                 a_repeated_operation_sets_nothing a_search_sees_the_last_value
                 attributes_outlive_the_end
             }
+            follow {
+                a_mark_says_how_far_a_workflow_is a_workflow_that_is_not_there_has_no_mark
+                what_is_recorded_is_read_in_the_order_of_the_writing
+                what_is_recorded_is_read_after_any_moment
+                only_what_is_published_is_read_with_its_value
+            }
             history {
                 records_stand_in_the_order_of_their_places a_history_is_read_in_pages
                 a_page_of_a_history_is_bounded_by_its_bytes

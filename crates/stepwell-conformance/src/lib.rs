@@ -38,6 +38,7 @@ pub mod delays;
 pub mod delete;
 pub mod events;
 pub mod finish;
+pub mod follow;
 pub mod fork;
 pub mod history;
 pub mod interrupts;

@@ -2,6 +2,7 @@
 //!
 //! The application, the web integration, the CLI, the console and other languages all go through it.
 
+mod follow;
 mod hearing;
 mod letters;
 mod open;
@@ -41,6 +42,7 @@ use shared::Shared;
 
 pub(crate) use hearing::hear;
 
+pub use follow::{Follow, Followed, Progress};
 pub use schedules::ScheduleSpec;
 pub use waits::Ended;
 

@@ -50,7 +50,7 @@ mod workflow;
 pub use alert::{DeadLetter, RepeatedFailures};
 pub use app::{App, AppBuilder};
 pub use call::Call;
-pub use client::{Client, Ended, History, ScheduleSpec, StartOutcome};
+pub use client::{Client, Ended, Follow, Followed, History, Progress, ScheduleSpec, StartOutcome};
 pub use ctx::{Bound, Ctx};
 pub use durable::{Durable, DurableError, Provide, Result, Step, Workflow};
 pub use enlist::{Enlist, store_as};

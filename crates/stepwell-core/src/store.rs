@@ -8,6 +8,7 @@ mod change;
 mod driver;
 mod error;
 mod executors;
+mod follow;
 mod messages;
 mod news;
 mod park;
@@ -35,6 +36,7 @@ pub use executors::{
     Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, RecoveryRules, Renewed,
     TakenOver,
 };
+pub use follow::{FollowStore, Mark, Moment, Recorded, Values};
 pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry};
 pub use news::{Changed, News};
 pub use park::{Park, Parked, Wait};
@@ -70,6 +72,7 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// [`Enlist`]: crate::Enlist
 pub trait Store:
     WorkflowStore
+    + FollowStore
     + MessageStore
     + QueueStore
     + ScheduleStore

@@ -54,6 +54,7 @@ mod connection;
 mod enlist;
 mod error;
 mod executors;
+mod follow;
 mod messages;
 mod open;
 mod params;

@@ -38,6 +38,7 @@ mod connection;
 mod enlist;
 mod error;
 mod executors;
+mod follow;
 mod holder;
 mod locks;
 mod messages;
