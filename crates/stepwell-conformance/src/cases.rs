@@ -215,6 +215,7 @@ macro_rules! every_case {
                 an_acknowledged_letter_is_in_no_group_and_keeps_its_note
                 a_letter_is_acknowledged_once only_a_dead_letter_can_be_acknowledged
                 a_letter_that_goes_on_is_acknowledged_no_more
+                what_was_declined_has_failed_and_nobody_need_look_at_it
                 a_list_may_be_of_letters_that_are_alike_and_new
                 workflows_are_tallied_by_origin_name_and_state
             }

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 use stepwell_core::{
-    State,
-    store::{Acknowledged, DeadLetters, Filter, NewWorkflow, Resumed, Tally},
+    DECLINED_NOTE, End, Outcome, State,
+    store::{Acknowledged, DeadLetters, Filter, Finished, NewWorkflow, Resumed, Tally},
 };
 
 use crate::{
     Backend,
-    fixture::{Case, Worker, here},
+    fixture::{Case, Worker, here, payload},
 };
 
 async fn failed(worker: &Worker, workflow_id: &str) {
@@ -104,6 +104,30 @@ pub async fn only_a_dead_letter_can_be_acknowledged(backend: &dyn Backend) {
     assert_eq!(case.find("running").await.acknowledged, None);
     let nobody = case.acknowledge("nobody", "").await;
     assert_eq!(nobody, Acknowledged::NoSuchWorkflow);
+}
+
+/// [`End::Declined`]: it has its error, and is acknowledged in the moment of its end. Once.
+pub async fn what_was_declined_has_failed_and_nobody_need_look_at_it(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let key = worker.start("declined").await;
+    let end = End::Declined {
+        error: payload(json!("no money")),
+        fingerprint: "Declined: no money".to_owned(),
+    };
+    assert_eq!(worker.finish(key, end.clone()).await, Finished::Now);
+    let again = worker.finish(key, end).await;
+    assert_eq!(again, Finished::Already(State::Failed));
+
+    assert_eq!(counts(&case).await, []);
+    let result = case.store.result(key).await.expect("it can be read");
+    let (row, outcome) = result.expect("it is there");
+    assert_eq!(outcome, Some(Outcome::Err(payload(json!("no money")))));
+    let expected = (State::Failed, Some("Declined: no money"));
+    assert_eq!((row.state, row.fingerprint.as_deref()), expected);
+    let acknowledged = row.acknowledged.expect("it is acknowledged");
+    assert_eq!(acknowledged.note, DECLINED_NOTE);
+    assert_eq!(Some(acknowledged.at), row.ended_at);
 }
 
 /// What goes on and fails once more must be looked at once more.

@@ -193,7 +193,7 @@ impl Alerts {
             return Vec::new();
         }
         let (state, error, fingerprint, reason) = match end {
-            End::Succeeded(_) => return Vec::new(),
+            End::Succeeded(_) | End::Declined { .. } => return Vec::new(),
             End::Failed { error, fingerprint } => {
                 let fits = error.as_str().len() <= ERROR_BYTES_MAX;
                 let error = fits.then(|| error.clone());

@@ -80,7 +80,8 @@ pub use schedule::{Missed, Schedule};
 pub use tx::{Committed, Isolation, Operation, Tx, TxError, TxOptions, Witness};
 pub use unique::{Unique, UniqueRule, UniqueScope};
 pub use workflow::{
-    Acknowledgement, End, Outcome, Place, Record, RecordKind, State, Takeover, kind_and_name,
+    Acknowledgement, DECLINED_NOTE, End, Outcome, Place, Record, RecordKind, State, Takeover,
+    kind_and_name,
 };
 
 /// A boxed future that can move between threads.

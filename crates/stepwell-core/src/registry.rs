@@ -12,6 +12,7 @@ use crate::{
     ctx::Ctx,
     durable::{Durable, Workflow},
     error::{Error, ErrorKind, Fault},
+    failure::Failure,
     limits::{InvalidInput, Text},
     payload::Payload,
     run::Run,
@@ -32,6 +33,8 @@ pub(crate) struct FailedBody {
     pub(crate) fault: Payload,
     /// Type and message without digits and ids.
     pub(crate) fingerprint: String,
+    /// The HTTP status that it has.
+    pub(crate) status: Option<u16>,
 }
 
 /// A workflow that `#[workflow]` has put into this program.
@@ -85,12 +88,23 @@ fn run_body<W: Workflow>(state: Arc<W::State>) -> RunBody {
                 Err(error) => {
                     let fingerprint =
                         fingerprint(std::any::type_name::<W::Error>(), &error.to_string());
+                    let status = status_of(&error);
                     let fault = Payload::of_durable(&Fault::Failed(error), bytes_max)?;
-                    Ok(Err(FailedBody { fault, fingerprint }))
+                    Ok(Err(FailedBody {
+                        fault,
+                        fingerprint,
+                        status,
+                    }))
                 }
             }
         }))
     })
+}
+
+/// The HTTP status of an error that can have one.
+fn status_of<E: 'static>(error: &E) -> Option<u16> {
+    let error: &dyn Any = error;
+    error.downcast_ref::<Failure>()?.status()
 }
 
 /// A workflow without arguments ignores what it is given: a schedule hands the tick to everybody.

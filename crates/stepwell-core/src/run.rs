@@ -302,7 +302,7 @@ impl Run {
         }
         self.observe_end(match finish.end {
             End::Succeeded(_) => State::Succeeded,
-            End::Failed { .. } => State::Failed,
+            End::Failed { .. } | End::Declined { .. } => State::Failed,
             End::Stuck { .. } => State::Stuck,
         });
     }

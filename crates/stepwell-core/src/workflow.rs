@@ -473,6 +473,9 @@ impl Serialize for Record {
     }
 }
 
+/// The note on a workflow that failed with an answer to its client.
+pub const DECLINED_NOTE: &str = "declined: the client who asked for it was told why";
+
 /// How a workflow stops running.
 #[derive(Debug, Clone, PartialEq)]
 pub enum End {
@@ -480,6 +483,14 @@ pub enum End {
     Succeeded(Payload),
     /// With its error, or with a panic; `fingerprint` groups errors that are alike.
     Failed {
+        /// The error as data.
+        error: Payload,
+        /// The error's type and message without digits and ids.
+        fingerprint: String,
+    },
+    /// With an error that is the answer to the request that started it: nobody need look at it. Kept like
+    /// `Failed`, and acknowledged with [`DECLINED_NOTE`] in the same moment.
+    Declined {
         /// The error as data.
         error: Payload,
         /// The error's type and message without digits and ids.

@@ -204,6 +204,10 @@ impl Resolve<'_> {
                     error: value(number),
                     fingerprint: "OutOfStock".to_owned(),
                 },
+                2 => End::Declined {
+                    error: value(number),
+                    fingerprint: "Refused".to_owned(),
+                },
                 _ => End::Stuck {
                     reason: format!("no {number} here"),
                 },

@@ -228,7 +228,7 @@ fn draft() -> impl Strategy<Value = Draft> {
         10 => plan().prop_map(Draft::Start),
         10 => (on(), vec(0..7u8, 1..3), effects)
             .prop_map(|(on, places, effects)| Draft::Progress { on, places, effects }),
-        4 => (on(), 0..3u8, 0..3u8, option::weighted(0.3, plan())).prop_map(
+        4 => (on(), 0..4u8, 0..3u8, option::weighted(0.3, plan())).prop_map(
             |(on, how, value, alert)| Draft::Finish { on, how, value, alert },
         ),
         3 => letter().prop_map(Draft::Send),

@@ -206,6 +206,10 @@ fn ended_by_itself(run: &Run, end: BodyEnd) -> Result<End, Interrupt> {
     }
     match end {
         Ok(Ok(output)) => Ok(End::Succeeded(output)),
+        Ok(Err(failed)) if is_answer(run.origin.as_deref(), failed.status) => Ok(End::Declined {
+            error: failed.fault,
+            fingerprint: failed.fingerprint,
+        }),
         Ok(Err(failed)) => Ok(End::Failed {
             error: failed.fault,
             fingerprint: failed.fingerprint,
@@ -214,6 +218,14 @@ fn ended_by_itself(run: &Run, end: BodyEnd) -> Result<End, Interrupt> {
             "its result cannot be stored: {invalid}"
         ))),
     }
+}
+
+/// Whether an error tells a client what is wrong with its request (a declined card, a conflict), and there
+/// is one to be told: the workflow came from a route (`POST /pay`).
+fn is_answer(origin: Option<&str>, status: Option<u16>) -> bool {
+    let of_client = status.is_some_and(|status| (400..500).contains(&status));
+    let route = origin.and_then(|origin| origin.split_once(" /"));
+    of_client && route.is_some_and(|(method, _)| method.bytes().all(|b| b.is_ascii_uppercase()))
 }
 
 fn panicked(run: &Run, message: &str) -> End {
@@ -261,4 +273,25 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
         .map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_answer;
+
+    #[test]
+    fn only_a_clients_status_to_a_request_is_an_answer() {
+        for (origin, status, expected) in [
+            (Some("POST /pay"), Some(402), true),
+            (Some("PUT /orders/{id}"), Some(499), true),
+            (Some("POST /pay"), Some(500), false),
+            (Some("POST /pay"), Some(399), false),
+            (Some("POST /pay"), None, false),
+            (Some("stripe"), Some(402), false),
+            (Some("my shop /pay"), Some(402), false),
+            (None, Some(402), false),
+        ] {
+            assert_eq!(is_answer(origin, status), expected, "{origin:?} {status:?}");
+        }
+    }
 }

@@ -109,7 +109,7 @@ fn wake_at_end(hub: &Hub, finish: &Finish, finished: Finished) {
         (Finished::Now, End::Succeeded(output)) => {
             hub.ended(finish.key, Outcome::Ok(output.clone()))
         }
-        (Finished::Now, End::Failed { error, .. }) => {
+        (Finished::Now, End::Failed { error, .. } | End::Declined { error, .. }) => {
             hub.ended(finish.key, Outcome::Err(error.clone()));
         }
         // Handed in again after the first answer, which would have woken them, was lost.

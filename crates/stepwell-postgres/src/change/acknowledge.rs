@@ -15,7 +15,7 @@ const FIND: &str = "
     where workflow_id = $1
     for update";
 
-const ACKNOWLEDGE: &str = "
+pub(super) const ACKNOWLEDGE: &str = "
     update {schema}.workflows
     set acknowledged_at = $2,
         acknowledged_note = $3

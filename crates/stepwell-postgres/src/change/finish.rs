@@ -1,11 +1,11 @@
 //! A run ends.
 
 use stepwell_core::{
-    End, Payload, State,
+    DECLINED_NOTE, End, Payload, State,
     store::{Finish, Finished, Room, Started},
 };
 
-use super::{Scope, start};
+use super::{Scope, acknowledge::ACKNOWLEDGE, start};
 use crate::{
     error::Failure,
     params::{At, params},
@@ -79,6 +79,14 @@ pub(super) async fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Fini
         End::Failed { error, fingerprint } => {
             let fingerprint = Some(sentence(fingerprint));
             end(scope, finish, (State::Failed, error, fingerprint)).await?;
+        }
+        End::Declined { error, fingerprint } => {
+            let fingerprint = Some(sentence(fingerprint));
+            end(scope, finish, (State::Failed, error, fingerprint)).await?;
+            let key = finish.key.0;
+            let db = scope.db;
+            db.execute(ACKNOWLEDGE, params![key, At(scope.now), DECLINED_NOTE])
+                .await?;
         }
         End::Stuck { reason } => stick(scope, finish, reason).await?,
     }

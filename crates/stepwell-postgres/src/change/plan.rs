@@ -54,7 +54,8 @@ fn is_hot(change: &Change) -> bool {
         }
         Change::Progress(progress) => progress.effects.is_empty(),
         Change::Finish(finish) => {
-            !matches!(finish.end, End::Stuck { .. }) && finish.alerts.is_empty()
+            let is_usual = !matches!(finish.end, End::Stuck { .. } | End::Declined { .. });
+            is_usual && finish.alerts.is_empty()
         }
         Change::Send(_)
         | Change::Park(_)

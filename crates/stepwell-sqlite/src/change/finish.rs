@@ -2,11 +2,11 @@
 
 use rusqlite::params;
 use stepwell_core::{
-    End, Outcome, Place, RecordKind, State,
+    DECLINED_NOTE, End, Outcome, Place, RecordKind, State,
     store::{Finish, Finished, Refusal, Room},
 };
 
-use super::{Scope, record, start};
+use super::{Scope, acknowledge::ACKNOWLEDGE, record, start};
 use crate::error::Failure;
 
 /// Ends a workflow that was found to be running here, in the same transaction.
@@ -43,6 +43,16 @@ pub(super) fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Finished, 
         End::Failed { error, fingerprint } => {
             result(scope, finish, Outcome::Err(error.clone()))?;
             update(scope, finish, State::Failed, (None, Some(fingerprint)))?;
+            scope.wake_waiters(finish.key)?;
+        }
+        End::Declined { error, fingerprint } => {
+            result(scope, finish, Outcome::Err(error.clone()))?;
+            update(scope, finish, State::Failed, (None, Some(fingerprint)))?;
+            scope.db.prepare_cached(ACKNOWLEDGE)?.execute(params![
+                finish.key.0,
+                scope.now_micros(),
+                DECLINED_NOTE
+            ])?;
             scope.wake_waiters(finish.key)?;
         }
         End::Stuck { reason } => {

@@ -1,7 +1,7 @@
 //! A run ends.
 
 use stepwell_core::{
-    End, ExecutorId, Outcome, Place, RecordKind, State,
+    Acknowledgement, DECLINED_NOTE, End, ExecutorId, Outcome, Place, RecordKind, State,
     store::{Finish, Finished, Refusal},
 };
 
@@ -34,6 +34,14 @@ impl Model {
             End::Succeeded(output) => (State::Succeeded, result(Outcome::Ok(output.clone()))),
             End::Failed { error, fingerprint } => {
                 row.workflow.fingerprint = Some(fingerprint.clone());
+                (State::Failed, result(Outcome::Err(error.clone())))
+            }
+            End::Declined { error, fingerprint } => {
+                row.workflow.fingerprint = Some(fingerprint.clone());
+                row.workflow.acknowledged = Some(Acknowledgement {
+                    at: now,
+                    note: DECLINED_NOTE.to_owned(),
+                });
                 (State::Failed, result(Outcome::Err(error.clone())))
             }
             End::Stuck { reason } => {

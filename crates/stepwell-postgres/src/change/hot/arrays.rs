@@ -223,7 +223,7 @@ impl<'c> Ends<'c> {
             End::Succeeded(output) => (State::Succeeded, output, None),
             End::Failed { error, fingerprint } => (State::Failed, error, Some(fingerprint)),
             // Never hot.
-            End::Stuck { .. } => return,
+            End::Declined { .. } | End::Stuck { .. } => return,
         };
         self.keys.push(finish.key.0);
         self.states.push(state.as_str());
