@@ -9,7 +9,7 @@ use crate::{
     durable::Workflow,
     error::Error,
     id::{CallId, Nonce, WorkflowId},
-    limits::InvalidInput,
+    limits::{InvalidInput, PRINCIPAL_ATTRIBUTE, REQUEST_ATTRIBUTE, check_attribute},
     names::Queue,
     payload::Payload,
     store::{Launch, NewWorkflow, Owner},
@@ -32,6 +32,8 @@ pub struct Call<W: Workflow> {
     deadline: Option<Duration>,
     detached: bool,
     attributes: Vec<(String, String)>,
+    principal: Option<String>,
+    request_digest: Option<String>,
     origin: Option<String>,
     unique: Option<Unique>,
     anywhere: bool,
@@ -50,6 +52,8 @@ impl<W: Workflow> Call<W> {
             deadline: None,
             detached: false,
             attributes: Vec::new(),
+            principal: None,
+            request_digest: None,
             origin: None,
             unique: None,
             anywhere: false,
@@ -105,7 +109,23 @@ impl<W: Workflow> Call<W> {
         self
     }
 
-    /// Sets an attribute that lists can be filtered by.
+    /// Says for whom the workflow is started. Kept with it, as the attribute
+    /// [`PRINCIPAL_ATTRIBUTE`](crate::limits::PRINCIPAL_ATTRIBUTE) that lists can be filtered by; the web
+    /// integration shows the workflow to nobody else. 1 to 255 bytes, no control characters.
+    pub fn principal(mut self, name: impl Into<String>) -> Self {
+        self.principal = Some(name.into());
+        self
+    }
+
+    /// Keeps a digest of the request that starts the workflow, as the attribute
+    /// [`REQUEST_ATTRIBUTE`](crate::limits::REQUEST_ATTRIBUTE): an edge that finds the workflow by its id
+    /// can tell whether it is asked for the same again.
+    pub fn request_digest(mut self, digest: impl Into<String>) -> Self {
+        self.request_digest = Some(digest.into());
+        self
+    }
+
+    /// Sets an attribute that lists can be filtered by. Names that begin with `stepwell.` are refused.
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.push((name.into(), value.into()));
         self
@@ -155,6 +175,8 @@ impl<W: Workflow> Call<W> {
             && self.delay.is_none()
             && self.deadline.is_none()
             && self.attributes.is_empty()
+            && self.principal.is_none()
+            && self.request_digest.is_none()
             && self.origin.is_none()
             && self.unique.is_none();
         if !is_plain {
@@ -184,6 +206,23 @@ impl<W: Workflow> Call<W> {
         Ok((Payload::array(&arguments), self.queue))
     }
 
+    /// The attributes of its row.
+    fn row_attributes(&mut self) -> Result<Vec<(String, String)>, InvalidInput> {
+        let mut attributes = std::mem::take(&mut self.attributes);
+        for (name, value) in &attributes {
+            check_attribute(name, value)?;
+        }
+        let ours = [
+            (PRINCIPAL_ATTRIBUTE, self.principal.take()),
+            (REQUEST_ATTRIBUTE, self.request_digest.take()),
+        ];
+        let ours = ours
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        attributes.extend(ours);
+        Ok(attributes)
+    }
+
     /// Who is to run it.
     fn launch(&self) -> Result<Launch, InvalidInput> {
         let Some(queue) = self.queue else {
@@ -209,7 +248,7 @@ impl<W: Workflow> Call<W> {
 
     /// The call as a change of the database. `id` is used when none was given.
     pub(crate) fn into_new(
-        self,
+        mut self,
         id: impl FnOnce() -> WorkflowId,
         parent: Option<crate::WorkflowKey>,
         bytes_max: usize,
@@ -223,6 +262,7 @@ impl<W: Workflow> Call<W> {
             ))
             .into());
         }
+        let attributes = self.row_attributes()?;
         let new = NewWorkflow {
             id: self.id.map_or_else(|| Ok(id()), CallId::checked)?,
             nonce: Nonce::generate(),
@@ -235,7 +275,7 @@ impl<W: Workflow> Call<W> {
                 key,
                 detached: self.detached,
             }),
-            attributes: self.attributes,
+            attributes,
             origin: self.origin,
             unique: self.unique.map(Box::new),
             message: None,

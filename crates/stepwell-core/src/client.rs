@@ -25,7 +25,10 @@ use crate::{
     hub::{Hub, Watch},
     id::{MARK, WorkflowId, WorkflowKey, check_given},
     journal::Journal,
-    limits::{InvalidInput, Text, check_duration, check_queue, check_unique},
+    limits::{
+        InvalidInput, PRINCIPAL_ATTRIBUTE, Text, check_attribute, check_duration, check_queue,
+        check_unique,
+    },
     observe::{Observation, Observers},
     payload::Payload,
     position::Position,
@@ -225,10 +228,28 @@ impl Client {
     /// [`ErrorKind::Invalid`] for an id that callers may not choose ([`WorkflowId::given`]).
     pub async fn start(&self, new: NewWorkflow) -> Result<StartOutcome, Error> {
         check_given(&new.id)?;
+        check_attributes(&new)?;
         self.start_made(new).await
     }
 
-    /// Starts a workflow under an id that Stepwell has made, or that was checked.
+    /// As [`start`](Self::start), for a principal: what [`Call::principal`](crate::Call::principal) says
+    /// where the type of the workflow is known.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_for(
+        &self,
+        principal: &str,
+        mut new: NewWorkflow,
+    ) -> Result<StartOutcome, Error> {
+        check_given(&new.id)?;
+        check_attributes(&new)?;
+        let principal = (PRINCIPAL_ATTRIBUTE.to_owned(), principal.to_owned());
+        new.attributes.push(principal);
+        self.start_made(new).await
+    }
+
+    /// Starts a workflow whose id and attributes Stepwell has made, or that were checked.
     #[doc(hidden)]
     pub async fn start_made(&self, new: NewWorkflow) -> Result<StartOutcome, Error> {
         match self.start_change(new).await? {
@@ -496,6 +517,12 @@ pub(crate) fn sent(applied: &Applied, id: &str) -> Result<(), Error> {
         Applied::Send(Sent::NoSuchWorkflow) => Err(Error::no_such_workflow(id)),
         _ => Err(unexpected("a send")),
     }
+}
+
+/// Checks the attributes of a start that a caller has made by hand.
+pub(crate) fn check_attributes(new: &NewWorkflow) -> Result<(), InvalidInput> {
+    let mut attributes = new.attributes.iter();
+    attributes.try_for_each(|(name, value)| check_attribute(name, value))
 }
 
 pub(crate) fn check_start(new: &NewWorkflow) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use crate::{
     BoxFuture,
     app::App,
     call::Call,
-    client::{Client, StartOutcome, check_send, check_start, sent, started},
+    client::{Client, StartOutcome, check_attributes, check_send, check_start, sent, started},
     durable::{Durable, Workflow},
     error::{Error, ErrorKind},
     handle::Handle,
@@ -115,6 +115,7 @@ impl Client {
         new: NewWorkflow,
     ) -> Result<StartOutcome, Error> {
         check_given(&new.id)?;
+        check_attributes(&new)?;
         self.start_checked_in(tx, new).await
     }
 

@@ -42,6 +42,30 @@ impl InvalidInput {
     }
 }
 
+/// What the names of attributes begin with that Stepwell itself sets. Nobody else may set one.
+pub const RESERVED_ATTRIBUTES: &str = "stepwell.";
+/// The attribute that says for whom a workflow was started ([`Call::principal`](crate::Call::principal)).
+pub const PRINCIPAL_ATTRIBUTE: &str = "stepwell.principal";
+/// The attribute that holds the digest of the request that a workflow was started by
+/// ([`Call::request_digest`](crate::Call::request_digest)).
+pub const REQUEST_ATTRIBUTE: &str = "stepwell.request";
+
+/// Checks an attribute that a caller sets.
+///
+/// # Errors
+/// If its name or its value is out of bounds, or the name is one of those that Stepwell sets itself.
+pub fn check_attribute(name: &str, value: &str) -> Result<(), InvalidInput> {
+    Text::AttributeName.check(name)?;
+    Text::AttributeValue.check(value)?;
+    if name.starts_with(RESERVED_ATTRIBUTES) {
+        return Err(InvalidInput::new(format!(
+            "the attribute {name:?} cannot be set: names that begin with `{RESERVED_ATTRIBUTES}` are \
+             Stepwell's own; choose another one"
+        )));
+    }
+    Ok(())
+}
+
 /// Checks a wait, delay, deadline or timeout.
 ///
 /// # Errors
@@ -125,6 +149,18 @@ pub fn check_queue_limits(name: &str, limits: &QueueLimits) -> Result<(), Invali
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_attribute_of_stepwells_own_is_refused() {
+        for name in [PRINCIPAL_ATTRIBUTE, REQUEST_ATTRIBUTE, "stepwell.new"] {
+            let error = check_attribute(name, "ann").unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("`{name}` cannot be set")),
+                "{error}"
+            );
+        }
+        assert_eq!(check_attribute("stepwell", "ann"), Ok(()));
+    }
 
     #[test]
     fn an_endless_wait_is_refused() {

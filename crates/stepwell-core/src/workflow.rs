@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
     id::{ExecutorId, WorkflowId, WorkflowKey},
+    limits::PRINCIPAL_ATTRIBUTE,
     payload::Payload,
     position::Position,
 };
@@ -189,6 +190,20 @@ impl Workflow {
             wake_at: None,
             attributes: Vec::new(),
         }
+    }
+
+    /// The value of an attribute, if it has that one.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        let mut attributes = self.attributes.iter();
+        let found = attributes.find(|(it, _)| it == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// For whom it was started, if that was said ([`Call::principal`](crate::Call::principal)).
+    #[must_use]
+    pub fn principal(&self) -> Option<&str> {
+        self.attribute(PRINCIPAL_ATTRIBUTE)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     BoxFuture,
     durable::Durable,
     id::WorkflowId,
-    limits::{InvalidInput, Text},
+    limits::{InvalidInput, Text, check_attribute},
     names::{Event, Stream, Topic},
     payload::Payload,
     store::{Effect, NewMessage},
@@ -86,8 +86,7 @@ impl Write {
     /// An attribute of the workflow, for search.
     pub(crate) fn attribute(name: String, value: String) -> Self {
         let made = Payload::of_ours(&value).and_then(|payload| {
-            Text::AttributeName.check(&name)?;
-            Text::AttributeValue.check(&value)?;
+            check_attribute(&name, &value)?;
             let effect = Effect::SetAttribute {
                 name: name.clone(),
                 value,
