@@ -117,6 +117,7 @@ pub use layer::{RequestLayer, RequestService, layer};
 pub use listen::listen;
 pub use problem::{AsProblem, Problem, problem_of};
 pub use route::{WorkflowFn, WorkflowRoute, run, start};
-pub use serve::{serve, serve_until};
+pub use serve::{Serve, serve, serve_until};
 pub use status::{StatusRoute, status};
+pub use store_timeout::StoreTimeout;
 pub use transaction::{TransactionRoute, TxHandler, transact, transact_with, transaction};
