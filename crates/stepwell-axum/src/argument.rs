@@ -1,12 +1,17 @@
 //! From a request to the arguments of a workflow; the rules are in the crate's documentation.
 
+mod body;
 mod text;
 
+use std::collections::HashMap;
+
+use axum::body::Bytes;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::problem::Problem;
+use body::OneOf;
 use text::Lenient;
 
 /// The parts of a request that arguments are made from.
@@ -14,30 +19,41 @@ use text::Lenient;
 pub(crate) struct Parts {
     pub(crate) path: Vec<(String, String)>,
     pub(crate) query: Vec<(String, String)>,
-    pub(crate) body: Option<Value>,
+    /// JSON, or nothing. It is known to be JSON, and of a bounded number of values.
+    pub(crate) body: Bytes,
 }
 
 /// Makes the arguments, a tuple of `arity` members.
 pub(crate) fn arguments<A: DeserializeOwned>(arity: usize, parts: Parts) -> Result<A, Problem> {
     match arity {
-        0 => read(Lenient::Json(Value::Null)),
+        0 => none(&parts.body),
         1 => one(parts),
         _ => several(arity, parts),
+    }
+}
+
+/// Of what clients send that always send something, only that is taken which says nothing.
+fn none<A: DeserializeOwned>(body: &[u8]) -> Result<A, Problem> {
+    match body.trim_ascii() {
+        b"" | b"null" | b"{}" | b"[]" => read(Lenient::Json(Value::Null)),
+        _ => Err(unprocessable(
+            "the workflow takes no arguments; send no body",
+        )),
     }
 }
 
 fn one<A: DeserializeOwned>(parts: Parts) -> Result<A, Problem> {
     let Parts { path, query, body } = parts;
     if path.is_empty() && query.is_empty() {
-        return read(Lenient::List(vec![Lenient::Json(
-            body.unwrap_or(Value::Null),
-        )]));
+        let body = if body.is_empty() { b"null" } else { &*body };
+        // Straight into the type: in between it would need a hundred times its size.
+        return A::deserialize(OneOf(body)).map_err(|error| unfit(&error));
     }
     let scalar = match path.as_slice() {
-        [(_, value)] if query.is_empty() && body.is_none() => Some(value.clone()),
+        [(_, value)] if query.is_empty() && body.is_empty() => Some(value.clone()),
         _ => None,
     };
-    let members = match body {
+    let members = match value(&body)? {
         None => Map::new(),
         Some(Value::Object(members)) => members,
         Some(_) => {
@@ -46,24 +62,17 @@ fn one<A: DeserializeOwned>(parts: Parts) -> Result<A, Problem> {
             ));
         }
     };
-    let mut merged: Vec<(String, Lenient)> = Vec::new();
-    let texts = |pairs: Vec<(String, String)>| {
-        pairs
-            .into_iter()
-            .map(|(name, text)| (name, Lenient::Text(text)))
-    };
-    let sources = lists(texts(query))
-        .chain(
-            members
-                .into_iter()
-                .map(|(name, value)| (name, Lenient::Json(value))),
-        )
-        .chain(texts(path));
-    for (name, value) in sources {
-        merged.retain(|(before, _)| *before != name);
-        merged.push((name, value));
+    let mut merged = Members::default();
+    query
+        .into_iter()
+        .for_each(|(name, text)| merged.add(name, text));
+    for (name, value) in members {
+        merged.set(name, Lenient::Json(value));
     }
-    let object = read(Lenient::List(vec![Lenient::Object(merged)]));
+    for (name, text) in path {
+        merged.set(name, Lenient::Text(text));
+    }
+    let object = read(Lenient::List(vec![Lenient::Object(merged.members)]));
     match (object, scalar) {
         (Err(problem), Some(text)) => {
             read(Lenient::List(vec![Lenient::Text(text)])).map_err(|_: Problem| problem)
@@ -72,22 +81,49 @@ fn one<A: DeserializeOwned>(parts: Parts) -> Result<A, Problem> {
     }
 }
 
-/// Puts the values of one name into a list, where the first of them was.
-fn lists(
-    pairs: impl Iterator<Item = (String, Lenient)>,
-) -> impl Iterator<Item = (String, Lenient)> {
-    let mut merged: Vec<(String, Lenient)> = Vec::new();
-    for (name, value) in pairs {
-        match merged.iter_mut().find(|(before, _)| *before == name) {
-            None => merged.push((name, value)),
-            Some((_, Lenient::List(values))) => values.push(value),
-            Some((_, single)) => {
-                let first = std::mem::replace(single, Lenient::List(Vec::new()));
-                *single = Lenient::List(vec![first, value]);
+/// Members by name, found in constant time: clients choose how many there are.
+#[derive(Default)]
+struct Members {
+    members: Vec<(String, Lenient)>,
+    places: HashMap<String, usize>,
+}
+
+impl Members {
+    /// Gives a member a value, in the place of the one that it had.
+    fn set(&mut self, name: String, value: Lenient) {
+        match self.places.get(&name) {
+            Some(place) => self.members[*place].1 = value,
+            None => {
+                self.places.insert(name.clone(), self.members.len());
+                self.members.push((name, value));
             }
         }
     }
-    merged.into_iter()
+
+    /// Gives a member a text; the texts of one name are a list.
+    fn add(&mut self, name: String, text: String) {
+        let text = Lenient::Text(text);
+        let Some(place) = self.places.get(&name) else {
+            return self.set(name, text);
+        };
+        match &mut self.members[*place].1 {
+            Lenient::List(texts) => texts.push(text),
+            single => {
+                let first = std::mem::replace(single, Lenient::List(Vec::new()));
+                *single = Lenient::List(vec![first, text]);
+            }
+        }
+    }
+}
+
+/// The body as any JSON.
+fn value(body: &[u8]) -> Result<Option<Value>, Problem> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_slice(body)
+        .map(Some)
+        .map_err(|error| unfit(&error))
 }
 
 fn several<A: DeserializeOwned>(arity: usize, parts: Parts) -> Result<A, Problem> {
@@ -96,7 +132,7 @@ fn several<A: DeserializeOwned>(arity: usize, parts: Parts) -> Result<A, Problem
         .into_iter()
         .map(|(_, text)| Lenient::Text(text))
         .collect();
-    match parts.body {
+    match value(&parts.body)? {
         Some(Value::Array(rest)) if rest.len() > 1 && values.len() + rest.len() == arity => {
             values.extend(rest.into_iter().map(Lenient::Json));
         }
@@ -112,11 +148,13 @@ fn several<A: DeserializeOwned>(arity: usize, parts: Parts) -> Result<A, Problem
 }
 
 fn read<A: DeserializeOwned>(value: Lenient) -> Result<A, Problem> {
-    A::deserialize(value).map_err(|error| {
-        unprocessable(format!(
-            "the request does not fit the workflow's argument: {error}"
-        ))
-    })
+    A::deserialize(value).map_err(|error| unfit(&error))
+}
+
+fn unfit(error: &serde_json::Error) -> Problem {
+    unprocessable(format!(
+        "the request does not fit the workflow's argument: {error}"
+    ))
 }
 
 fn unprocessable(detail: impl Into<String>) -> Problem {
@@ -149,7 +187,7 @@ mod tests {
         Parts {
             path: pairs(path),
             query: pairs(query),
-            body,
+            body: body.map(|body| body.to_string()).unwrap_or_default().into(),
         }
     }
 

@@ -56,7 +56,8 @@ pub(crate) enum VerbatimKeys {
 
 /// Who asks: put it into the request's extensions (in your own authentication) to give every
 /// principal keys of their own. Nobody can then be answered with the result of somebody else's
-/// request by guessing its key.
+/// request by guessing its key. It is kept with the workflow, which is shown to nobody else: see [who may
+/// see what](crate#who-may-see-what).
 ///
 /// It says nothing about `dbos-idempotency-key` on a route with
 /// [`verbatim_keys`](crate::WorkflowRoute::verbatim_keys), which is a workflow's id and belongs to

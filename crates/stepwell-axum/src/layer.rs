@@ -5,6 +5,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
@@ -18,7 +19,12 @@ use stepwell_core::App;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field};
 
-use crate::{context::HttpContext, problem::Problem};
+use crate::{
+    context::HttpContext,
+    cross_site::{Checked, CrossSite},
+    problem::Problem,
+    store_timeout::StoreTimeout,
+};
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -32,6 +38,10 @@ const REQUEST_ID: &str = "x-request-id";
 ///   [`RequestLayer::record_query`].
 /// - Answers a panic of a handler with a 500.
 /// - Adds the request's id to the body of a [`Problem`].
+/// - Refuses with 403 what a page of another site makes a browser send, if it is no `GET`, `HEAD` or
+///   `OPTIONS`: by `Sec-Fetch-Site`, in older browsers by `Origin`. What [`RequestLayer::allow_origin`]
+///   names is let through. Programs that are no browser send neither header.
+/// - Bounds how long requests wait for the database ([`RequestLayer::store_timeout`]).
 ///
 /// Handlers find the [`HttpContext`] in the request's extensions. Put the layer around the routes
 /// (`Router::layer`), so that it knows which of them was asked for.
@@ -41,6 +51,8 @@ pub fn layer<S: Send + Sync + 'static>(app: &App<S>) -> RequestLayer {
         settings: Arc::new(Settings {
             application: app.name().to_owned(),
             records_query: false,
+            cross_site: CrossSite::default(),
+            store_timeout: StoreTimeout::default(),
         }),
     }
 }
@@ -55,6 +67,8 @@ pub struct RequestLayer {
 struct Settings {
     application: String,
     records_query: bool,
+    cross_site: CrossSite,
+    store_timeout: StoreTimeout,
 }
 
 impl RequestLayer {
@@ -62,6 +76,27 @@ impl RequestLayer {
     #[must_use]
     pub fn record_query(mut self) -> Self {
         Arc::make_mut(&mut self.settings).records_query = true;
+        self
+    }
+
+    /// Takes requests that pages of this origin send, too: `https://app.example`, as a browser writes it
+    /// in the header `Origin`. To be readable for such a page the answers also need CORS headers.
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.cross_site.allow(origin.into());
+        self
+    }
+
+    /// Takes requests that pages of any site send. For routes that no cookie and no network address
+    /// gives a right to.
+    pub fn allow_cross_site(mut self) -> Self {
+        Arc::make_mut(&mut self.settings).cross_site = CrossSite::Allowed;
+        self
+    }
+
+    /// How long a request waits for the database before it is answered 503; 2.5 s unless said otherwise.
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        Arc::make_mut(&mut self.settings).store_timeout = StoreTimeout(timeout);
         self
     }
 }
@@ -100,11 +135,20 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let context = HttpContext::from_headers(request.headers());
         let span = span(&self.settings, &context, &request);
+        let let_in =
+            self.settings
+                .cross_site
+                .check(request.method(), request.uri(), request.headers());
         request.extensions_mut().insert(context.clone());
+        request.extensions_mut().insert(self.settings.store_timeout);
+        request.extensions_mut().insert(Checked);
         // The clone that was polled ready is the one that is called.
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
         let answer = async move {
+            if let Err(refused) = let_in {
+                return Ok(finish(refused.into_response(), &context));
+            }
             // A handler may panic before it has made its future.
             let answer = AssertUnwindSafe(async { inner.call(request).await })
                 .catch_unwind()

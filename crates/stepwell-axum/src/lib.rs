@@ -54,8 +54,10 @@
 //! Text from the path and the query becomes a number or a boolean where the argument's type asks for
 //! one, and a list where it asks for a list. A type that does not say what it asks for
 //! (`serde_json::Value`, a struct with `#[serde(flatten)]` or an internal tag) is given the text.
-//! A body that is no JSON is a 400, one of another content type a 415, one that is too large a 413, and
-//! what does not fit the type a 422.
+//! A body that is no JSON is a 400, one of another content type a 415, one that is too large (2 MiB
+//! unless [`WorkflowRoute::body_limit`] says otherwise) or holds more than 100,000 values a 413, and what
+//! does not fit the type a 422. So is a body for a workflow without arguments, but for `null`, `{}` and
+//! `[]`. What can be refused without the body is refused before it is read.
 //!
 //! # Requests that are sent again
 //! | header | meaning |
@@ -65,9 +67,60 @@
 //!
 //! Once the workflow has ended, a request that is sent again is answered with the same status and body,
 //! and `Idempotency-Replayed: true`. While it runs, [`run`] answers 409 with `Retry-After` and
-//! `Location`, or waits, too, with [`WorkflowRoute::joins`]. The same key with another payload is a 422.
+//! `Location`, or waits, too, with [`WorkflowRoute::joins`]. The same key with another payload is a 422,
+//! whatever the workflow's type sees of it: what counts is what the body says as JSON.
 //! A request without a key is a 400 where [`WorkflowRoute::requires_key`] says so.
 //! A client that goes away never cancels a workflow.
+//!
+//! # Who may see what
+//! Put a [`Principal`] into the requests' extensions, in your own authentication:
+//!
+//! ```
+//! use axum::{Router, extract::Request, middleware::{from_fn, Next}, response::Response, routing::{get, post}};
+//! use stepwell::{App, Ctx, axum::{Principal, events, layer, run, status}, workflow};
+//!
+//! #[workflow]
+//! async fn pay(_ctx: &mut Ctx, order: String) -> stepwell::Result<String> {
+//!     Ok(format!("receipt for {order}"))
+//! }
+//!
+//! async fn authenticate(mut request: Request, next: Next) -> Response {
+//!     // Whatever you have: a session, a token, a header of the proxy in front.
+//!     let user = request.headers().get("x-user").and_then(|user| user.to_str().ok());
+//!     if let Some(user) = user.map(str::to_owned) {
+//!         request.extensions_mut().insert(Principal(user));
+//!     }
+//!     next.run(request).await
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let app: App = App::builder("pay").database("sqlite::memory:").launch().await?;
+//! let router = Router::new()
+//!     .route("/pay/{order}", post(run(pay)))
+//!     .route("/payments/{id}", get(status(pay)))
+//!     .route("/payments/{id}/events", get(events()))
+//!     .layer(from_fn(authenticate))
+//!     .layer(layer(&app))
+//!     .with_state(app.clone());
+//! # use http::Request as Asked;
+//! # use tower::ServiceExt;
+//! # app.run(pay("7".into()).id("p7").principal("ann")).await?;
+//! # for (user, status) in [("ann", 200), ("bob", 404)] {
+//! #     let asked = Asked::get("/payments/p7").header("x-user", user).body(axum::body::Body::empty())?;
+//! #     assert_eq!(router.clone().oneshot(asked).await?.status(), status);
+//! # }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is kept with every workflow that the request starts. As soon as there is one in a request or with a
+//! workflow, both must be the same: [`status`] and [`events`] answer 404 to everybody else, and a start
+//! with the key of somebody else's workflow is a 422. A child is its parent's. [`Principal::attribute`]
+//! lists what is one's own, [`stepwell_core::Call::principal`] starts for somebody in code, and
+//! `authorize` on each route ([`WorkflowRoute::authorize`]) is the place for another rule.
+//!
+//! Requests that a page of another site makes a browser send start nothing: see [`layer()`].
 //!
 //! # Errors
 //! Every error is `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
@@ -75,23 +128,28 @@
 //! | what | status |
 //! |---|---|
 //! | [`HttpError`], a `Failure` with a status, an error that is [`AsProblem`] | its own, also when it is replayed |
+//! | 4xx of those | also that the workflow is no dead letter: its failure was the answer |
 //! | every other error of a workflow, a panic, a workflow that is stuck or dead | 500, without the reason |
 //! | an unknown id, or the id of another workflow | 404 |
 //! | a cancelled workflow | 409 |
 //! | a deadline that passed | 504 |
-//! | no database, or the application shuts down | 503 + `Retry-After` |
+//! | no database, none that answers within 2.5 s ([`StoreTimeout`]), or the application shuts down | 503 + `Retry-After` |
 //!
 //! # Layout
 //! - [`run`], [`start`], [`status`], [`events`], [`transaction`]: handlers.
 //! - [`IdempotencyKey`], [`HttpContext`]: what a request says about itself.
 //! - [`dead_letters()`]: what failed, for operators; [`Access`]: who may.
-//! - [`layer()`]: around a router. [`serve`]: around everything. [`listen`]: the socket.
+//! - [`Principal`], [`Decision`], [`Target`]: who may see and start what.
+//! - [`layer()`]: around a router. [`serve`], [`Serve`]: around everything. [`listen`]: the socket.
 //! - [`Problem`], [`HttpError`], [`AsProblem`]: errors, as clients see them.
 //! - [`testing`]: routers on an application in memory.
 
 mod access;
 mod argument;
+mod authorize;
+mod body;
 mod context;
+mod cross_site;
 mod dead_letters;
 mod error;
 mod events;
@@ -104,10 +162,12 @@ mod request;
 mod route;
 mod serve;
 mod status;
+mod store_timeout;
 pub mod testing;
 mod transaction;
 
 pub use access::Access;
+pub use authorize::{Decision, Target};
 pub use context::HttpContext;
 pub use dead_letters::dead_letters;
 pub use error::HttpError;

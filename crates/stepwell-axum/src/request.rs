@@ -1,25 +1,25 @@
-//! What a workflow route reads of a request.
+//! What a workflow route reads of a request before its body.
 
-use axum::{
-    body::{Body, Bytes},
-    extract::{FromRequestParts, MatchedPath, OriginalUri, Query, RawPathParams, Request},
-};
-use futures_util::StreamExt;
-use http::{HeaderMap, StatusCode, header};
-use serde_json::Value;
+use axum::extract::{FromRequestParts, MatchedPath, OriginalUri, Query, RawPathParams};
+use http::{StatusCode, request::Parts};
 use stepwell_core::CallId;
 
 use crate::{
-    argument::Parts,
     context::HttpContext,
+    cross_site::{Checked, CrossSite},
     idempotency::{IdempotencyKey, KeyForm, Principal},
     problem::Problem,
 };
 
-/// A request to a workflow route.
+/// How many parameters a query may have.
+const PARAMETERS_MAX: usize = 1_000;
+
+/// A request to a workflow route, without its body.
 #[derive(Debug)]
 pub(crate) struct WorkflowRequest {
-    pub(crate) parts: Parts,
+    /// The path's parameters, in their order.
+    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
     pub(crate) key: Option<IdempotencyKey>,
     pub(crate) principal: Option<Principal>,
     /// `POST /orders/{id}`.
@@ -32,18 +32,20 @@ pub(crate) struct WorkflowRequest {
 }
 
 impl WorkflowRequest {
-    /// Reads all of it; the body up to `body_bytes_max`.
+    /// Reads all but the body, and refuses what another site has sent.
     pub(crate) async fn read<S: Send + Sync>(
-        request: Request,
+        parts: &mut Parts,
         state: &S,
-        body_bytes_max: usize,
     ) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
+        if parts.extensions.get::<Checked>().is_none() {
+            CrossSite::default().check(&parts.method, &parts.uri, &parts.headers)?;
+        }
         let key = IdempotencyKey::from_headers(&parts.headers)?;
-        let path_parameters = RawPathParams::from_request_parts(&mut parts, state).await;
-        let path_parameters = path_parameters.map_err(|error| bad(error.body_text()))?;
-        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|error| bad(error.body_text()))?;
+        let parameters = RawPathParams::from_request_parts(parts, state).await;
+        let parameters = parameters.map_err(|error| bad(error.body_text()))?;
+        let parameters = parameters
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let route = parts
             .extensions
             .get::<MatchedPath>()
@@ -51,30 +53,16 @@ impl WorkflowRequest {
         let route = route.unwrap_or_else(|| parts.uri.path().to_owned());
         let original = parts.extensions.get::<OriginalUri>();
         let path = original.map_or(&parts.uri, |OriginalUri(uri)| uri).path();
-        let path = path.to_owned();
-        let endpoint = format!("{} {route}", parts.method);
-        let principal = parts.extensions.get::<Principal>().cloned();
         let context = parts.extensions.get::<HttpContext>().cloned();
-        let context = context.unwrap_or_else(|| HttpContext::from_headers(&parts.headers));
-        let path_parameters = path_parameters
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let path_parameters = path_parameters.collect();
-        let body = read_json(&parts.headers, body, body_bytes_max).await?;
-        let prefer_wait_s = prefer_wait(&parts.headers);
-        let parts = Parts {
-            path: path_parameters,
-            query: query.0,
-            body,
-        };
         Ok(Self {
-            parts,
+            parameters: parameters.collect(),
+            query: query(parts)?,
             key,
-            principal,
-            endpoint,
-            path,
-            context,
-            prefer_wait_s,
+            principal: parts.extensions.get::<Principal>().cloned(),
+            endpoint: format!("{} {route}", parts.method),
+            path: path.to_owned(),
+            context: context.unwrap_or_else(|| HttpContext::from_headers(&parts.headers)),
+            prefer_wait_s: prefer_wait(parts),
         })
     }
 
@@ -85,61 +73,22 @@ impl WorkflowRequest {
     }
 }
 
-/// Reads a body of JSON; none if it is empty.
-pub(crate) async fn read_json(
-    headers: &HeaderMap,
-    body: Body,
-    bytes_max: usize,
-) -> Result<Option<Value>, Problem> {
-    let bytes = read_bytes(body, bytes_max).await?;
-    if bytes.is_empty() {
-        return Ok(None);
+fn query(parts: &Parts) -> Result<Vec<(String, String)>, Problem> {
+    let separators = parts.uri.query().unwrap_or_default().matches('&').count();
+    if separators >= PARAMETERS_MAX {
+        return Err(bad(format!(
+            "the query has {} parameters, at most {PARAMETERS_MAX} are allowed",
+            separators + 1
+        )));
     }
-    if !is_json(headers) {
-        return Err(not_json());
-    }
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| bad(format!("the body is no JSON: {error}")))
-}
-
-/// Reads a body, and no more of it than is allowed.
-pub(crate) async fn read_bytes(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| bad("the body ended too early"))?;
-        if bytes.len() + chunk.len() > bytes_max {
-            let detail = format!("the body has more than the {bytes_max} bytes that are allowed");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes.into())
-}
-
-pub(crate) fn not_json() -> Problem {
-    Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "the body must be JSON: send the header `content-type: application/json`",
-    )
-}
-
-/// `application/json` and what is made of it, `application/…+json`, in any case and with any
-/// parameters ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-8.3.1)).
-pub(crate) fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|text| text.split(';').next());
-    let essence = essence.unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let query = Query::try_from_uri(&parts.uri).map_err(|error| bad(error.body_text()))?;
+    Ok(query.0)
 }
 
 /// `Prefer: respond-async, wait=10` ([RFC 7240](https://www.rfc-editor.org/rfc/rfc7240#section-4.3)).
 /// A preference that makes no sense is none.
-fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
-    let values = headers.get_all("prefer").iter();
+fn prefer_wait(parts: &Parts) -> Option<u64> {
+    let values = parts.headers.get_all("prefer").iter();
     values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))

@@ -8,25 +8,22 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::future::BoxFuture;
-use http::{HeaderName, HeaderValue};
-use stepwell_core::{App, Call, ErrorKind, StartOutcome, Workflow, limits::Text};
+use http::Extensions;
+use stepwell_core::{App, Call, Workflow};
 
 mod answer;
+mod asked;
 
 use crate::{
-    argument::arguments,
-    context::HttpContext,
-    idempotency::{KeyForm, VerbatimKeys, missing},
-    problem::{AsProblem, Problem},
-    request::{WorkflowRequest, percent_encoded},
+    authorize::{Authorizer, Decision, Target},
+    body::BODY_BYTES_MAX,
+    idempotency::VerbatimKeys,
+    problem::AsProblem,
+    request::percent_encoded,
 };
-use answer::{answer_within, key_of_another, still_running};
 
 /// How long a synchronous route waits for its workflow unless it is told otherwise.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest `Prefer: wait`.
-const PREFER_WAIT_MAX: Duration = Duration::from_secs(60);
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The function of a workflow with up to four arguments: what `#[workflow]` leaves in the place of
 /// the function.
@@ -66,6 +63,7 @@ pub struct WorkflowRoute<W> {
     sync_timeout: Duration,
     body_bytes_max: Option<usize>,
     status_at: Option<Arc<str>>,
+    authorizer: Authorizer,
     workflow: PhantomData<fn() -> W>,
 }
 
@@ -111,6 +109,7 @@ impl<W> WorkflowRoute<W> {
             sync_timeout: SYNC_TIMEOUT,
             body_bytes_max: None,
             status_at: None,
+            authorizer: Authorizer::default(),
             workflow: PhantomData,
         }
     }
@@ -148,9 +147,11 @@ impl<W> WorkflowRoute<W> {
         self
     }
 
-    /// How large the body may be; what the application takes as a payload (16 MiB, unless
-    /// [`AppBuilder::payload_bytes_max`](stepwell_core::AppBuilder::payload_bytes_max) says otherwise)
-    /// if nothing is said. A larger one is a 413. axum's own `DefaultBodyLimit` does not apply.
+    /// How large the body may be; 2 MiB if nothing is said, as for axum's own extractors, or what the
+    /// application takes as a payload
+    /// ([`AppBuilder::payload_bytes_max`](stepwell_core::AppBuilder::payload_bytes_max)) if that is less.
+    /// A larger one is a 413, and so is one that holds more than 100,000 values. axum's own
+    /// `DefaultBodyLimit` does not apply.
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_bytes_max = Some(bytes);
@@ -163,6 +164,44 @@ impl<W> WorkflowRoute<W> {
     pub fn status_at(mut self, path: impl Into<Arc<str>>) -> Self {
         self.status_at = Some(path.into());
         self
+    }
+
+    /// Says who may start the workflow, and who may be answered with one that is there, because its key
+    /// was used before. Unless said otherwise everybody may start, and a workflow answers the
+    /// [`Principal`](crate::Principal) for whom it was started. A refused start is a 403; a key that
+    /// belongs to a workflow which may not be seen is a 422, as every key that is taken.
+    ///
+    /// ```
+    /// use stepwell::{Ctx, axum::{Decision, Principal, Target, run}, workflow};
+    ///
+    /// #[workflow]
+    /// async fn refund(_ctx: &mut Ctx, order: String) -> stepwell::Result<String> {
+    ///     Ok(order)
+    /// }
+    ///
+    /// let route = run(refund).authorize(|caller, target| {
+    ///     let asks = caller.get::<Principal>();
+    ///     match (asks, target) {
+    ///         (Some(Principal(name)), Target::Start { .. }) if name == "support" => Decision::Allow,
+    ///         (Some(Principal(name)), Target::See { principal, .. })
+    ///             if principal == Some(name.as_str()) => Decision::Allow,
+    ///         _ => Decision::Deny,
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn authorize(
+        mut self,
+        rule: impl Fn(&Extensions, Target<'_>) -> Decision + Send + Sync + 'static,
+    ) -> Self {
+        self.authorizer = Authorizer::own(rule);
+        self
+    }
+
+    /// How many bytes of a body are read.
+    fn bytes_max(&self, payload_bytes_max: usize) -> usize {
+        self.body_bytes_max
+            .unwrap_or_else(|| payload_bytes_max.min(BODY_BYTES_MAX))
     }
 
     fn location(&self, request_path: &str, id: &str) -> String {
@@ -179,6 +218,7 @@ impl<W> Clone for WorkflowRoute<W> {
     fn clone(&self) -> Self {
         Self {
             status_at: self.status_at.clone(),
+            authorizer: self.authorizer.clone(),
             workflow: PhantomData,
             ..*self
         }
@@ -209,78 +249,6 @@ where
                 Ok(response) => response,
                 Err(problem) => problem.into_response(),
             }
-        })
-    }
-}
-
-impl<W> WorkflowRoute<W>
-where
-    W: Workflow,
-    W::Error: AsProblem,
-{
-    async fn answer<R: Send + Sync>(
-        &self,
-        app: &App<W::State>,
-        request: Request,
-        state: &R,
-    ) -> Result<Response, Problem> {
-        let bytes_max = self.body_bytes_max;
-        let bytes_max = bytes_max.unwrap_or_else(|| app.payload_bytes_max());
-        let request = WorkflowRequest::read(request, state, bytes_max).await?;
-        if self.key == KeyIs::Required && request.key.is_none() {
-            return Err(missing());
-        }
-        let (path, wait) = (request.path.clone(), self.patience(request.prefer_wait_s));
-        let form = request.key.as_ref().map(|key| key.form(self.verbatim));
-        let call = self.call_of(request, form)?;
-        let id = call.given_id().map(str::to_owned);
-        let (handle, outcome) =
-            app.start_new(call)
-                .await
-                .map_err(|error| match (error.kind(), &id) {
-                    (ErrorKind::Conflict, Some(id)) => key_of_another(id),
-                    _ => error.into(),
-                })?;
-        let location = self.location(&path, handle.id());
-        let refuses = form == Some(KeyForm::Scoped) && !self.joins && self.mode == Mode::Run;
-        match outcome {
-            StartOutcome::Existing(state) if refuses && !state.is_at_rest() => {
-                Err(still_running(handle.id()).location(location))
-            }
-            StartOutcome::Existing(_) => {
-                let mut response = answer_within(wait, app, &handle, &location).await;
-                response
-                    .headers_mut()
-                    .insert(REPLAYED, HeaderValue::from_static("true"));
-                Ok(response)
-            }
-            StartOutcome::New => Ok(answer_within(wait, app, &handle, &location).await),
-        }
-    }
-
-    /// How long the client waits for the result.
-    fn patience(&self, prefer_wait_s: Option<u64>) -> Duration {
-        match self.mode {
-            Mode::Run => self.sync_timeout,
-            Mode::Start => Duration::from_secs(prefer_wait_s.unwrap_or(0)).min(PREFER_WAIT_MAX),
-        }
-    }
-
-    fn call_of(&self, request: WorkflowRequest, form: Option<KeyForm>) -> Result<Call<W>, Problem> {
-        let id = request.workflow_id(form);
-        let HttpContext {
-            request_id,
-            traceparent,
-        } = request.context;
-        let mut call = Call::new(arguments(self.arity, request.parts)?)
-            .origin(Text::Origin.fit(&request.endpoint))
-            .attribute("request_id", request_id);
-        if let Some(traceparent) = traceparent {
-            call = call.attribute("traceparent", traceparent);
-        }
-        Ok(match id {
-            Some(id) => call.id(id),
-            None => call,
         })
     }
 }

@@ -13,14 +13,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stepwell_core::{App, Client, Error, ErrorKind, State, Timestamp, Workflow, WorkflowError};
 
 use crate::{
+    authorize::{Authorizer, Decision, Target},
     problem::{AsProblem, Problem, problem_of},
     route::WorkflowFn,
+    store_timeout::StoreTimeout,
 };
 
 /// The longest `?wait=`.
@@ -34,22 +36,40 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 ///
 /// The answer has an `ETag`, and is 304 to a matching `If-None-Match`
 /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2)). `?wait=10` waits for the end
-/// for up to that many seconds, at most 60. A workflow of another name is not found here.
+/// for up to that many seconds, at most 60. A workflow of another name is not found here, nor is one
+/// that was started for another [`Principal`](crate::Principal): as soon as there is one in the request
+/// or with the workflow, both must be the same. [`StatusRoute::authorize`] makes another rule.
 pub fn status<A, F: WorkflowFn<A>>(workflow: F) -> StatusRoute<F::Workflow> {
     drop(workflow);
     StatusRoute {
+        authorizer: Authorizer::default(),
         workflow: PhantomData,
     }
 }
 
 /// Made by [`status`].
 pub struct StatusRoute<W> {
+    authorizer: Authorizer,
     workflow: PhantomData<fn() -> W>,
+}
+
+impl<W> StatusRoute<W> {
+    /// Says who may see a workflow, instead of the [`Principal`](crate::Principal) for whom it was
+    /// started; the others are answered 404. See [`WorkflowRoute::authorize`](crate::WorkflowRoute::authorize).
+    #[must_use]
+    pub fn authorize(
+        mut self,
+        rule: impl Fn(&Extensions, Target<'_>) -> Decision + Send + Sync + 'static,
+    ) -> Self {
+        self.authorizer = Authorizer::own(rule);
+        self
+    }
 }
 
 impl<W> Clone for StatusRoute<W> {
     fn clone(&self) -> Self {
         Self {
+            authorizer: self.authorizer.clone(),
             workflow: PhantomData,
         }
     }
@@ -78,13 +98,18 @@ where
     fn call(self, request: Request, state: R) -> Self::Future {
         let app = App::<W::State>::from_ref(&state);
         Box::pin(async move {
-            let answer = answer::<W, R>(&app, request, &state).await;
+            let answer = answer::<W, R>(&self.authorizer, &app, request, &state).await;
             answer.unwrap_or_else(IntoResponse::into_response)
         })
     }
 }
 
-async fn answer<W, R>(app: &App<W::State>, request: Request, state: &R) -> Result<Response, Problem>
+async fn answer<W, R>(
+    authorizer: &Authorizer,
+    app: &App<W::State>,
+    request: Request,
+    state: &R,
+) -> Result<Response, Problem>
 where
     W: Workflow,
     W::Error: AsProblem,
@@ -97,7 +122,10 @@ where
         .map(|Query(wait)| wait)
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     let wait = Duration::from_secs(wait.wait.unwrap_or(0)).min(WAIT_MAX);
-    let found = look_up(client, &id).await?;
+    let in_time = StoreTimeout::of(&parts.extensions);
+    let found = in_time
+        .bound(visible(authorizer, client, &parts.extensions, &id))
+        .await?;
     if found.name != W::NAME {
         return Err(unknown(&id));
     }
@@ -109,8 +137,22 @@ where
             () = app.stopping() => {}
         }
     }
-    let body = describe::<W>(app, &id).await?;
+    let body = in_time.bound(describe::<W>(app, &id)).await?;
     Ok(with_etag(&parts.headers, &body))
+}
+
+/// A workflow that must exist and that the client may see; what it may not see is not found.
+pub(crate) async fn visible(
+    authorizer: &Authorizer,
+    client: &Client,
+    caller: &Extensions,
+    id: &str,
+) -> Result<stepwell_core::store::Workflow, Problem> {
+    let found = look_up(client, id).await?;
+    match authorizer.may_see(client, caller, &found).await? {
+        Decision::Allow => Ok(found),
+        Decision::Deny => Err(unknown(id)),
+    }
 }
 
 /// The only parameter of the route's path.

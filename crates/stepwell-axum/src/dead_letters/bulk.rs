@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{OriginalUri, Path, Request, State},
+    extract::{OriginalUri, Request, State},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
@@ -14,7 +14,7 @@ use stepwell_core::{
     store::{Filter, Rate, Workflow},
 };
 
-use super::operators::{Operators, Reader, Writer, body};
+use super::operators::{Id, Operators, Reader, Writer, body};
 use crate::{problem::Problem, request::percent_encoded, status::look_up};
 
 /// What is asked for. Not `Redrive` itself: what may be left out differs, and what is not known is
@@ -100,7 +100,7 @@ struct Job {
 pub(super) async fn show(
     _: Reader,
     State(operators): State<Operators>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Response, Problem> {
     let workflow = job(&operators.client, &id).await?;
     let mut events = operators.client.events(&id).await?.into_iter();
@@ -125,7 +125,7 @@ async fn job(client: &Client, id: &str) -> Result<Workflow, Problem> {
 pub(super) async fn stop(
     _: Writer,
     State(operators): State<Operators>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<StatusCode, Problem> {
     job(&operators.client, &id).await?;
     operators.client.cancel(&id).await?;
@@ -135,7 +135,7 @@ pub(super) async fn stop(
 pub(super) async fn resume(
     _: Writer,
     State(operators): State<Operators>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<StatusCode, Problem> {
     job(&operators.client, &id).await?;
     operators.client.resume(&id).await?;

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, Request, State},
+    extract::{Query, Request, State},
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
@@ -14,7 +14,7 @@ use stepwell_core::{
     store::{Filter, Workflow},
 };
 
-use super::operators::{Operators, Reader, Writer, body};
+use super::operators::{Id, Operators, Reader, Writer, body};
 use crate::{problem::Problem, status::look_up};
 
 /// The states of dead letters.
@@ -105,7 +105,7 @@ struct Letter {
 pub(super) async fn show(
     _: Reader,
     State(operators): State<Operators>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Response, Problem> {
     let workflow = letter(&operators.client, &id, "shown here").await?;
     let history = operators.client.history(&id).await?;
@@ -146,7 +146,7 @@ struct Again {
 pub(super) async fn redrive(
     _: Writer,
     State(operators): State<Operators>,
-    Path(id): Path<String>,
+    Id(id): Id,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let client = &operators.client;
@@ -183,7 +183,7 @@ struct Note {
 pub(super) async fn acknowledge(
     _: Writer,
     State(operators): State<Operators>,
-    Path(id): Path<String>,
+    Id(id): Id,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     let Note { note } = body(request, operators.body_bytes_max).await?;
@@ -194,7 +194,7 @@ pub(super) async fn acknowledge(
 pub(super) async fn delete(
     _: Writer,
     State(operators): State<Operators>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<StatusCode, Problem> {
     letter(&operators.client, &id, "deleted here").await?;
     operators.client.delete(&id).await?;

@@ -1,16 +1,15 @@
 //! What these routes read of a request.
 
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::{FromRequestParts, Path, Request};
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use stepwell_core::Client;
 
 use crate::{
     access,
+    body::{is_json, not_json, parse, read_json, survey},
     idempotency::Principal,
     problem::Problem,
-    request::{is_json, not_json, read_json},
 };
 
 /// What the routes share.
@@ -56,6 +55,24 @@ impl<R: Sync> FromRequestParts<R> for Writer {
     }
 }
 
+/// The id in the path.
+#[derive(Debug)]
+pub(super) struct Id(pub(super) String);
+
+impl<R: Send + Sync> FromRequestParts<R> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut http::request::Parts,
+        state: &R,
+    ) -> Result<Self, Problem> {
+        let found = Path::<String>::from_request_parts(parts, state).await;
+        found
+            .map(|Path(id)| Self(id))
+            .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))
+    }
+}
+
 /// Says in the log who asked for what.
 fn log(parts: &http::request::Parts) {
     let principal = parts.extensions.get::<Principal>().map(|it| it.0.as_str());
@@ -64,17 +81,21 @@ fn log(parts: &http::request::Parts) {
 }
 
 /// The body as `T`; an empty one is an object without members.
-pub(super) async fn body<T: DeserializeOwned>(
+pub(super) async fn body<T: DeserializeOwned + Send + 'static>(
     request: Request,
     bytes_max: usize,
 ) -> Result<T, Problem> {
     let (parts, body) = request.into_parts();
     let read = read_json(&parts.headers, body, bytes_max).await?;
-    let value = read.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-    serde_json::from_value(value).map_err(|error| {
-        Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("the body: {error}"),
-        )
+    parse(read.len(), move || {
+        survey(&read)?;
+        let json: &[u8] = if read.is_empty() { b"{}" } else { &read };
+        serde_json::from_slice(json).map_err(|error| {
+            Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("the body: {error}"),
+            )
+        })
     })
+    .await
 }

@@ -12,8 +12,8 @@ use stepwell_core::{App, Isolation, Provide, Tx, TxOptions};
 
 use super::until_committed;
 use crate::{
+    body::{BODY_BYTES_MAX, read_bytes},
     problem::{AsProblem, Problem},
-    request::read_bytes,
 };
 
 /// Makes a handler of a function whose first argument is a transaction, and whose other arguments
@@ -49,6 +49,7 @@ pub fn transaction<F, X, T>(handler: F) -> TransactionRoute<F, X, T> {
     TransactionRoute {
         handler,
         options: TxOptions::default(),
+        body_bytes_max: None,
         arguments: PhantomData,
     }
 }
@@ -57,6 +58,7 @@ pub fn transaction<F, X, T>(handler: F) -> TransactionRoute<F, X, T> {
 pub struct TransactionRoute<F, X, T> {
     handler: F,
     options: TxOptions,
+    body_bytes_max: Option<usize>,
     arguments: PhantomData<fn(X, T)>,
 }
 
@@ -66,6 +68,14 @@ impl<F, X, T> TransactionRoute<F, X, T> {
     #[must_use]
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.options.isolation = Some(isolation);
+        self
+    }
+
+    /// How large the body of a request may be; 2 MiB if nothing is said, or what the application takes as
+    /// a payload if that is less. A larger one is a 413.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_bytes_max = Some(bytes);
         self
     }
 
@@ -82,6 +92,7 @@ impl<F: Clone, X, T> Clone for TransactionRoute<F, X, T> {
         Self {
             handler: self.handler.clone(),
             options: self.options,
+            body_bytes_max: self.body_bytes_max,
             arguments: PhantomData,
         }
     }
@@ -184,7 +195,7 @@ where
     fn call(self, request: Request, state: R) -> Self::Future {
         let app = App::<S>::from_ref(&state);
         Box::pin(async move {
-            let answer = run((self.handler, self.options), &app, request, &state).await;
+            let answer = run(self, &app, request, &state).await;
             answer.unwrap_or_else(|response| response)
         })
     }
@@ -192,7 +203,7 @@ where
 
 /// Reads the request, then runs the transaction; the request is read anew for each further run.
 async fn run<F, X, T, S, R>(
-    (handler, options): (F, TxOptions),
+    route: TransactionRoute<F, X, T>,
     app: &App<S>,
     request: Request,
     state: &R,
@@ -204,11 +215,14 @@ where
     R: Send + Sync,
 {
     let (parts, body) = request.into_parts();
-    let body = read_bytes(body, app.payload_bytes_max()).await;
+    let bytes_max = route.body_bytes_max;
+    let bytes_max = bytes_max.unwrap_or_else(|| app.payload_bytes_max().min(BODY_BYTES_MAX));
+    let body = read_bytes(body, bytes_max).await;
     let body = body.map_err(IntoResponse::into_response)?;
     let again = || Request::from_parts(parts.clone(), body.clone().into());
+    let handler = &route.handler;
     let mut first = Some(handler.clone().prepare(again(), state).await?);
-    let committed = until_committed(app.state().provide(), options, |tx: X| {
+    let committed = until_committed(app.state().provide(), route.options, |tx: X| {
         let prepared = first.take();
         let (handler, request) = (handler.clone(), again());
         async move {
