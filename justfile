@@ -97,3 +97,7 @@ fault-matrix-long:
 # 2,000 values of every shape by every way in and out, on both stores.
 round-trip-long:
     STEPWELL_ROUND_TRIPS=2000 tests/with-postgres cargo test -p stepwell-any --test it round_trip -- --nocapture
+
+# Clients that mean harm, in larger numbers.
+hostile-http-long:
+    STEPWELL_HOSTILE_HTTP=20 cargo test -p stepwell-axum --test it hostile -- --nocapture

@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod errors;
+mod hostile;
 mod idempotency;
 mod listening;
 mod live;

@@ -3,7 +3,12 @@
 use serde_json::json;
 use stepwell::store::Filter;
 
-use crate::shop::{exists, post_json, send, shop};
+use stepwell::{
+    DECLINED_NOTE, State,
+    axum::{layer, run, status, testing::TestApp},
+};
+
+use crate::shop::{Payment, Shop, charges, exists, pay, post_json, send, shop};
 
 #[tokio::test(start_paused = true)]
 async fn the_endpoint_is_the_workflow() {
@@ -306,4 +311,53 @@ async fn a_result_is_answered_to_the_last_digit() {
         "{}",
         answer.text
     );
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_in_time_is_a_503_and_the_start_may_still_happen() {
+    let shop = TestApp::new(Shop::default(), |app| {
+        let in_no_time = layer(&app).store_timeout(std::time::Duration::ZERO);
+        axum::Router::new()
+            .route("/pay", axum::routing::post(run(pay)))
+            .route("/pay/{id}", axum::routing::get(status(pay)))
+            .layer(in_no_time)
+            .with_state(app)
+    });
+    let shop = shop.await;
+    let answer = post_json(&shop, "/pay", r#"{"amount": 5}"#).await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let look = send(&shop, "GET", "/pay/p1", &[], "").await;
+    assert_eq!((look.status, look.header("retry-after")), (503, Some("1")));
+    let started = async {
+        while charges(&shop) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(60);
+    tokio::time::timeout(limit, started).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_a_request_is_no_dead_letter() {
+    let shop = shop().await;
+    let declined = post_json(&shop, "/pay", r#"{"amount": 5000}"#).await;
+    assert_eq!(declined.status, 402);
+    let client = shop.app().client();
+    assert_eq!(client.dead_letters().await.unwrap(), []);
+    let row = &client
+        .list(stepwell::store::Filter::default())
+        .await
+        .unwrap()[0];
+    let note = row.acknowledged.as_ref().map(|it| it.note.as_str());
+    assert_eq!((row.state, note), (State::Failed, Some(DECLINED_NOTE)));
+    // The same failure of a workflow that no request has started.
+    let event = pay(Payment {
+        amount: 5000,
+        note: None,
+    });
+    drop(shop.app().run(event).await.unwrap_err());
+    assert_eq!(client.dead_letters().await.unwrap()[0].count, 1);
+    assert_eq!(post_json(&shop, "/fails", "").await.status, 500);
+    assert_eq!(client.dead_letters().await.unwrap().len(), 2);
 }

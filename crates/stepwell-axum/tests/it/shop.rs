@@ -146,7 +146,7 @@ async fn teapot() -> Problem {
 }
 
 /// What a host's own authentication does.
-async fn authenticate(mut request: Request<Body>, next: Next) -> Response {
+pub(crate) async fn authenticate(mut request: Request<Body>, next: Next) -> Response {
     if let Some(user) = request.headers().get("x-user") {
         let user = user.to_str().unwrap().to_owned();
         request.extensions_mut().insert(Principal(user));
