@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::LengthLimitError;
 use serde_json::json;
-use stepwell_axum::{AsProblem, Problem, problem_of};
+use stepwell_axum::{AsProblem, Problem, StoreTimeout, problem_of};
 use stepwell_core::{
     BoxFuture, Error, Handle, Workflow,
     observe::{Fate, Observation},
@@ -134,7 +134,9 @@ impl<P: Provider, W: Workflow> Route<P, W> {
         match verified.map_err(|rejected| self.refused(&rejected))? {
             Verified::Probe(text) => Ok(text.into_response()),
             Verified::Delivery(delivery) => {
-                let taken = self.intake.accept(&delivery).await?;
+                // Below the provider's own patience: it is told to send again, and that finds the workflow.
+                let in_time = StoreTimeout::of(&head.extensions);
+                let taken = in_time.bound(self.intake.accept(&delivery)).await?;
                 Ok((self.answer)(taken).await)
             }
         }
@@ -155,7 +157,11 @@ impl<P: Provider, W: Workflow> Route<P, W> {
 
     fn refused(&self, rejected: &Rejected) -> Problem {
         let source = self.provider.source();
-        tracing::warn!(source, reason = %rejected, "a delivery was refused");
+        tracing::warn!(
+            source,
+            reason = rejected.to_string(),
+            "a delivery was refused"
+        );
         self.intake.app().client().observe(&Observation::Event {
             source,
             kind: None,
