@@ -86,7 +86,10 @@ impl Prometheus {
         match TextEncoder::new().encode_to_string(&self.registry.gather()) {
             Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
             Err(error) => {
-                tracing::error!(%error, "metrics could not be written as text");
+                tracing::error!(
+                    error = error.to_string(),
+                    "metrics could not be written as text"
+                );
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }
@@ -94,13 +97,43 @@ impl Prometheus {
 
     /// Counts, unless that was done a moment ago. Scrapes that come together wait for one count.
     async fn count(&self, client: &Client) {
-        let mut counted = self.counted.lock().await;
-        if counted.is_some_and(|at| at.elapsed() < COUNTS_OLD_MAX) {
-            return;
-        }
-        match self.metrics.count(client).await {
-            Ok(()) => *counted = Some(Instant::now()),
-            Err(error) => tracing::warn!(%error, "workflows could not be counted for a scrape"),
-        }
+        let count = async {
+            if let Err(error) = self.metrics.count(client).await {
+                let error = error.to_string();
+                tracing::warn!(error, "workflows could not be counted for a scrape");
+            }
+        };
+        now_and_then(&self.counted, count).await;
+    }
+}
+
+/// Counts, unless that was tried a moment ago. A count that fails is remembered like another, and so is
+/// one whose scrape goes away before it is done: the next would read all workflows again.
+async fn now_and_then(counted: &Mutex<Option<Instant>>, count: impl Future<Output = ()>) {
+    let mut counted = counted.lock().await;
+    if counted.is_some_and(|at| at.elapsed() < COUNTS_OLD_MAX) {
+        return;
+    }
+    *counted = Some(Instant::now());
+    count.await;
+    *counted = Some(Instant::now());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_count_is_begun_once_in_ten_seconds_whatever_becomes_of_it() {
+        let counted = Mutex::default();
+        let slow = now_and_then(&counted, tokio::time::sleep(COUNTS_OLD_MAX * 2));
+        let given_up = tokio::time::timeout(Duration::from_secs(1), slow).await;
+        assert!(given_up.is_err());
+        let mut again = false;
+        now_and_then(&counted, async { again = true }).await;
+        assert!(!again, "it was counted a moment ago");
+        tokio::time::advance(COUNTS_OLD_MAX).await;
+        now_and_then(&counted, async { again = true }).await;
+        assert!(again);
     }
 }
