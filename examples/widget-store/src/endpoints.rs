@@ -233,7 +233,7 @@ impl From<stepwell::Error> for Refusal {
 
 impl From<sqlx::Error> for Refusal {
     fn from(error: sqlx::Error) -> Self {
-        tracing::error!(%error, "the shop's database failed");
+        tracing::error!(error = error.to_string(), "the shop's database failed");
         Self::AWAY
     }
 }

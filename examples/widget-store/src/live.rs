@@ -8,10 +8,11 @@ use axum::{
 };
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
-use stepwell::{Failure, Timestamp, Workflow as _, store::Filter};
+use stepwell::{Failure, Timestamp, Workflow as _, WorkflowId, store::Filter};
 
 use crate::{
     checkout::checkout,
+    endpoints::Refusal,
     server::Store,
     timeline::WorkflowView,
     view::{self, StoreView},
@@ -33,7 +34,11 @@ pub(crate) struct Watch {
 pub(crate) async fn live(
     State(store): State<Store>,
     Query(watch): Query<Watch>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
+    // Here, and not at each look: an id that cannot be would be refused several times a second.
+    if let Some(id) = &watch.watch {
+        WorkflowId::new(id).map_err(stepwell::Error::from)?;
+    }
     let live = Live {
         store,
         watch: watch.watch,
@@ -47,7 +52,7 @@ pub(crate) async fn live(
         let event = live.next().await?;
         Some((Ok(event), live))
     });
-    Sse::new(events).keep_alive(KeepAlive::default())
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
 /// One open page.
@@ -86,7 +91,10 @@ impl Live {
             }
             self.begun = true;
             if let Err(error) = self.look().await {
-                tracing::warn!(%error, "could not read what the page shows");
+                tracing::warn!(
+                    error = error.to_string(),
+                    "could not read what the page shows"
+                );
             }
         }
     }

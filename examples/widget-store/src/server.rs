@@ -1,6 +1,6 @@
 //! The router, and what every answer carries.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -43,6 +43,9 @@ impl Store {
 
 /// Every path of the store.
 pub(crate) fn router(store: Store) -> Router {
+    // Refuses, among other things, what another site's page sends through a visitor's browser: it could
+    // press the crash button. The payment provider is no browser.
+    let layer = stepwell::axum::layer(&store.app);
     Router::new()
         .route("/checkout/{idempotency_key}", post(endpoints::checkout))
         .route(
@@ -58,24 +61,34 @@ pub(crate) fn router(store: Store) -> Router {
         .route("/source/checkout", get(endpoints::source))
         .route("/", get(assets::index))
         .route("/assets/{name}", get(assets::asset))
-        .layer(middleware::from_fn(refuse_other_sites))
+        .layer(layer)
+        .layer(middleware::from_fn(refuse_other_hosts))
         .layer(middleware::map_response(protect))
         .with_state(store)
 }
 
-/// Refuses what another site's page sends through a visitor's browser: it could press the crash
-/// button. The payment provider is no browser and does not send the header.
-async fn refuse_other_sites(request: Request, next: Next) -> Response {
-    let site = request.headers().get("sec-fetch-site");
-    let elsewhere = site.is_some_and(|site| site == "cross-site" || site == "same-site");
-    if elsewhere && !request.method().is_safe() {
-        return (
-            StatusCode::FORBIDDEN,
-            "Only the store's own page may do this",
-        )
-            .into_response();
+/// Refuses what asks for another host: a name of somebody else's that leads to this machine, so that his
+/// page counts as the store's own and could press the crash button. The store listens on this machine
+/// alone.
+async fn refuse_other_hosts(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST);
+    let host = host.and_then(|host| host.to_str().ok());
+    if !host.is_some_and(is_this_machine) {
+        let status = StatusCode::MISDIRECTED_REQUEST;
+        return (status, "Open the store as localhost").into_response();
     }
     next.run(request).await
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.to_ascii_lowercase();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    is_loopback || name == "localhost" || name.ends_with(".localhost")
 }
 
 async fn protect(mut response: Response) -> Response {
@@ -87,4 +100,35 @@ async fn protect(mut response: Response) -> Response {
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::REFERRER_POLICY, "no-referrer");
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_this_machine;
+
+    #[test]
+    fn only_names_of_this_machine_are_answered() {
+        for host in [
+            "localhost",
+            "LocalHost:8000",
+            "127.0.0.1:8000",
+            "127.9.9.9",
+            "[::1]",
+            "[::1]:8000",
+            "shop.localhost:1",
+        ] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:8000",
+            "10.0.0.1",
+            "[::2]",
+            "xlocalhost",
+        ] {
+            assert!(!is_this_machine(host), "{host}");
+        }
+    }
 }

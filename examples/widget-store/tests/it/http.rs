@@ -17,6 +17,7 @@ on_both!(
     an_order_that_is_not_there_is_not_found,
     the_product_is_what_it_was,
     another_site_cannot_press_a_button,
+    what_cannot_be_watched_is_refused,
 );
 
 fn a_checkout_answers_its_payment_id_once_for_each_key(place: Place) {
@@ -179,4 +180,12 @@ fn another_site_cannot_press_a_button(place: Place) {
         );
     }
     assert_eq!(store.ask("GET", "/product", "", site).unwrap().status, 200);
+}
+
+fn what_cannot_be_watched_is_refused(place: Place) {
+    let store = Store::open(place);
+    let long = format!("/live?watch={}", "x".repeat(256));
+    for path in [long.as_str(), "/live?watch=a%0Ab"] {
+        assert_eq!(store.get(path).status, 400, "{path}");
+    }
 }
