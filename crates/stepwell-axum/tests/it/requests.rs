@@ -72,13 +72,15 @@ async fn a_body_that_is_no_json_or_of_another_kind_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_is_as_large_as_the_route_or_the_application_says() {
+async fn a_body_is_2_mib_at_most_unless_the_route_says_otherwise() {
     let shop = shop().await;
     let body = |bytes: usize| format!(r#"{{"amount": 1, "note": "{}"}}"#, "x".repeat(bytes));
-    let answer = post_json(&shop, "/pay", &body(3 * 1024 * 1024)).await;
+    let answer = post_json(&shop, "/pay", &body(2 * 1024 * 1024 - 100)).await;
     assert_eq!(answer.status, 200);
-    let answer = post_json(&shop, "/pay", &body(16 * 1024 * 1024)).await;
+    let answer = post_json(&shop, "/pay", &body(2 * 1024 * 1024)).await;
     assert_eq!(answer.status, 413);
+    let answer = post_json(&shop, "/large", &body(3 * 1024 * 1024)).await;
+    assert_eq!(answer.status, 200);
     let answer = post_json(&shop, "/small", &body(100)).await;
     assert_eq!(answer.status, 413);
     assert!(

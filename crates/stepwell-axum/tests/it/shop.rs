@@ -160,6 +160,7 @@ pub(crate) fn router(app: App<Shop>) -> Router {
         .route("/pay-with-key", post(run(pay).requires_key()))
         .route("/pay/{amount}", post(run(pay)))
         .route("/small", post(run(pay).body_limit(100)))
+        .route("/large", post(run(pay).body_limit(4 * 1024 * 1024)))
         .route(
             "/slow/{name}",
             post(

@@ -18,10 +18,11 @@ use stepwell::{
     step,
     store::{
         Applied, Batch, Change, Claim, Claimed, DeadLetters, Deadline, Executor, ExecutorStore,
-        Filter, Message, MessageStore, NewExecutor, NewSchedule, News, Progressed, PublishedEvent,
-        QueueChange, QueueInfo, QueueLimited, QueueStore, QueueUse, Renewed, ScheduleChange,
-        ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture, StoreUrl,
-        StreamEntry, TakenOver, Tally, Workflow, WorkflowStore, Written, open_store,
+        Filter, FollowStore, Mark, Message, MessageStore, Moment, NewExecutor, NewSchedule, News,
+        Progressed, PublishedEvent, QueueChange, QueueInfo, QueueLimited, QueueStore, QueueUse,
+        Recorded, Renewed, ScheduleChange, ScheduleInfo, ScheduleStore, Store, StoreError,
+        StoreErrorKind, StoreFuture, StoreUrl, StreamEntry, TakenOver, Tally, Values, Workflow,
+        WorkflowStore, Written, open_store,
     },
     workflow,
 };
@@ -161,6 +162,11 @@ pass_on!(WorkflowStore {
     fn children(key: WorkflowKey) -> Vec<Workflow>;
     fn dead_letters() -> Vec<DeadLetters>;
     fn tallies() -> Vec<Tally>;
+});
+
+pass_on!(FollowStore {
+    fn marks(keys: Vec<WorkflowKey>) -> Vec<Mark>;
+    fn recorded(key: WorkflowKey, after: Option<Moment>, values: Values, limit: u32) -> Vec<Recorded>;
 });
 
 pass_on!(MessageStore {
