@@ -4,11 +4,21 @@ mod again;
 mod canonical;
 mod checked;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, Error as _},
+};
 
-use crate::limits::{InvalidInput, PAYLOAD_DEPTH_MAX};
+use crate::{
+    engine::panic_message,
+    limits::{InvalidInput, PAYLOAD_DEPTH_MAX},
+};
 
 use canonical::{Lists, Tree};
 
@@ -21,9 +31,10 @@ impl Payload {
     ///
     /// # Errors
     /// Names the path of the part that JSON cannot hold (NaN, an infinite number, a map key that
-    /// is not a string), that nests too deep, or says how large the whole is.
+    /// is not a string), that nests too deep, or says how large the whole is. A panic of the type's
+    /// own code is such an error, too.
     pub fn of<T: Serialize + ?Sized>(value: &T, bytes_max: usize) -> Result<Self, InvalidInput> {
-        let text = checked::to_json(value, PAYLOAD_DEPTH_MAX)?;
+        let text = guarded_json(value, PAYLOAD_DEPTH_MAX)?;
         if text.len() > bytes_max {
             return Err(InvalidInput::new(format!(
                 "the value has {} bytes as JSON, at most {bytes_max} are allowed; store it \
@@ -52,13 +63,15 @@ impl Payload {
     /// Reads the value that was written just now, and makes sure that it would be written as it stands
     /// here.
     pub(crate) fn read_back<T: Serialize + DeserializeOwned>(&self) -> Result<T, InvalidInput> {
-        again::read(&self.0)
+        guarded(|| again::read(&self.0)).unwrap_or_else(|message| Err(InvalidInput::new(format!(
+            "the value cannot be read back: its type panicked: {message}"
+        ))))
     }
 
     /// Writes what the engine has made, or has put around a value that was checked before: that may
     /// be a little larger, and nest a little deeper, than a value may.
     pub(crate) fn of_ours<T: Serialize>(value: &T) -> Result<Self, InvalidInput> {
-        Ok(Self(checked::to_json(value, PAYLOAD_DEPTH_MAX + 4)?.into()))
+        Ok(Self(guarded_json(value, PAYLOAD_DEPTH_MAX + 4)?.into()))
     }
 
     /// Takes JSON text that a store has kept. It is not parsed again.
@@ -73,6 +86,12 @@ impl Payload {
         Self(format!("[{}]", texts.join(",")).into())
     }
 
+    /// A text as a JSON value.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self(serde_json::Value::from(text).to_string().into())
+    }
+
     /// The JSON value `null`.
     #[must_use]
     pub fn null() -> Self {
@@ -82,9 +101,14 @@ impl Payload {
     /// Reads the value.
     ///
     /// # Errors
-    /// serde's, if the value does not fit the type.
+    /// serde's, if the value does not fit the type. A panic of the type's own code is such an error,
+    /// too: values are read where nothing must be torn down by them.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(&self.0)
+        guarded(|| serde_json::from_str(&self.0)).unwrap_or_else(|message| {
+            Err(serde_json::Error::custom(format!(
+                "its type panicked: {message}"
+            )))
+        })
     }
 
     /// The JSON text.
@@ -102,6 +126,21 @@ impl Payload {
         self.0 == other.0
             || tree(&self.0).is_some_and(|mine| tree(&other.0).is_some_and(|other| mine == other))
     }
+}
+
+/// Writes a value as JSON; a panic of its type is an error.
+fn guarded_json<T: Serialize + ?Sized>(value: &T, depth_max: usize) -> Result<String, InvalidInput> {
+    guarded(|| checked::to_json(value, depth_max)).unwrap_or_else(|message| {
+        Err(InvalidInput::new(format!(
+            "the value cannot be stored as JSON: its type panicked: {message}"
+        )))
+    })
+}
+
+/// Runs code of a type of the user's; a panic of it comes back as its message.
+fn guarded<T>(code: impl FnOnce() -> T) -> Result<T, String> {
+    // What the code was about is dropped with the panic: nobody sees it half changed.
+    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| panic_message(panic.as_ref()))
 }
 
 impl fmt::Debug for Payload {
@@ -194,6 +233,28 @@ mod tests {
         assert!(!a.same_value(&Payload::from_stored(r#"{"b":2,"a":3}"#.into())));
         let number = |text: &str| Payload::from_stored(format!("[{text}]"));
         assert!(!number("18446744073709551616").same_value(&number("18446744073709551617")));
+    }
+
+    #[derive(Debug)]
+    struct Touchy;
+
+    impl Serialize for Touchy {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            panic!("not today")
+        }
+    }
+
+    impl<'de> serde::Deserialize<'de> for Touchy {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            panic!("not today")
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_type_is_an_error_of_the_value() {
+        refused(&Touchy, "its type panicked: not today");
+        let error = Payload::null().read::<Touchy>().unwrap_err();
+        assert_eq!(error.to_string(), "its type panicked: not today");
     }
 
     #[test]

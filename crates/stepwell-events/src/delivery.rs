@@ -24,6 +24,9 @@ pub struct Delivery {
     pub body: Bytes,
     /// How it looks when it comes again; alike unless the source says otherwise.
     pub repeats: Repeats,
+    /// Why no workflow can be made of it, if its source knows already: it is kept as poison, and no
+    /// mapping is asked.
+    pub unusable: Option<String>,
 }
 
 /// How an event looks when it comes again.
@@ -50,6 +53,7 @@ impl Delivery {
             attributes: Vec::new(),
             body: body.into(),
             repeats: Repeats::Alike,
+            unusable: None,
         }
     }
 

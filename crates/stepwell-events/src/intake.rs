@@ -343,6 +343,9 @@ impl Id {
 impl<W: Workflow> Entry<W> {
     /// The call that the event is mapped to, with its id.
     fn call(&self, delivery: &Delivery) -> Result<(Id, Call<W>), String> {
+        if let Some(reason) = &delivery.unusable {
+            return Err(reason.clone());
+        }
         let mapped = std::panic::catch_unwind(AssertUnwindSafe(|| (self.map)(delivery)));
         let mut call =
             mapped.unwrap_or_else(|_| Err("the mapping of the event panicked".into()))?;

@@ -146,6 +146,7 @@ impl Poison {
             body: self.body.bytes()?.into(),
             // Whether its workflow is there by now is told either way.
             repeats: Repeats::Alike,
+            unusable: None,
         })
     }
 }

@@ -1,11 +1,9 @@
 //! The sources of an application.
 
-use std::fmt;
+use std::{fmt, panic::AssertUnwindSafe};
 
-use stepwell_core::{
-    App, BoxFuture, Call, Error, ErrorKind, Workflow,
-    limits::{NAME_BYTES_MAX, check_name},
-};
+use futures_util::FutureExt;
+use stepwell_core::{App, BoxFuture, Call, Error, ErrorKind, Workflow, limits::Text};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -20,7 +18,8 @@ pub struct Sources<S = ()> {
     names: Vec<String>,
     #[cfg(feature = "axum")]
     routes: axum::Router,
-    consumers: Vec<BoxFuture<'static, ()>>,
+    /// With the names of their sources.
+    consumers: Vec<(String, BoxFuture<'static, ()>)>,
 }
 
 impl<S> fmt::Debug for Sources<S> {
@@ -63,7 +62,8 @@ impl<S: Send + Sync + 'static> Sources<S> {
         E: fmt::Display,
     {
         let name = source.name().to_owned();
-        check_name("source's name", &name, NAME_BYTES_MAX)
+        Text::SourceName
+            .check(&name)
             .map_err(|error| Error::new(ErrorKind::Setup, error.to_string()))?;
         if self.names.contains(&name) {
             let message = format!(
@@ -76,7 +76,7 @@ impl<S: Send + Sync + 'static> Sources<S> {
         match source.connect(intake)? {
             #[cfg(feature = "axum")]
             Connected::Routes(routes) => self.routes = self.routes.merge(routes),
-            Connected::Consumer(consumer) => self.consumers.push(consumer),
+            Connected::Consumer(consumer) => self.consumers.push((name.clone(), consumer)),
         }
         self.names.push(name);
         Ok(self)
@@ -90,7 +90,17 @@ impl<S: Send + Sync + 'static> Sources<S> {
 
     /// Begins to fetch events, until the application stops. Call it within a tokio runtime.
     pub fn start(self) -> Consumers {
-        Consumers(self.consumers.into_iter().collect())
+        Consumers(self.consumers.into_iter().map(guarded).collect())
+    }
+}
+
+/// A consumer whose panic is said at once: nobody may ask for its end before the application stops.
+async fn guarded((source, consumer): (String, BoxFuture<'static, ()>)) {
+    if AssertUnwindSafe(consumer).catch_unwind().await.is_err() {
+        tracing::error!(
+            source,
+            "a source of events has ended in a panic; its events wait until the application starts anew"
+        );
     }
 }
 
@@ -103,13 +113,6 @@ pub struct Consumers(JoinSet<()>);
 impl Consumers {
     /// Returns when all have ended: after the application was told to stop.
     pub async fn ended(mut self) {
-        while let Some(ended) = self.0.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(
-                    error = error.to_string(),
-                    "a source of events has ended in a panic"
-                );
-            }
-        }
+        while self.0.join_next().await.is_some() {}
     }
 }

@@ -1,6 +1,9 @@
 //! What was fetched, and which offsets it lets commit.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use jiff::Timestamp;
 use rdkafka::{
@@ -11,7 +14,7 @@ use rdkafka::{
 };
 use stepwell_events::{Delivery, Repeats};
 
-use crate::Kafka;
+use crate::{Kafka, kafka::Identity};
 
 /// A message, and where it was.
 #[derive(Debug)]
@@ -53,16 +56,24 @@ impl Fetched {
         if let Some(name) = &kafka.kind_header {
             delivery.kind = delivery.attribute(name).map(str::to_owned);
         }
-        if let Some(id) = kafka
-            .identity
-            .as_ref()
-            .and_then(|identity| identity(&delivery))
-        {
+        if let Some(identity) = &kafka.identity {
+            identify(&mut delivery, identity);
+        }
+        Self { delivery, at }
+    }
+}
+
+/// Asks whoever consumes for the event's id. A panic there must not take the consumer along, which
+/// would meet the same message again after each restart: the event is kept under its coordinates.
+fn identify(delivery: &mut Delivery, identity: &Identity) {
+    match catch_unwind(AssertUnwindSafe(|| identity(delivery))) {
+        Ok(Some(id)) => {
             delivery.id = id;
             // A producer that sends it twice sends two messages, with coordinates of their own.
             delivery.repeats = Repeats::InOtherWords;
         }
-        Self { delivery, at }
+        Ok(None) => {}
+        Err(_) => delivery.unusable = Some("what names the event's id panicked".to_owned()),
     }
 }
 

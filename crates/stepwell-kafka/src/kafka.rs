@@ -115,7 +115,8 @@ impl Kafka {
     /// Takes the event's id from the message, where producers give it one and may send it twice. None is
     /// its topic, partition and offset.
     ///
-    /// With an id of its own a message is the one that had it before, whatever else it holds.
+    /// With an id of its own a message is the one that had it before, whatever else it holds. A message
+    /// that `identity` panics at is [`Poison`](stepwell_events::Poison).
     #[must_use]
     pub fn identity(
         mut self,

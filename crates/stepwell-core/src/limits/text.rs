@@ -60,6 +60,8 @@ pub enum Text {
     ApplicationName,
     /// The version of an application.
     Version,
+    /// The name of a source of events.
+    SourceName,
 }
 
 /// What holds for a kind of text.
@@ -117,7 +119,7 @@ impl Bound {
 
 impl Text {
     /// Every kind there is.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::WorkflowId,
         Self::IdPrefix,
         Self::WorkflowName,
@@ -141,6 +143,7 @@ impl Text {
         Self::Fingerprint,
         Self::ApplicationName,
         Self::Version,
+        Self::SourceName,
     ];
 
     const fn bound(self) -> Bound {
@@ -171,6 +174,7 @@ impl Text {
                 .with_controls(),
             Self::ApplicationName => Bound::name("application's name"),
             Self::Version => Bound::name("version"),
+            Self::SourceName => Bound::name("source's name"),
         }
     }
 

@@ -88,6 +88,27 @@ async fn a_message_says_where_it_was_and_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_panic_over_an_events_id_keeps_the_event_and_the_consumer_goes_on() {
+    let cluster = Cluster::with_topic("orders", 1);
+    cluster.send("orders", 0, "no key", b"0").await;
+    cluster.send("orders", 0, "order-1", b"1").await;
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("shop.db")).await;
+    let kafka = cluster.kafka("orders").identity(|event: &Delivery| {
+        let key = event.key.clone()?;
+        assert!(key.starts_with("order-"), "a key of another producer");
+        Some(key)
+    });
+    let consumers = consuming(&app, kafka, number);
+    assert_eq!(wait_for(&app, State::Succeeded, 1).await, ["kafka-order-1"]);
+    assert_eq!(
+        wait_for(&app, State::Failed, 1).await,
+        ["poison:kafka-orders-0-0"]
+    );
+    stop(app, consumers).await;
+}
+
+#[tokio::test]
 async fn a_group_goes_on_behind_what_was_accepted() {
     let cluster = Cluster::with_topic("orders", 1);
     for body in ["0", "1", "2"] {
