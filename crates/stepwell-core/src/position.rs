@@ -32,6 +32,22 @@ impl Position {
         self.0.first().copied().unwrap_or(0)
     }
 
+    /// The positions that this one lies below, the outermost first.
+    pub(crate) fn enclosing(&self) -> impl Iterator<Item = Self> + '_ {
+        (1..self.0.len()).map(|length| Self(self.0[..length].to_vec()))
+    }
+
+    /// For each level that counts what comes one after the other: the position behind this one there,
+    /// and what all that comes later on that level lies within; none for the workflow's body.
+    pub(crate) fn successors(&self) -> impl Iterator<Item = (Self, Option<Self>)> + '_ {
+        (0..self.0.len()).step_by(2).map(|level| {
+            let mut next = self.0[..=level].to_vec();
+            next[level] = next[level].saturating_add(1);
+            let within = (level > 0).then(|| Self(self.0[..level].to_vec()));
+            (Self(next), within)
+        })
+    }
+
     /// Whether this position is `other` or lies below it.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {

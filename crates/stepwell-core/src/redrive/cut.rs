@@ -15,15 +15,20 @@ pub(crate) struct Cut {
 }
 
 /// From the operation that failed last: it and what came after it runs anew, what ran beside it is
-/// kept. Where nothing failed that was recorded, everything is kept.
+/// kept, unless it failed as well and nothing came after it there. Where nothing failed that was
+/// recorded, everything is kept.
 pub(crate) fn cut(records: &[Record]) -> Cut {
     let races = races(records);
-    let failed = records
+    let failures: Vec<&Record> = records
         .iter()
         .filter(|record| failed(record))
-        .filter_map(position)
-        .rfind(|position| !races.iter().any(|race| race.lost(position)));
-    let Some(failed) = failed else {
+        .filter(|record| position(record).is_some_and(|at| !races.iter().any(|race| race.lost(at))))
+        .collect();
+    // Of those of one commit the last in the order of the code.
+    let last = failures
+        .iter()
+        .max_by_key(|it| (it.recorded_at, position(it)));
+    let Some(failed) = last.and_then(|last| position(last)) else {
         let last = records.iter().filter_map(position).next_back();
         return Cut {
             from: last.map_or(Position::top(0), next),
@@ -36,12 +41,18 @@ pub(crate) fn cut(records: &[Record]) -> Cut {
             without: Vec::new(),
         };
     }
-    // A race that encloses it is decided anew, and a member that had lost begins anew: what it did
+    let failed_beside = failures.iter().filter_map(|it| position(it));
+    let anew: Vec<&Position> = failed_beside
+        .filter(|at| *at == failed || ended_beside(records, at, failed))
+        .collect();
+    // A race that encloses one is decided anew, and a member that had lost begins anew: what it did
     // may be undone, such as a child that was cancelled with it.
-    let around: Vec<&Race> = races.iter().filter(|race| race.encloses(failed)).collect();
+    let is_around = |race: &&Race| anew.iter().any(|at| race.encloses(at));
+    let around: Vec<&Race> = races.iter().filter(is_around).collect();
     let runs_anew = |record: &&Record| {
         position(record).is_some_and(|at| {
-            at.is_within(failed) || at.is_after(failed) || around.iter().any(|race| race.lost(at))
+            let follows = |anew: &&Position| at.is_within(anew) || at.is_after(anew);
+            anew.iter().any(follows) || around.iter().any(|race| race.lost(at))
         })
     };
     let from = next(failed);
@@ -51,6 +62,15 @@ pub(crate) fn cut(records: &[Record]) -> Cut {
         without: without.map(|record| record.place.clone()).collect(),
         from,
     }
+}
+
+/// Whether what failed at a position ran beside `last` and was the end of what ran there: nothing came
+/// after it that did not come after `last` as well. Kept, it would fail the workflow again.
+fn ended_beside(records: &[Record], at: &Position, last: &Position) -> bool {
+    let is_beside =
+        !at.is_after(last) && !last.is_after(at) && !at.is_within(last) && !last.is_within(at);
+    let mut positions = records.iter().filter_map(position);
+    is_beside && !positions.any(|it| it.is_after(at) && !it.is_after(last))
 }
 
 /// The operation of the workflow's body behind the one that this position is at or below.
@@ -67,7 +87,8 @@ fn position(record: &Record) -> Option<&Position> {
 
 fn failed(record: &Record) -> bool {
     match (&record.place, &record.outcome) {
-        (Place::At(_), Outcome::Err(_)) => true,
+        // A message that came into no inbox fails nobody.
+        (Place::At(_), Outcome::Err(_)) => record.kind != RecordKind::Send,
         // A child's error is the value that its parent saw.
         (Place::At(_), Outcome::Ok(payload)) if record.kind == RecordKind::Await => {
             matches!(payload.read::<Result<IgnoredAny, IgnoredAny>>(), Ok(Err(_)))
@@ -179,6 +200,43 @@ mod tests {
             ok("2"),
         ];
         cuts(&joined, "2", &["1.1.1", "1.1.2"]);
+    }
+
+    /// Recorded so many seconds later than all others.
+    fn later(seconds: i64, record: Record) -> Record {
+        Record {
+            recorded_at: Timestamp::from_second(seconds).expect("an instant"),
+            ..record
+        }
+    }
+
+    #[test]
+    fn the_failure_that_came_last_counts_and_not_the_greatest_position() {
+        // The second member got over its failure, and then the first one failed.
+        let joined = [
+            ok("0.0.0"),
+            later(5, err("0.0.1")),
+            later(1, err("0.1.0")),
+            later(2, ok("0.1.1")),
+        ];
+        cuts(&joined, "1", &["0.0.1"]);
+    }
+
+    #[test]
+    fn what_failed_beside_it_for_good_runs_anew_as_well() {
+        let joined = [
+            ok("0.0.0"),
+            later(1, err("0.0.1")),
+            later(2, err("0.1.0")),
+            ok("0.2.0"),
+            later(3, ok("1")),
+        ];
+        cuts(&joined, "1", &["0.0.1", "0.1.0"]);
+        cuts(
+            &[later(2, err("0.0")), later(1, err("0.1"))],
+            "1",
+            &["0.0", "0.1"],
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use stepwell::{Ctx, State, WorkflowError, testing::Harness, workflow};
+use stepwell::{Attempt, Ctx, Retry, State, WorkflowError, branch, testing::Harness, workflow};
 
 use crate::bank::{Bank, GO, PayError, charge};
 
@@ -148,4 +148,68 @@ async fn a_plain_timeout_around_an_operation_is_seen() {
     );
     assert!(reason.contains("use `.timeout(…)`"), "{reason}");
     assert_eq!(test.app.state().calls.count(), 0, "nothing ran after it");
+}
+
+/// The first member waits while the second one goes on and is recorded.
+#[workflow]
+async fn patched_in_a_branch(ctx: &mut Ctx<Bank>) -> stepwell::Result<bool> {
+    let early = branch(async |mut ctx: Ctx<Bank>| {
+        ctx.recv(GO).await;
+        let new = ctx.patched("new-path").await;
+        ctx.recv(GO).await;
+        new
+    });
+    let late = branch(async |mut ctx: Ctx<Bank>| ctx.run(charge(1)).await);
+    let (new, charged) = ctx.join((early, late)).await;
+    charged?;
+    Ok(new)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_ahead_does_not_say_that_another_is_past_a_patch() {
+    let test = Harness::new(Bank::default()).await;
+    let handle = test.app.start(patched_in_a_branch().id("p")).await.unwrap();
+    test.recorded("p", 1).await.unwrap();
+    test.crash().await;
+    handle.send(GO, 1).await.unwrap();
+    handle.send(GO, 1).await.unwrap();
+    assert!(
+        handle.result().await.unwrap(),
+        "a new run took the old path"
+    );
+}
+
+version!(RENAMED);
+
+#[workflow(allow_nondeterminism)]
+async fn renamed(ctx: &mut Ctx<Bank>) -> stepwell::Result<u32> {
+    let retry = Retry::times(3).base(Duration::from_secs(3_600));
+    let number = |attempt: Attempt| async move {
+        match attempt.number() {
+            1 => stepwell::bail!("not yet"),
+            number => Ok(number),
+        }
+    };
+    if RENAMED.fetch_add(1, SeqCst) == 0 {
+        ctx.step_attempt("charge", number).retry(retry).await
+    } else {
+        ctx.step_attempt("bill", number).retry(retry).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_of_another_step_are_not_taken_over() {
+    let test = Harness::new(Bank::default()).await;
+    let handle = test.app.start(renamed().id("r")).await.unwrap();
+    // The failed attempt is the only record.
+    test.recorded("r", 1).await.unwrap();
+    test.crash().await;
+    let Err(WorkflowError::Stuck(reason)) = handle.result().await else {
+        panic!("the workflow is not stuck");
+    };
+    assert_eq!(
+        reason,
+        "workflow `r` is not deterministic: operation 0 was `charge` when it first ran and is \
+         `bill` now"
+    );
 }
