@@ -136,3 +136,73 @@ create index workflows_deadline on {schema}.workflows (deadline_at)
 
 -- The place before which a fork was copied: what tells a fork that is asked for again from another one.
 alter table {schema}.workflows add column forked_place text collate "C";
+
+-- As before, and says of a receiver that has ended how.
+create or replace function {schema}.send_message(
+    of_identity text,
+    to_id text,
+    of_topic text,
+    of_key text,
+    of_payload text,
+    out outcome text,
+    out found_key bigint
+)
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+as $function$
+declare
+    found_state text;
+    kinds text := '';
+begin
+    if not exists (select from {schema}.identity as i where i.identity = of_identity) then
+        outcome := 'elsewhere';
+        return;
+    end if;
+
+    select w.workflow_key, w.state
+    into found_key, found_state
+    from {schema}.workflows as w
+    where w.workflow_id = to_id
+    for key share;
+    if found_key is null then
+        outcome := 'missing';
+        return;
+    end if;
+
+    -- One that has ended receives nothing more. What came before that counts.
+    if found_state in ('succeeded', 'failed', 'cancelled') then
+        outcome := case
+            when exists (
+                select from {schema}.messages as m
+                where m.workflow_key = found_key
+                  and m.message_key = of_key
+            ) then 'duplicate'
+            else found_state
+        end;
+        return;
+    end if;
+
+    insert into {schema}.messages (workflow_key, topic, message_key, payload, sent_at)
+    values (found_key, of_topic, of_key, of_payload, {schema}.clock())
+    on conflict do nothing;
+    if not found then
+        outcome := 'duplicate';
+        return;
+    end if;
+
+    if found_state = 'parked' then
+        update {schema}.workflows as w
+        set state = 'enqueued',
+            reason = null,
+            wake_at = null
+        where w.workflow_key = found_key
+          and coalesce(w.state, '') = 'parked';
+        kinds := 'w';
+    end if;
+
+    perform nextval('{schema}.changes'),
+        pg_notify(btrim('{schema}', '"'), '- ' || kinds || ' ' || found_key);
+    outcome := 'new';
+end
+$function$;

@@ -437,3 +437,63 @@ async fn whoever_waits_for_what_was_deleted_is_stuck() {
     client.cancel("parent").await.unwrap();
     assert_eq!(state(client, "parent").await, State::Cancelled);
 }
+
+/// Two members of a join: one fails for want of an open shop when the other has got over its failure.
+#[workflow]
+async fn side_by_side(ctx: &mut Ctx<Shop>) -> stepwell::Result<u32> {
+    let shop = ctx.state();
+    let ship = async || {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        shop.ship()
+    };
+    let pack = async || {
+        shop.run("pack");
+        Err::<u32, _>(Failure::msg("no box"))
+    };
+    let wrap = async || {
+        shop.run("wrap");
+        Ok(2)
+    };
+    let packed = stepwell::branch(
+        async |mut ctx: Ctx<Shop>| match ctx.step("pack", pack).await {
+            Ok(packed) => Ok(packed),
+            Err(_) => ctx.step("wrap", wrap).await,
+        },
+    );
+    let (shipped, packed) = ctx.join((stepwell::step("ship", ship), packed)).await;
+    Ok(shipped? + packed?)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_got_over_its_failure_beside_the_step_that_failed_last_is_kept() {
+    let test = Harness::new(Shop::default()).await;
+    let handle = test.app.start(side_by_side().id("order")).await.unwrap();
+    handle.result().await.unwrap_err();
+    test.app.state().open();
+    let again = test.app.client().redrive("order", RedriveFrom::FailedStep);
+    let again = test.app.handle::<side_by_side>(again.await.unwrap());
+    assert_eq!(again.result().await.unwrap(), 3);
+    let runs = ["ship", "pack", "wrap"].map(|step| test.app.state().runs(step));
+    assert_eq!(runs, [2, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_onto_the_id_of_another_workflow_is_a_conflict() {
+    let test = Harness::new(Shop::default()).await;
+    for id in ["order", "other"] {
+        let handle = test.app.start(side_by_side().id(id)).await.unwrap();
+        handle.result().await.unwrap_err();
+    }
+    let client = test.app.client();
+    let from = stepwell::Position::top(0);
+    let error = client
+        .fork("order", "other", from.clone())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    for _ in 0..2 {
+        client.fork("order", "fork", from.clone()).await.unwrap();
+    }
+    let error = client.fork("order", "fork", stepwell::Position::top(1));
+    assert_eq!(error.await.unwrap_err().kind(), ErrorKind::Conflict);
+}
