@@ -3,6 +3,7 @@
 mod fork;
 pub(crate) mod get;
 pub(crate) mod list;
+mod messages;
 mod send;
 mod steps;
 pub(crate) mod view;
@@ -35,6 +36,9 @@ pub(crate) enum Command {
     Fork(fork::Fork),
     /// Put a message into a workflow's inbox
     Send(send::Send),
+    /// List what waits in a workflow's inbox; drop or replace a message that it cannot read
+    #[command(subcommand)]
+    Messages(messages::Messages),
 }
 
 const CANCEL: Deed<'static> = Deed {
@@ -75,5 +79,6 @@ pub(crate) async fn run(
         Command::Resume(command) => bulk::run(command, &RESUME, &client, output).await,
         Command::Fork(command) => fork::run(&command, &client, output).await,
         Command::Send(command) => send::run(&command, &client).await,
+        Command::Messages(command) => messages::run(&command, &client, output).await,
     }
 }

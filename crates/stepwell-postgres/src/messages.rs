@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use stepwell_core::{
     Payload, WorkflowKey,
-    store::{Message, MessageStore, PublishedEvent, StoreFuture, StreamEntry},
+    store::{Message, MessageStore, PublishedEvent, StoreFuture, StreamEntry, WaitingMessage},
 };
 use tokio_postgres::Row;
 
@@ -31,6 +31,16 @@ pub(crate) const INBOX: &str = "
     ) as page
     where bytes_before < $4
     order by message_number";
+
+/// What was not received, on every topic.
+pub(crate) const WAITING: &str = "
+    select message_number, topic, payload, message_key, sent_at
+    from {schema}.messages
+    where workflow_key = $1
+      and received_at is null
+      and (topic, message_number + 0) > ($2::text collate \"C\", $3::bigint)
+    order by topic, message_number + 0
+    limit $4";
 
 /// The value that was published last under a name.
 pub(crate) const EVENT: &str = "
@@ -77,6 +87,28 @@ impl MessageStore for PostgresStore {
                     )
                     .await?;
                 rows.iter().map(message).collect()
+            }
+            .boxed()
+        })
+    }
+
+    fn waiting_messages(
+        &self,
+        key: WorkflowKey,
+        after: Option<&WaitingMessage>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<WaitingMessage>> {
+        let (topic, number) = after.map_or((String::new(), 0), |it| (it.topic.clone(), it.number));
+        let of = (key, topic, number, limit);
+        self.side("list an inbox", of, |db, (key, topic, number, limit)| {
+            async move {
+                let rows = db
+                    .query(
+                        WAITING,
+                        params![key.0, topic.as_str(), *number, i64::from(*limit)],
+                    )
+                    .await?;
+                rows.iter().map(waiting).collect()
             }
             .boxed()
         })
@@ -155,5 +187,15 @@ fn entry(row: &Row) -> Result<StreamEntry, Failure> {
         offset: u64::try_from(offset).map_err(|_| corrupt("offset", offset))?,
         value: payload(row, 1)?,
         at: instant(row, 2)?,
+    })
+}
+
+fn waiting(row: &Row) -> Result<WaitingMessage, Failure> {
+    Ok(WaitingMessage {
+        number: get(row, 0)?,
+        topic: get(row, 1)?,
+        payload: payload(row, 2)?,
+        key: get(row, 3)?,
+        sent_at: instant(row, 4)?,
     })
 }

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 use stepwell_core::{
     Payload, WorkflowKey,
-    store::{Message, MessageStore, PublishedEvent, StoreFuture, StreamEntry},
+    store::{Message, MessageStore, PublishedEvent, StoreFuture, StreamEntry, WaitingMessage},
 };
 
 use crate::{
@@ -20,6 +20,16 @@ pub(crate) const INBOX: &str = "
       and received_at is null
     order by message_number
     limit ?3";
+
+/// What was not received, on every topic.
+pub(crate) const WAITING: &str = "
+    select message_number, topic, payload, message_key, sent_at
+    from messages
+    where workflow_key = ?1
+      and received_at is null
+      and (topic, message_number) > (?2, ?3)
+    order by topic, message_number
+    limit ?4";
 
 /// The value that was published last under a name.
 pub(crate) const EVENT: &str = "
@@ -60,6 +70,28 @@ impl MessageStore for SqliteStore {
                 })
             })?;
             Ok(page(messages, |message| &message.payload)?)
+        })
+    }
+
+    fn waiting_messages(
+        &self,
+        key: WorkflowKey,
+        after: Option<&WaitingMessage>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<WaitingMessage>> {
+        let (topic, number) = after.map_or((String::new(), 0), |it| (it.topic.clone(), it.number));
+        self.read("list an inbox", move |db| {
+            let mut statement = db.prepare_cached(WAITING)?;
+            let messages = statement.query_map(params![key.0, topic, number, limit], |row| {
+                Ok(WaitingMessage {
+                    number: row.get(0)?,
+                    topic: row.get(1)?,
+                    payload: Payload::from_stored(row.get(2)?),
+                    key: row.get(3)?,
+                    sent_at: instant(row.get(4)?)?,
+                })
+            })?;
+            Ok(messages.collect::<rusqlite::Result<_>>()?)
         })
     }
 

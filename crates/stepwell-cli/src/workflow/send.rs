@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use anstream::eprintln;
 use clap::Args;
-use stepwell_core::Client;
+use stepwell_core::{Client, Payload};
 
 use crate::{
     exit::{Exit, Problem},
@@ -27,16 +27,19 @@ pub(crate) struct Send {
 
 /// Runs the command.
 pub(crate) async fn run(command: &Send, client: &Client) -> Result<Exit, Problem> {
-    let message = match command.message.as_str() {
-        "-" => {
-            let mut text = String::new();
-            io::stdin().read_to_string(&mut text)?;
-            payload("message", &text)?
-        }
-        text => payload("message", text)?,
-    };
+    let message = read_message(&command.message)?;
     let (id, topic) = (&command.id, &command.topic);
     client.send(id, topic, message, command.key.clone()).await?;
     eprintln!("sent to `{topic}` of `{id}`");
     Ok(Exit::Ok)
+}
+
+/// A message as it was written, or from standard input for `-`.
+pub(super) fn read_message(text: &str) -> Result<Payload, Problem> {
+    if text != "-" {
+        return payload("message", text);
+    }
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text)?;
+    payload("message", &text)
 }

@@ -14,6 +14,15 @@ pub trait MessageStore {
     /// fewer when they hold [`PAGE_BYTES_MAX`](super::PAGE_BYTES_MAX).
     fn inbox(&self, key: WorkflowKey, topic: &str, limit: u32) -> StoreFuture<'_, Vec<Message>>;
 
+    /// What waits in an inbox, on every topic: by topic, and in the order of sending, from behind a
+    /// message, up to `limit`.
+    fn waiting_messages(
+        &self,
+        key: WorkflowKey,
+        after: Option<&WaitingMessage>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<WaitingMessage>>;
+
     /// The value that a workflow published last under a name.
     fn event(&self, key: WorkflowKey, name: &str) -> StoreFuture<'_, Option<Payload>>;
 
@@ -38,6 +47,21 @@ pub struct Message {
     pub number: i64,
     /// What it says.
     pub payload: Payload,
+}
+
+/// A message that waits in an inbox, with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WaitingMessage {
+    /// Its number, by which it is dropped or replaced.
+    pub number: i64,
+    /// Its topic; empty for none.
+    pub topic: String,
+    /// What it says.
+    pub payload: Payload,
+    /// The key that it was sent with, or that it was given.
+    pub key: Option<String>,
+    /// When it was sent.
+    pub sent_at: Timestamp,
 }
 
 /// A value that a workflow has published.
