@@ -2,13 +2,17 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
-use stepwell_core::store::{
-    Applied, Change, Effect, EffectOutcome, NewMessage, PAGE_BYTES_MAX, Progress, Progressed, Sent,
+use stepwell_core::{
+    Outcome, Payload, RecordKind, State, WorkflowKey,
+    store::{
+        Applied, Change, EditMessage, Edited, Effect, EffectOutcome, NewMessage, NewRecord,
+        PAGE_BYTES_MAX, Progress, Progressed, Sent, WaitingMessage,
+    },
 };
 
 use crate::{
     Backend,
-    fixture::{Case, keyed, message, payload, step},
+    fixture::{Case, expect_about, id, keyed, message, payload, step},
 };
 
 fn on(topic: &str, message: NewMessage) -> NewMessage {
@@ -163,6 +167,74 @@ pub async fn a_key_is_sent_once_by_many_senders_at_once(backend: &dyn Backend) {
     assert_eq!(case.inbox(to, "").await.len(), 1);
 }
 
+/// [`Sent::Ended`], but for what it has received before: a send whose answer was lost was no vain one.
+pub async fn one_that_has_ended_receives_nothing_more(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let to = worker.start("order-1").await;
+    case.send(keyed("order-1", "k", json!(1))).await;
+    worker.succeed(to, json!(1)).await;
+    let state = State::Succeeded;
+
+    assert_eq!(
+        case.send(keyed("order-1", "k", json!(1))).await,
+        Sent::Duplicate { to }
+    );
+    for message in [
+        keyed("order-1", "l", json!(2)),
+        message("order-1", json!(3)),
+    ] {
+        assert_eq!(case.send(message).await, Sent::Ended { state });
+    }
+    assert_eq!(case.inbox(to, "").await, [json!(1)]);
+}
+
+/// One that is cancelled receives again when it was resumed.
+pub async fn a_resumed_workflow_receives_again(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let to = case.enqueue("order-1").await;
+    case.cancel("order-1").await;
+    let state = State::Cancelled;
+    assert_eq!(
+        case.send(message("order-1", json!(1))).await,
+        Sent::Ended { state }
+    );
+    case.resume("order-1").await;
+
+    assert_eq!(
+        case.send(message("order-1", json!(2))).await,
+        Sent::New { to }
+    );
+    assert_eq!(case.inbox(to, "").await, [json!(2)]);
+}
+
+/// "The record of the send becomes a failed one and says why."
+pub async fn a_message_that_is_lost_leaves_a_trace(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let sender = worker.start("order-1").await;
+    let send = |to| Progress {
+        key: sender,
+        records: vec![NewRecord {
+            kind: RecordKind::Send,
+            ..step(0, "note", json!("hello"))
+        }],
+        effects: vec![Effect::Send(keyed(to, "k", json!("hello")))],
+    };
+    let nobody = EffectOutcome::Sent(Sent::NoSuchWorkflow);
+    assert_eq!(
+        worker.progress(send("nobody")).await,
+        Progressed::Recorded(vec![nobody])
+    );
+
+    let history = case.history(sender).await;
+    let last = history.last().expect("the send was recorded");
+    assert_eq!(
+        last.outcome,
+        Outcome::Err(payload(json!("there is no workflow `nobody`")))
+    );
+}
+
 /// [`Sent::NoSuchWorkflow`], and nothing waits for one that comes later.
 pub async fn a_message_to_nobody_is_not_kept(backend: &dyn Backend) {
     let case = Case::new(backend).await;
@@ -289,4 +361,96 @@ pub async fn a_workflow_can_send_to_itself(backend: &dyn Backend) {
     let outcome = EffectOutcome::Sent(Sent::New { to: key });
     assert_eq!(progressed, Progressed::Recorded(vec![outcome]));
     assert_eq!(case.inbox(key, "").await, [json!("note")]);
+}
+
+async fn waiting(case: &Case<'_>, key: WorkflowKey) -> Vec<WaitingMessage> {
+    let mut all: Vec<WaitingMessage> = Vec::new();
+    loop {
+        let page = case.store.waiting_messages(key, all.last(), 2).await;
+        let page = page.expect("an inbox can be listed");
+        if page.is_empty() {
+            return all;
+        }
+        assert!(page.len() <= 2);
+        all.extend(page);
+    }
+}
+
+/// "By topic, and in the order of sending, from behind a message, up to `limit`."
+pub async fn what_waits_is_listed_page_by_page(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let key = worker.start("order-1").await;
+    for (topic, value) in [("b", 1), ("", 2), ("b", 3), ("a", 4), ("b", 5)] {
+        let message = keyed("order-1", &format!("k{value}"), json!(value));
+        case.send(on(topic, message)).await;
+    }
+    let received = waiting(&case, key).await[4].number;
+    worker.receive(key, 0, received).await;
+
+    let listed = waiting(&case, key).await;
+    let shown: Vec<_> = listed
+        .iter()
+        .map(|it| (it.topic.as_str(), it.payload.as_str(), it.key.as_deref()))
+        .collect();
+    let expected = [
+        ("", "2", Some("k2")),
+        ("a", "4", Some("k4")),
+        ("b", "1", Some("k1")),
+        ("b", "3", Some("k3")),
+    ];
+    assert_eq!(shown, expected);
+    expect_about(listed[0].sent_at, case.now());
+}
+
+async fn edit(case: &Case<'_>, to: &str, number: i64, payload: Option<Payload>) -> Edited {
+    let edit = EditMessage {
+        to: id(to),
+        number,
+        payload,
+    };
+    case.edit(edit).await
+}
+
+/// [`Edited`]: a message that is dropped is received by nobody, and its key stays used.
+pub async fn a_message_is_dropped_once(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let key = case.enqueue("order-1").await;
+    case.enqueue("order-2").await;
+    case.send(keyed("order-1", "bad", json!("seven"))).await;
+    case.send(keyed("order-1", "good", json!(7))).await;
+    let bad = waiting(&case, key).await[0].number;
+    assert_eq!(
+        edit(&case, "order-2", bad, None).await,
+        Edited::NoSuchMessage
+    );
+    assert_eq!(
+        edit(&case, "nobody", bad, None).await,
+        Edited::NoSuchMessage
+    );
+    assert_eq!(edit(&case, "order-1", bad, None).await, Edited::Now);
+
+    assert_eq!(case.inbox(key, "").await, [json!(7)]);
+    for payload in [None, Some(payload(json!(1)))] {
+        assert_eq!(edit(&case, "order-1", bad, payload).await, Edited::Gone);
+    }
+    assert_eq!(
+        case.send(keyed("order-1", "bad", json!(8))).await,
+        Sent::Duplicate { to: key }
+    );
+}
+
+/// One that is replaced keeps its turn.
+pub async fn a_message_is_replaced_in_its_place(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let key = case.enqueue("order-1").await;
+    case.send(message("order-1", json!("seven"))).await;
+    case.send(message("order-1", json!(8))).await;
+    let bad = waiting(&case, key).await[0].number;
+
+    for _ in 0..2 {
+        let edited = edit(&case, "order-1", bad, Some(payload(json!(7)))).await;
+        assert_eq!(edited, Edited::Now);
+    }
+    assert_eq!(case.inbox(key, "").await, [json!(7), json!(8)]);
 }

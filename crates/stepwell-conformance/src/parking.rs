@@ -5,13 +5,16 @@ use std::time::Duration;
 use serde_json::json;
 use stepwell_core::{
     State, WorkflowKey,
-    store::{Change, Finished, NewWorkflow, Park, Parked, Progressed, Refusal, Resumed, Wait},
+    store::{
+        Change, Deleted, Finished, NewWorkflow, Park, Parked, Progressed, Refusal, Resumed, Wait,
+    },
 };
 
 use crate::{
     Backend,
     fixture::{
-        Case, DAY, MINUTE, child_of, expect_about, here, limits, message, message_on, park, queued,
+        Case, DAY, MINUTE, child_of, event_of, expect_about, here, limits, message, message_on,
+        park, queued,
     },
 };
 
@@ -225,4 +228,21 @@ pub async fn many_are_parked_at_once(backend: &dyn Backend) {
     }
     // Either way it goes on: it was not parked, or was woken.
     assert_ne!(case.state("order-99").await, State::Parked);
+}
+
+/// What was deleted publishes nothing more: whoever waits for it hears of that, and is not parked anew.
+pub async fn who_waits_for_what_is_deleted_is_woken(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let other = worker.start("other").await;
+    worker.succeed(other, json!(1)).await;
+    let waits = event_of(other, "status");
+    let key = worker.parked("order-1", waits.clone()).await;
+    assert_eq!(case.delete("other").await, Deleted::Now);
+
+    assert_eq!(case.state("order-1").await, State::Enqueued);
+    assert_eq!(worker.claim_ids().await, ["order-1"]);
+    for wait in [waits, Wait::End { of: other }] {
+        assert_eq!(worker.park(park(key, vec![wait])).await, Parked::NotYet);
+    }
 }

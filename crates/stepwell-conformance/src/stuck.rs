@@ -1,11 +1,11 @@
 //! A workflow that this code cannot run waits for code that can.
 
 use serde_json::json;
-use stepwell_core::{State, WorkflowKey};
+use stepwell_core::{State, WorkflowKey, store::NewWorkflow};
 
 use crate::{
     Backend,
-    fixture::{Case, Worker, limits, queued, with_name},
+    fixture::{Case, MINUTE, Worker, here, limits, queued, with_name},
 };
 
 const REASON: &str = "operation 3 was `charge` when it first ran and is `bill` now";
@@ -151,4 +151,55 @@ pub async fn a_name_that_is_learnt_later_is_tried(backend: &dyn Backend) {
     new.claim_as(claim).await;
 
     assert_eq!(new.claim_ids().await, ["order-1"]);
+}
+
+async fn is_untried(case: &Case<'_>, key: WorkflowKey) -> bool {
+    let untried = case.store.is_untried(key, MINUTE).await;
+    untried.expect("the store can be asked")
+}
+
+/// "A live executor has a version that did not get stuck in it and has not come past it yet."
+pub async fn a_stuck_workflow_is_untried_while_another_live_version_may_try_it(
+    backend: &dyn Backend,
+) {
+    let case = Case::new(backend).await;
+    let old = case.register().await;
+    let key = stuck(&old).await;
+    assert!(!is_untried(&case, key).await);
+    let new = case.register_version("v2").await;
+    assert!(is_untried(&case, key).await);
+
+    assert_eq!(new.claim_ids().await, ["order-1"]);
+    assert!(!is_untried(&case, key).await, "it runs");
+    new.stick(key, REASON).await;
+    assert!(!is_untried(&case, key).await, "both have tried");
+    case.register_version("v3").await;
+    assert!(is_untried(&case, key).await);
+    case.let_leases_end().await;
+    assert!(!is_untried(&case, key).await, "nobody is there");
+}
+
+/// "Of an executor that never looked at anything of its name nobody knows whether it will."
+pub async fn who_may_not_know_the_name_is_waited_for_with_patience(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let old = case.register().await;
+    let first = old.start("order-0").await;
+    old.stick(first, REASON).await;
+    let new = case.register_version("v2").await;
+    new.claim(1).await;
+    let known = stuck(&old).await;
+    let refund = NewWorkflow {
+        name: "refund".to_owned(),
+        ..here("refund-1")
+    };
+    let unknown = old.new_workflow(refund).await;
+    old.stick(unknown, REASON).await;
+    assert!(is_untried(&case, known).await);
+    assert!(is_untried(&case, unknown).await);
+
+    case.advance(MINUTE).await;
+    old.renew().await;
+    new.renew().await;
+    assert!(is_untried(&case, known).await, "it knows the name");
+    assert!(!is_untried(&case, unknown).await);
 }

@@ -28,6 +28,7 @@ use crate::{
     payload::Payload,
     registry::{Registration, Registry},
     schedule::Ticks,
+    send::Sending,
     store::{Filter, Store, StoreUrl, open_store},
     workflow::State,
 };
@@ -397,21 +398,15 @@ impl<S: Send + Sync + 'static> App<S> {
         Handle::new(id.into(), self.inner.client.clone())
     }
 
-    /// Puts a message into a workflow's inbox.
+    /// Puts a message into a workflow's inbox, once it is awaited. See [`Sending`].
     ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] if there is no such workflow.
-    pub async fn send<T: Durable>(
-        &self,
-        id: &str,
-        topic: Topic<T>,
-        message: T,
-    ) -> Result<(), Error> {
-        let message = Payload::of_durable(&message, self.inner.config.payload_bytes_max)?;
-        self.inner
-            .client
-            .send(id, topic.name(), message, None)
-            .await
+    /// ```ignore
+    /// // However often the request comes, the workflow is paid once.
+    /// app.send("order-7", PAID, amount).key(payment_id).await?;
+    /// ```
+    pub fn send<T: Durable>(&self, id: &str, topic: Topic<T>, message: T) -> Sending {
+        let message = Payload::of_durable(&message, self.inner.config.payload_bytes_max);
+        Sending::new(self.inner.client.clone(), id, topic.name(), message)
     }
 
     /// Waits for a value that a workflow publishes, for at most 60 s unless said otherwise.

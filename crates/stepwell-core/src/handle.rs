@@ -13,6 +13,7 @@ use crate::{
     id::WorkflowKey,
     names::{Event, Stream, Topic},
     payload::Payload,
+    send::Sending,
     workflow::{Outcome, State},
 };
 
@@ -25,6 +26,8 @@ pub struct Handle<W> {
     client: Client,
     /// Of a workflow that this process has made and watched from before it began.
     watched: Option<(WorkflowKey, Watch)>,
+    /// Whether a workflow has started it, and so knows that it was there.
+    was_started: bool,
     workflow: PhantomData<fn() -> W>,
 }
 
@@ -35,6 +38,7 @@ impl<W> Clone for Handle<W> {
             id,
             client,
             watched: self.watched.clone(),
+            was_started: self.was_started,
             workflow: PhantomData,
         }
     }
@@ -54,8 +58,19 @@ impl<W> Handle<W> {
             id,
             client,
             watched: None,
+            was_started: false,
             workflow: PhantomData,
         }
+    }
+
+    /// Of one that a workflow starts.
+    pub(crate) fn started_here(mut self) -> Self {
+        self.was_started = true;
+        self
+    }
+
+    pub(crate) fn was_started(&self) -> bool {
+        self.was_started
     }
 
     pub(crate) fn watched(mut self, key: WorkflowKey, watch: Watch) -> Self {
@@ -97,15 +112,10 @@ impl<W: Workflow> Handle<W> {
         Wait::new(self.client.clone(), self.id.clone(), event)
     }
 
-    /// Puts a message into the workflow's inbox.
-    ///
-    /// # Errors
-    /// As [`Client::send`].
-    pub async fn send<T: Durable>(&self, topic: Topic<T>, message: T) -> Result<(), Error> {
-        let message = Payload::of_durable(&message, self.client.0.payload_bytes_max)?;
-        self.client
-            .send(&self.id, topic.name(), message, None)
-            .await
+    /// Puts a message into the workflow's inbox, once it is awaited. See [`Sending`].
+    pub fn send<T: Durable>(&self, topic: Topic<T>, message: T) -> Sending {
+        let message = Payload::of_durable(&message, self.client.0.payload_bytes_max);
+        Sending::new(self.client.clone(), &self.id, topic.name(), message)
     }
 
     /// Cancels the workflow and its attached children.

@@ -194,7 +194,10 @@ fn read_sent(row: &PgRow) -> Result<Option<Sent>, sqlx::Error> {
         "duplicate" => Sent::Duplicate { to: key()? },
         "missing" => Sent::NoSuchWorkflow,
         "elsewhere" => return Ok(None),
-        other => return Err(decode(format!("`{other}` is no outcome of a send"))),
+        other => match State::parse(other).filter(|state| state.has_ended()) {
+            Some(state) => Sent::Ended { state },
+            None => return Err(decode(format!("`{other}` is no outcome of a send"))),
+        },
     }))
 }
 

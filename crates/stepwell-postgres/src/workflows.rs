@@ -2,6 +2,8 @@
 
 mod list;
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 use stepwell_core::{
     ExecutorId, Outcome, Place, Record, Takeover, WorkflowId, WorkflowKey,
@@ -149,6 +151,37 @@ pub(crate) fn list_sql(filter: &Filter) -> String {
     list::query(filter).sql
 }
 
+/// A version's cursor stands at the last row of those that are stuck which it has looked at.
+pub(crate) const IS_UNTRIED: &str = "
+    select 1
+    from {schema}.workflows as w
+    cross join (select {schema}.clock() as now) as at
+    cross join {schema}.executors as e
+    left join {schema}.stuck_cursors as c
+      on c.queue_name = coalesce(w.queue_name, '')
+     and c.name = w.name
+     and c.version = e.version
+    where w.workflow_key = $1
+      and w.state = 'stuck'
+      and e.drained_at is null
+      and e.ended_at is null
+      and e.lease_expires_at > at.now
+      and not exists (
+        select from {schema}.stuck as s
+        where s.workflow_key = w.workflow_key
+          and s.version = e.version
+    )
+      and case
+        when c.stuck_number is null
+            then w.ended_at > at.now - $2::bigint * interval '1 microsecond'
+        else c.stuck_number < (
+            select max(s.stuck_number)
+            from {schema}.stuck as s
+            where s.workflow_key = w.workflow_key
+        )
+    end
+    limit 1";
+
 impl WorkflowStore for PostgresStore {
     fn find(&self, id: &WorkflowId) -> StoreFuture<'_, Option<Workflow>> {
         let id = id.clone();
@@ -165,6 +198,21 @@ impl WorkflowStore for PostgresStore {
             }
             .boxed()
         })
+    }
+
+    fn is_untried(&self, key: WorkflowKey, patience: Duration) -> StoreFuture<'_, bool> {
+        let of = (key, i64::try_from(patience.as_micros()).unwrap_or(i64::MAX));
+        self.side(
+            "ask who may try a stuck workflow",
+            of,
+            |db, (key, patience)| {
+                async move {
+                    let row = db.query_opt(IS_UNTRIED, params![key.0, *patience]).await?;
+                    Ok(row.is_some())
+                }
+                .boxed()
+            },
+        )
     }
 
     fn history(

@@ -2,20 +2,22 @@
 
 mod list;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use stepwell_core::{
     ExecutorId, Outcome, Place, Record, State, Takeover, WorkflowId, WorkflowKey,
     store::{
-        DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, StoreFuture, TALLIES_MAX, Tally, Workflow,
-        WorkflowStore,
+        DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, Store, StoreFuture, TALLIES_MAX, Tally,
+        Workflow, WorkflowStore,
     },
 };
 
 use crate::{
     connection::snapshot,
     error::Failure,
-    rows::{self, RECORD_COLUMNS, WORKFLOW_COLUMNS, instant},
+    rows::{self, RECORD_COLUMNS, WORKFLOW_COLUMNS, instant, micros},
     store::SqliteStore,
 };
 
@@ -119,6 +121,35 @@ pub(crate) fn list_sql(filter: &Filter) -> String {
     list::query(filter).sql
 }
 
+/// A version's cursor stands at the last row of those that are stuck which it has looked at.
+pub(crate) const IS_UNTRIED: &str = "
+    select 1
+    from workflows as w
+    cross join executors as e
+    left join stuck_cursors as c
+      on c.queue_name = coalesce(w.queue_name, '')
+     and c.name = w.name
+     and c.version = e.version
+    where w.workflow_key = ?1
+      and w.state = 'stuck'
+      and e.drained_at is null
+      and e.ended_at is null
+      and e.lease_expires_at > ?2
+      and not exists (
+        select 1
+        from stuck as s
+        where s.workflow_key = w.workflow_key
+          and s.version = e.version
+    )
+      and case
+        when c.stuck_number is null then w.ended_at > ?3
+        else c.stuck_number < (
+            select max(s.stuck_number)
+            from stuck as s
+            where s.workflow_key = w.workflow_key
+        )
+    end";
+
 impl WorkflowStore for SqliteStore {
     fn find(&self, id: &WorkflowId) -> StoreFuture<'_, Option<Workflow>> {
         let id = id.clone();
@@ -145,6 +176,16 @@ impl WorkflowStore for SqliteStore {
                     .optional()?;
                 Ok(Some((workflow, outcome)))
             })
+        })
+    }
+
+    fn is_untried(&self, key: WorkflowKey, patience: Duration) -> StoreFuture<'_, bool> {
+        let now = micros(self.now());
+        let patience = i64::try_from(patience.as_micros()).unwrap_or(i64::MAX);
+        let since = now.saturating_sub(patience);
+        self.read("ask who may try a stuck workflow", move |db| {
+            let mut statement = db.prepare_cached(IS_UNTRIED)?;
+            Ok(statement.exists(params![key.0, now, since])?)
         })
     }
 

@@ -10,6 +10,7 @@ use crate::{
     id::WorkflowId,
     names::Topic,
     payload::Payload,
+    send::key_in_step,
     store::{NewWorkflow, StartMessage, Started},
 };
 
@@ -58,10 +59,13 @@ impl<S: Send + Sync + 'static> App<S> {
         message: T,
     ) -> Result<Handle<W>, Error> {
         let bytes_max = self.inner.config.payload_bytes_max;
+        let payload = Payload::of_durable(&message, bytes_max)?;
+        // Which workflow it comes to is not known yet.
+        let key = key_in_step(W::NAME, topic.name(), &payload);
         let message = StartMessage {
             topic: topic.name().to_owned(),
-            payload: Payload::of_durable(&message, bytes_max)?,
-            key: uuid::Uuid::new_v4().to_string(),
+            payload,
+            key: key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
         };
         let mut new = call.into_new(WorkflowId::generate, None, bytes_max)?;
         new.message = Some(Box::new(message));

@@ -9,7 +9,7 @@ use crate::{
     id::WorkflowKey,
     limits::{Text, check_duration},
     payload::Payload,
-    store::{CancelCause, StreamEntry},
+    store::{CancelCause, StoreError, StreamEntry},
     workflow::{Outcome, State, Workflow},
 };
 
@@ -18,21 +18,17 @@ use crate::{
 /// process whose write was not noticed) is seen after this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-async fn wait_or_look(changed: impl Future<Output = ()>) {
-    wait_within(LOOK_AGAIN, changed).await;
+async fn wait_or_look(changed: impl Future<Output = ()>, at_most: Duration) {
+    drop(tokio::time::timeout(at_most, changed).await);
 }
 
-async fn wait_within(time: Duration, changed: impl Future<Output = ()>) {
-    drop(tokio::time::timeout(time, changed).await);
-}
+/// How often a stuck workflow is looked at that another version may still try.
+const LOOK_AT_STUCK: Duration = Duration::from_millis(500);
 
-/// What a look at a workflow comes to.
-enum Looked {
-    /// It rests.
-    Ended(Ended),
-    /// It does not; it is time to look again after this, if nothing changes.
-    Not(Duration),
-}
+/// How long after a workflow got stuck it is waited for an executor of another version that has never
+/// looked at one of this name: longer than a dispatcher sleeps. One that knows the name has looked by
+/// then.
+const STUCK_PATIENCE: Duration = Duration::from_secs(15);
 
 /// A workflow that rests: it has ended, or is stuck or dead.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,8 +56,16 @@ impl Ended {
     }
 }
 
+/// What a look at a workflow came to.
+enum Looked {
+    Rests(Ended),
+    /// It is to be looked at again after this time, if nothing is heard of it before.
+    GoesOn(Duration),
+}
+
 impl Client {
-    /// Waits until a workflow rests: until it has ended, or is stuck or dead.
+    /// Waits until a workflow rests: until it has ended, or is stuck or dead. One that is stuck does not
+    /// rest while a live executor of another version may still try it, as in a rolling deploy.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such workflow.
@@ -84,8 +88,8 @@ impl Client {
                 return Ok(Ended::with(result));
             }
             match self.look(key, id, enough).await? {
-                Looked::Ended(ended) => return Ok(ended),
-                Looked::Not(look_in) => wait_within(look_in, changed).await,
+                Looked::Rests(ended) => return Ok(ended),
+                Looked::GoesOn(wait) => wait_or_look(changed, wait).await,
             }
         }
     }
@@ -105,14 +109,14 @@ impl Client {
             if let Some(result) = watch.result() {
                 return Ok(Ended::with(result));
             }
-            let look_in = match begun {
-                true => LOOK_AGAIN,
-                false => match self.look(key, id, State::is_at_rest).await? {
-                    Looked::Ended(ended) => return Ok(ended),
-                    Looked::Not(look_in) => look_in,
-                },
-            };
-            wait_within(look_in, changed).await;
+            let mut wait = LOOK_AGAIN;
+            if !begun {
+                match self.look(key, id, State::is_at_rest).await? {
+                    Looked::Rests(ended) => return Ok(ended),
+                    Looked::GoesOn(until) => wait = until,
+                }
+            }
+            wait_or_look(changed, wait).await;
             begun = false;
         }
     }
@@ -123,14 +127,17 @@ impl Client {
         id: &str,
         enough: fn(State) -> bool,
     ) -> Result<Looked, Error> {
-        let found = self.0.store.result(key).await;
-        let found = found.map_err(|error| Error::of_store(&format!("read `{id}`"), error))?;
+        let failed = |error| Error::of_store(&format!("read `{id}`"), error);
+        let found = self.0.store.result(key).await.map_err(failed)?;
         let (workflow, result) = found.ok_or_else(|| Error::no_such_workflow(id))?;
         if !enough(workflow.state) {
-            return Ok(Looked::Not(self.see_to_deadline(&workflow).await));
+            return Ok(Looked::GoesOn(self.see_to_deadline(&workflow).await));
         }
         let Workflow { state, reason, .. } = workflow;
-        Ok(Looked::Ended(Ended {
+        if self.may_be_tried(key, state).await.map_err(failed)? {
+            return Ok(Looked::GoesOn(LOOK_AT_STUCK));
+        }
+        Ok(Looked::Rests(Ended {
             state,
             reason,
             result,
@@ -159,6 +166,14 @@ impl Client {
             tracing::warn!(workflow = %workflow.id, %error, "could not cancel at the deadline");
         }
         LOOK_AGAIN
+    }
+
+    /// Whether a workflow in this state is stuck and another version may still try it.
+    async fn may_be_tried(&self, key: WorkflowKey, state: State) -> Result<bool, StoreError> {
+        match state {
+            State::Stuck => self.0.store.is_untried(key, STUCK_PATIENCE).await,
+            _ => Ok(false),
+        }
     }
 
     /// Waits until a workflow has published a value under a name. None when it ends without having
@@ -199,7 +214,7 @@ impl Client {
             if state.is_none_or(|(workflow, _)| workflow.state.has_ended()) {
                 return Ok(None);
             }
-            wait_or_look(changed).await;
+            wait_or_look(changed, LOOK_AGAIN).await;
         }
     }
 
@@ -207,7 +222,8 @@ impl Client {
     /// will be none.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    /// [`ErrorKind::NotFound`] if there is no such workflow, [`ErrorKind::Conflict`] if it is stuck or
+    /// dead: there may be more entries when somebody lets it go on.
     pub async fn next_entries(
         &self,
         id: &str,
@@ -228,11 +244,19 @@ impl Client {
                 .stream(key, stream, from, super::PAGE)
                 .await
                 .map_err(failed)?;
-            let over = state.is_none_or(|(workflow, _)| workflow.state.has_ended());
-            if over || !entries.is_empty() {
+            let (workflow, _) = state.ok_or_else(|| Error::no_such_workflow(id))?;
+            if workflow.state.has_ended() || !entries.is_empty() {
                 return Ok(entries);
             }
-            wait_or_look(changed).await;
+            let is_tried = self
+                .may_be_tried(key, workflow.state)
+                .await
+                .map_err(failed)?;
+            if workflow.state.is_at_rest() && !is_tried {
+                return Err(rests(&workflow, stream));
+            }
+            let wait = if is_tried { LOOK_AT_STUCK } else { LOOK_AGAIN };
+            wait_or_look(changed, wait).await;
         }
     }
 
@@ -260,4 +284,17 @@ impl Client {
             )
         })
     }
+}
+
+/// Nobody appends to the stream of a workflow that is stuck or dead, and it may go on later.
+fn rests(workflow: &Workflow, stream: &str) -> Error {
+    let Workflow { id, state, .. } = workflow;
+    let reason = workflow.reason.as_deref().unwrap_or_default();
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "the stream `{stream}` of `{id}` has no more entries while that is {state}: {reason}; read on \
+             from this offset when it was resumed"
+        ),
+    )
 }

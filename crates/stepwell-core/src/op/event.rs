@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Here, Op, Ready, Slot};
+use super::{Here, Op, Ready, Slot, other};
 use crate::{
     BoxFuture,
     durable::Durable,
@@ -14,8 +14,8 @@ use crate::{
     workflow::{Outcome, RecordKind},
 };
 
-/// How often a workflow that does not exist yet is looked for.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is looked whether the other workflow was deleted, of which nobody is told.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// A wait for a value that another workflow publishes.
 #[derive(Debug)]
@@ -25,7 +25,9 @@ pub struct GetEvent<T> {
     event: Event<T>,
 }
 
-/// Waits until another workflow has published a value, and records it.
+/// Waits until another workflow has published a value, and records it. One that is not there yet is
+/// looked for: every second at first, later every ten minutes. What waits for one that was deleted is
+/// stuck, with a sentence.
 pub fn get_event<T>(id: impl Into<String>, event: Event<T>) -> GetEvent<T> {
     GetEvent {
         id: id.into(),
@@ -57,29 +59,18 @@ impl<S: Send + Sync + 'static, T: Durable> Op<S> for GetEvent<T> {
 
 async fn published(here: &Here, id: &str, name: &str) -> Payload {
     let client = &here.run.engine.client;
-    // No store wakes anybody for a workflow that does not exist yet.
-    let busy = here.run.busy();
-    let key = loop {
-        match client.get(id).await {
-            Ok(Some(workflow)) => break workflow.key,
-            Ok(None) => tokio::time::sleep(LOOK_AGAIN).await,
-            Err(error) if error.kind() == crate::ErrorKind::Invalid => {
-                return here.stuck(name, &error.to_string()).await;
-            }
-            Err(error) => here.run.database_away("look up a workflow", &error).await,
-        }
-    };
+    let key = other::exists(here, id).await.key;
     let _waits = here.run.waits_for(Awaited::Change(Wait::Event {
         of: key,
         name: name.to_owned(),
     }));
-    drop(busy);
     let watch = client.0.hub.watch(key);
     loop {
         let changed = watch.next();
         match client.0.store.event(key, name).await {
             Ok(Some(value)) => return value,
-            Ok(None) => changed.await,
+            Ok(None) if !other::is_there(here, key).await => other::deleted(here, id).await,
+            Ok(None) => drop(tokio::time::timeout(LOOK_AGAIN, changed).await),
             Err(error) => here.run.database_away("read an event", &error).await,
         }
     }

@@ -29,7 +29,7 @@ const DELETE: [&str; 11] = [
     "delete from {schema}.workflows where workflow_key = $1",
 ];
 
-pub(super) async fn apply(scope: &Scope<'_>, id: &WorkflowId) -> Result<Deleted, Failure> {
+pub(super) async fn apply(scope: &mut Scope<'_>, id: &WorkflowId) -> Result<Deleted, Failure> {
     let db = scope.db;
     let Some(row) = db.query_opt(FIND, params![id.as_str()]).await? else {
         return Ok(Deleted::NoSuchWorkflow);
@@ -38,6 +38,8 @@ pub(super) async fn apply(scope: &Scope<'_>, id: &WorkflowId) -> Result<Deleted,
     if !state.has_ended() {
         return Ok(Deleted::Not(state));
     }
+    // What they wait for will never come: they say so.
+    scope.wake_waiters(vec![key.0]).await?;
     for delete in DELETE {
         db.execute(delete, params![key.0]).await?;
     }

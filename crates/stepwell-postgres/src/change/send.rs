@@ -9,7 +9,7 @@ use super::Scope;
 use crate::{
     error::{Failure, corrupt},
     params::{At, params},
-    rows::{get, key},
+    rows::{self, get, key},
 };
 
 /// Puts a message into an inbox, unless its key was used there. Two sends with one key at once: the
@@ -26,10 +26,15 @@ pub(super) const SEND: &str = "
         insert into {schema}.messages (workflow_key, topic, message_key, payload, sent_at)
         select workflow_key, $2, $3, $4, $5
         from receiver
+        where state not in ('succeeded', 'failed', 'cancelled')
         on conflict do nothing
         returning message_number
     )
-    select workflow_key, exists (select from sent), state = 'parked'
+    select workflow_key, exists (select from sent), state = 'parked', state, exists (
+            select from {schema}.messages as m
+            where m.workflow_key = receiver.workflow_key
+              and m.message_key = $3::text
+        )
     from receiver";
 
 /// The same, by the receiver's key.
@@ -75,7 +80,12 @@ pub(super) async fn apply(
     let to = key(&row, 0)?;
     let (is_new, is_parked): (bool, bool) = (get(&row, 1)?, get(&row, 2)?);
     if !is_new {
-        return Ok(Sent::Duplicate { to });
+        let state = rows::state(&row, 3)?;
+        // It may have ended since: a send whose answer was lost was no vain one.
+        return Ok(match state.has_ended() && !get::<bool>(&row, 4)? {
+            true => Sent::Ended { state },
+            false => Sent::Duplicate { to },
+        });
     }
     if is_parked {
         scope.wake(to).await?;

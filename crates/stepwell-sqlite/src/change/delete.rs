@@ -1,7 +1,7 @@
 //! Nothing is left of a workflow that has ended.
 
 use rusqlite::{OptionalExtension, params};
-use stepwell_core::{State, WorkflowId, store::Deleted};
+use stepwell_core::{State, WorkflowId, WorkflowKey, store::Deleted};
 
 use super::Scope;
 use crate::error::Failure;
@@ -29,7 +29,7 @@ pub(super) const DELETE: [&str; 11] = [
     "delete from workflows where workflow_key = ?1",
 ];
 
-pub(super) fn apply(scope: &Scope<'_>, id: &WorkflowId) -> Result<Deleted, Failure> {
+pub(super) fn apply(scope: &mut Scope<'_>, id: &WorkflowId) -> Result<Deleted, Failure> {
     let mut find = scope.db.prepare_cached(FIND)?;
     let found = find.query_row(params![id.as_str()], |row| {
         let state = State::of_stored(row.get_ref(1)?.as_str()?);
@@ -41,6 +41,8 @@ pub(super) fn apply(scope: &Scope<'_>, id: &WorkflowId) -> Result<Deleted, Failu
     if !state.has_ended() {
         return Ok(Deleted::Not(state));
     }
+    // What they wait for will never come: they say so.
+    scope.wake_waiters(WorkflowKey(key))?;
     for delete in DELETE {
         scope.db.prepare_cached(delete)?.execute(params![key])?;
     }

@@ -33,17 +33,30 @@ pub(super) const HAS_MESSAGE: &str = "
       and topic = ?2
       and received_at is null";
 
+/// Whether it has published it, or was deleted and will not.
 pub(super) const HAS_EVENT: &str = "
     select 1
-    from events
-    where workflow_key = ?1
-      and name = ?2";
+    where exists (
+        select 1
+        from events
+        where workflow_key = ?1
+          and name = ?2
+    )
+       or not exists (
+        select 1
+        from workflows
+        where workflow_key = ?1
+    )";
 
+/// Whether it will not go on by itself, or was deleted.
 pub(super) const HAS_ENDED: &str = "
     select 1
-    from workflows
-    where workflow_key = ?1
-      and state in ('succeeded', 'failed', 'cancelled')";
+    where not exists (
+        select 1
+        from workflows
+        where workflow_key = ?1
+          and state not in ('succeeded', 'failed', 'cancelled')
+    )";
 
 pub(super) const ADD_WAITER: &str = "
     insert into waiters (workflow_key, waiter_key)

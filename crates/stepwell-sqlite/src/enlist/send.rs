@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 use stepwell_core::{
-    WorkflowKey,
+    State, WorkflowKey,
     store::{NewMessage, Sent, Store},
 };
 
@@ -10,7 +10,7 @@ use crate::{
     SqliteStore,
     change::{
         park::WAKE,
-        send::{INSERT, KEY_OF_ID},
+        send::{INSERT, IS_KEY_USED, RECEIVER},
     },
     rows::micros,
 };
@@ -21,11 +21,20 @@ pub(super) async fn send(
     store: &SqliteStore,
     message: &NewMessage,
 ) -> Result<Sent, sqlx::Error> {
-    let receiver = sqlx::query_scalar(KEY_OF_ID).bind(message.to.as_str());
-    let Some(key) = receiver.fetch_optional(&mut *connection).await? else {
+    let receiver = sqlx::query_as(RECEIVER).bind(message.to.as_str());
+    let receiver: Option<(i64, String)> = receiver.fetch_optional(&mut *connection).await?;
+    let Some((key, state)) = receiver else {
         return Ok(Sent::NoSuchWorkflow);
     };
-    let key: i64 = key;
+    let to = WorkflowKey(key);
+    if let Some(state) = State::parse(&state).filter(|state| state.has_ended()) {
+        let is_used = sqlx::query_scalar(IS_KEY_USED).bind(key);
+        let is_used = is_used.bind(message.key.as_deref());
+        return Ok(match is_used.fetch_one(&mut *connection).await? {
+            true => Sent::Duplicate { to },
+            false => Sent::Ended { state },
+        });
+    }
     let sent = sqlx::query(INSERT)
         .bind(key)
         .bind(&message.topic)
@@ -34,7 +43,6 @@ pub(super) async fn send(
         .bind(micros(store.now()))
         .execute(&mut *connection)
         .await?;
-    let to = WorkflowKey(key);
     if sent.rows_affected() == 0 {
         return Ok(Sent::Duplicate { to });
     }
