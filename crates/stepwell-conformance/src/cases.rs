@@ -127,10 +127,12 @@ macro_rules! every_case {
             interrupts {
                 an_executor_hears_of_a_cancellation_once
                 a_cancelled_waiting_workflow_interrupts_nobody
-                an_executors_own_cancellation_does_not_interrupt_it
+                an_executor_hears_of_its_own_cancellation_although_the_answer_is_lost
                 an_executor_hears_that_a_deadline_passed
                 a_new_run_does_not_hear_of_the_last_ones_cancellation
                 an_interrupt_waits_for_the_executor_that_lost_the_run
+                a_child_is_cancelled_with_the_record_that_it_lost_by
+                a_conflict_undoes_the_cancellation_beside_it
             }
             resume {
                 a_cancelled_workflow_can_go_on a_resumed_workflow_keeps_its_history
@@ -152,7 +154,9 @@ macro_rules! every_case {
                 a_fork_has_the_stream_before_its_position
             }
             messages {
-                a_message_waits_in_the_inbox messages_are_read_in_the_order_of_sending
+                one_that_has_ended_receives_nothing_more a_resumed_workflow_receives_again
+                a_message_that_is_lost_leaves_a_trace what_waits_is_listed_page_by_page a_message_is_dropped_once
+                a_message_is_replaced_in_its_place a_message_waits_in_the_inbox messages_are_read_in_the_order_of_sending
                 topics_are_apart inboxes_are_apart an_inbox_is_read_from_its_oldest_message
                 an_inbox_is_read_up_to_so_many_bytes
                 a_message_with_a_key_is_sent_once a_key_counts_for_its_receiver
@@ -371,6 +375,8 @@ macro_rules! every_case {
                 another_version_keeps_to_the_queues_limit a_stuck_workflow_is_not_taken_over
                 a_resumption_forgets_the_versions another_version_tries_them_step_by_step
                 a_name_that_is_learnt_later_is_tried
+                a_stuck_workflow_is_untried_while_another_live_version_may_try_it
+                who_may_not_know_the_name_is_waited_for_with_patience
             }
             processes {
                 a_commit_is_seen_by_another_process a_new_process_finds_what_others_left
@@ -381,7 +387,7 @@ macro_rules! every_case {
                 news_say_that_something_was_cancelled own_writes_are_no_news a_database_has_a_name_for_people the_clock_can_be_moved
             }
             parking {
-                a_parked_workflow_says_what_it_waits_for
+                who_waits_for_what_is_deleted_is_woken a_parked_workflow_says_what_it_waits_for
                 a_parked_workflow_is_claimed_at_its_time
                 a_parked_workflow_may_wait_for_ever
                 a_workflow_that_is_parked_again_is_parked

@@ -11,8 +11,8 @@ use stepwell_core::{
     Position, Record, State, WorkflowKey,
     store::{
         Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Deleted,
-        Filter, Fork, Forked, NewExecutor, NewMessage, NewWorkflow, Resumed, Sent, Started, Store,
-        Workflow, Written,
+        EditMessage, Edited, Filter, Fork, Forked, NewExecutor, NewMessage, NewWorkflow, Resumed,
+        Sent, Started, Store, Workflow, Written,
     },
 };
 
@@ -150,6 +150,10 @@ impl<'a> Case<'a> {
             cause,
         };
         only!(self.apply(Change::Cancel(cancel)).await, Cancel)
+    }
+
+    pub(crate) async fn edit(&self, edit: EditMessage) -> Edited {
+        only!(self.apply(Change::Edit(edit)).await, Edit)
     }
 
     pub(crate) async fn resume(&self, workflow_id: &str) -> Resumed {

@@ -2,7 +2,9 @@
 
 use stepwell_core::{
     State,
-    store::{Cancel, CancelCause, Change, NewWorkflow},
+    store::{
+        Cancel, CancelCause, Cancelled, Change, Effect, EffectOutcome, NewWorkflow, Progressed,
+    },
 };
 
 use crate::{
@@ -10,7 +12,7 @@ use crate::{
     fixture::{Case, MINUTE, child_of, here, id},
 };
 
-/// "Those that ran in another executor are in that executor's interrupts", once.
+/// "Those that ran are in their executors' interrupts", once.
 pub async fn an_executor_hears_of_a_cancellation_once(backend: &dyn Backend) {
     let case = Case::new(backend).await;
     let (worker, other) = (case.register().await, case.register().await);
@@ -33,19 +35,23 @@ pub async fn a_cancelled_waiting_workflow_interrupts_nobody(backend: &dyn Backen
     assert!(worker.interrupts().await.is_empty());
 }
 
-/// "… that were cancelled by somebody else": the canceller knows already.
-pub async fn an_executors_own_cancellation_does_not_interrupt_it(backend: &dyn Backend) {
+/// "… also in those of the executor of the batch": the answer of its own cancellation may be lost.
+pub async fn an_executor_hears_of_its_own_cancellation_although_the_answer_is_lost(
+    backend: &dyn Backend,
+) {
     let case = Case::new(backend).await;
     let worker = case.register().await;
-    worker.start("order-1").await;
+    let key = worker.start("order-1").await;
     let cancel = Cancel {
         id: id("order-1"),
         cause: CancelCause::Request,
     };
 
-    worker.commit(vec![Change::Cancel(cancel)]).await;
+    for _ in 0..2 {
+        worker.commit(vec![Change::Cancel(cancel.clone())]).await;
+    }
     assert_eq!(case.state("order-1").await, State::Cancelled);
-    assert!(worker.interrupts().await.is_empty());
+    assert_eq!(worker.interrupts().await, [key]);
 }
 
 /// The executor that runs it hears that somebody saw the deadline pass.
@@ -88,4 +94,58 @@ pub async fn an_interrupt_waits_for_the_executor_that_lost_the_run(backend: &dyn
 
     assert!(other.interrupts().await.is_empty());
     assert_eq!(one.interrupts().await, [key]);
+}
+
+/// "Cancels a child that lost a race, with the record of the race": all of it or nothing.
+pub async fn a_child_is_cancelled_with_the_record_that_it_lost_by(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let parent = worker.start("order-1").await;
+    let child = worker.new_workflow(child_of(parent, "child")).await;
+    let grandchild = worker.new_workflow(child_of(child, "grandchild")).await;
+    let lost = || {
+        vec![Effect::Cancel(Cancel {
+            id: id("child"),
+            cause: CancelCause::LostRace,
+        })]
+    };
+
+    let progressed = worker.effects(parent, 0, lost()).await;
+    let cancelled = EffectOutcome::Cancelled(Cancelled::Now(vec![child, grandchild]));
+    assert_eq!(progressed, Progressed::Recorded(vec![cancelled]));
+    assert_eq!(worker.interrupts().await, [child, grandchild]);
+    assert_eq!(case.state("order-1").await, State::Running);
+    let row = case.find("child").await;
+    assert_eq!(row.state, State::Cancelled);
+    assert_eq!(row.reason.as_deref(), Some(CancelCause::LostRace.as_str()));
+
+    assert_eq!(
+        worker.effects(parent, 0, lost()).await,
+        Progressed::Existing
+    );
+    let already = EffectOutcome::Cancelled(Cancelled::Already(State::Cancelled));
+    let progressed = worker.effects(parent, 1, lost()).await;
+    assert_eq!(progressed, Progressed::Recorded(vec![already]));
+}
+
+/// A change that cannot be had cancels nobody.
+pub async fn a_conflict_undoes_the_cancellation_beside_it(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let parent = worker.start("order-1").await;
+    worker.new_workflow(child_of(parent, "child")).await;
+    let cancel = Effect::Cancel(Cancel {
+        id: id("child"),
+        cause: CancelCause::LostRace,
+    });
+    let missing = Effect::Receive { message: 7 };
+
+    let progressed = worker.effects(parent, 0, vec![cancel, missing]).await;
+    assert!(matches!(progressed, Progressed::Conflict { .. }));
+    assert_eq!(case.state("child").await, State::Running);
+    assert!(worker.interrupts().await.is_empty());
+    // It goes on writing.
+    let child = case.find("child").await.key;
+    let progressed = worker.effects(child, 0, Vec::new()).await;
+    assert_eq!(progressed, Progressed::Recorded(Vec::new()));
 }

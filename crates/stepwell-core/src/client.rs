@@ -4,6 +4,7 @@
 
 mod follow;
 mod hearing;
+mod inbox;
 mod letters;
 mod open;
 mod queues;
@@ -12,10 +13,7 @@ mod schedules;
 mod shared;
 mod waits;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -32,7 +30,7 @@ use crate::{
     observe::{Observation, Observers},
     payload::Payload,
     position::Position,
-    run::Interrupt,
+    send::key_in_step,
     store::{
         Applied, Cancel, CancelCause, Cancelled, Change, Executor, Filter, Fork, Forked, Launch,
         NewMessage, NewWorkflow, PAGE_BYTES_MAX, PublishedEvent, Resumed, Sent, Started, Store,
@@ -66,8 +64,6 @@ pub(crate) struct ClientCore {
     pub(crate) observers: Observers,
     /// Its own tasks, where there is no engine.
     tasks: Option<open::Tasks>,
-    /// The executor in this process, if there is one: it hears of cancellations at once.
-    engine: Mutex<Weak<Engine>>,
     shared: Shared,
     queues: queues::Used,
 }
@@ -88,21 +84,9 @@ impl ClientCore {
             payload_bytes_max,
             observers,
             tasks: None,
-            engine: Mutex::default(),
             shared: Shared::default(),
             queues: queues::Used::default(),
         }
-    }
-
-    pub(crate) fn set_engine(&self, engine: &Arc<Engine>) {
-        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(engine);
-    }
-
-    fn engine(&self) -> Option<Arc<Engine>> {
-        self.engine
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .upgrade()
     }
 }
 
@@ -297,10 +281,11 @@ impl Client {
     }
 
     /// Puts a message into a workflow's inbox. With a `key`, once per key; without, each call is a
-    /// message of its own, also if the database's answer to it is lost.
+    /// message of its own, also if the database's answer to it is lost. From within a step it has a
+    /// key by itself: an attempt that comes after another one sends nothing twice.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if there is no such workflow.
+    /// [`ErrorKind::NotFound`] if there is no such workflow, [`ErrorKind::Conflict`] if it has ended.
     pub async fn send(
         &self,
         id: &str,
@@ -351,19 +336,8 @@ impl Client {
             cause,
         });
         match self.request(&format!("cancel `{id}`"), change).await? {
-            Applied::Cancel(cancelled) => {
-                self.interrupt(&cancelled);
-                Ok(cancelled)
-            }
+            Applied::Cancel(cancelled) => Ok(cancelled),
             _ => Err(unexpected("a cancellation")),
-        }
-    }
-
-    /// Ends those of the cancelled that run in this process.
-    fn interrupt(&self, cancelled: &Cancelled) {
-        if let (Cancelled::Now(keys), Some(engine)) = (cancelled, self.0.engine()) {
-            keys.iter()
-                .for_each(|key| engine.interrupt(*key, Interrupt::Cancelled));
         }
     }
 
@@ -505,7 +479,10 @@ pub(crate) fn check_send(mut message: NewMessage) -> Result<NewMessage, InvalidI
                 )));
             }
         }
-        None => message.key = Some(uuid::Uuid::new_v4().to_string()),
+        None => {
+            let key = key_in_step(message.to.as_str(), &message.topic, &message.payload);
+            message.key = Some(key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()));
+        }
     }
     Ok(message)
 }
@@ -515,6 +492,10 @@ pub(crate) fn sent(applied: &Applied, id: &str) -> Result<(), Error> {
     match applied {
         Applied::Send(Sent::New { .. } | Sent::Duplicate { .. }) => Ok(()),
         Applied::Send(Sent::NoSuchWorkflow) => Err(Error::no_such_workflow(id)),
+        Applied::Send(Sent::Ended { state }) => Err(Error::new(
+            ErrorKind::Conflict,
+            format!("the workflow `{id}` is {state} and receives nothing more"),
+        )),
         _ => Err(unexpected("a send")),
     }
 }

@@ -216,7 +216,8 @@ impl<S: Send + Sync + 'static> Ctx<S> {
         self.run(message::recv_batch(topic, at_most))
     }
 
-    /// Sends a message to a workflow, once. If there is no such workflow the message is lost.
+    /// Sends a message to a workflow, once. If there is no such workflow, or it has ended, the message is
+    /// lost: the record of the send has failed and says why, and so does the log.
     pub async fn send<T: Durable>(&mut self, id: &str, topic: Topic<T>, message: T) {
         let send = Write::message(id, topic, &message, self.bytes_max());
         drop(message);

@@ -8,6 +8,7 @@ mod deadlines;
 pub(crate) mod declare;
 mod dispatch;
 mod driver;
+mod interrupts;
 mod lease;
 mod parking;
 mod schedules;
@@ -18,7 +19,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -40,6 +41,15 @@ use crate::{
     testing::mock::Mocks,
     workflow::State,
 };
+
+/// How a workflow came to this executor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// By a claim: a run of it that is still here is over in the database.
+    Claimed,
+    /// It is owned already: a run of it that is here is the one.
+    Owned,
+}
 
 /// One executor.
 #[derive(Debug)]
@@ -70,6 +80,10 @@ pub(crate) struct Engine {
     /// What was owned and did not run, or ran and was not owned, when that was compared last. Most of
     /// it is on its way: only who is in it twice is a difference.
     differing: Mutex<HashSet<WorkflowKey>>,
+    /// How many runs have begun here: each has its number.
+    begun_runs: AtomicU64,
+    /// Workflows of whose cancellation is heard before they run.
+    early: Mutex<interrupts::Early>,
     /// Cancelled when nothing new is to be taken.
     pub(crate) stopping: CancellationToken,
     /// Cancelled when the loops are to end, and all that is left with them.
@@ -88,7 +102,7 @@ impl Engine {
         alerts: Arc<Alerts>,
     ) -> Arc<Self> {
         let stopped = CancellationToken::new();
-        let engine = Arc::new(Self {
+        Arc::new(Self {
             client,
             config,
             registry,
@@ -103,13 +117,13 @@ impl Engine {
             begun: tokio::sync::Mutex::new(false),
             doubtful: AtomicBool::new(false),
             differing: Mutex::default(),
+            begun_runs: AtomicU64::new(0),
+            early: Mutex::default(),
             stopping: CancellationToken::new(),
             hearing: stopped.child_token(),
             stopped,
             abandon: CancellationToken::new(),
-        });
-        engine.client.0.set_engine(&engine);
-        engine
+        })
     }
 
     /// Starts the journal's writer: from now on requests are answered. Until it begins to run
@@ -151,6 +165,7 @@ impl Engine {
         self.tasks.spawn(schedules::run(Arc::clone(self)));
         self.tasks.spawn(deadlines::run(Arc::clone(self)));
         self.tasks.spawn(parking::run(Arc::clone(self)));
+        self.tasks.spawn(interrupts::run(Arc::clone(self)));
         self.tasks.spawn(alerts::run(Arc::clone(self)));
         *begun = true;
         Ok(())
@@ -201,7 +216,7 @@ impl Engine {
             created_at: now,
             claimed: past == driver::Past::Recorded,
         };
-        self.spawn(run, new.input.clone(), past);
+        self.spawn(run, new.input.clone(), (past, Taken::Owned));
     }
 
     /// An origin, for those who measure; nobody else asks for it.
@@ -212,17 +227,34 @@ impl Engine {
     }
 
     /// Spawns the task of a run. One task per workflow: a new one waits for the end of the old one.
-    fn spawn(self: &Arc<Self>, new: NewRun, input: crate::Payload, past: driver::Past) {
+    fn spawn(
+        self: &Arc<Self>,
+        new: NewRun,
+        input: crate::Payload,
+        (past, taken): (driver::Past, Taken),
+    ) {
         let key = new.key;
-        let run = Arc::new(Run::new(Arc::clone(self), new));
+        let number = self.begun_runs.fetch_add(1, Ordering::SeqCst);
+        let run = Arc::new(Run::new(Arc::clone(self), new, number));
         let before = {
             let mut runs = self.runs();
+            if taken == Taken::Owned && runs.contains_key(&key) {
+                return;
+            }
             // The answer of a claim may come after everybody else was told.
             if self.stopped.is_cancelled() {
                 run.control.interrupt(Interrupt::HandedBack);
             }
+            if self.early().remove(key) {
+                self.look_into();
+            }
             runs.insert(key, Arc::clone(&run))
         };
+        if let Some(before) = &before {
+            // The database has handed the workflow out anew: whatever ended the run that is still
+            // here, news of it may never come.
+            before.control.interrupt(Interrupt::Superseded);
+        }
         // Whoever was on its way before may have recorded something.
         let past = if before.is_some() {
             driver::Past::Recorded
@@ -237,9 +269,9 @@ impl Engine {
         });
     }
 
-    /// Spawns a task that the end of the executor waits for.
-    pub(crate) fn spawn_task(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+    /// How many runs have begun here so far.
+    fn begun_runs(&self) -> u64 {
+        self.begun_runs.load(Ordering::SeqCst)
     }
 
     /// Forgets a run whose task is over, unless a newer one has taken its place.
@@ -262,7 +294,7 @@ impl Engine {
     }
 
     /// Interrupts a run, if it is here.
-    pub(crate) fn interrupt(&self, key: WorkflowKey, interrupt: Interrupt) {
+    fn interrupt(&self, key: WorkflowKey, interrupt: Interrupt) {
         if let Some(run) = self.runs().get(&key) {
             run.control.interrupt(interrupt);
         }
@@ -286,6 +318,12 @@ impl Engine {
         self.doubtful.store(true, Ordering::SeqCst);
     }
 
+    /// Has what is owned compared with what runs, soon.
+    fn look_into(&self) {
+        self.doubt();
+        self.client.0.hub.work_arrived();
+    }
+
     pub(crate) fn free_places(&self) -> u32 {
         let running = u32::try_from(self.runs().len()).unwrap_or(u32::MAX);
         self.config.workflows_max.saturating_sub(running)
@@ -297,6 +335,10 @@ impl Engine {
 
     fn adopted(&self) -> MutexGuard<'_, HashSet<WorkflowKey>> {
         self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn early(&self) -> MutexGuard<'_, interrupts::Early> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ended(&self) -> MutexGuard<'_, Option<HashSet<WorkflowKey>>> {

@@ -29,6 +29,8 @@ pub(crate) struct Hub {
     deadlines: Notify,
     /// The one who waits for ticks.
     schedules: Notify,
+    /// The one who ends runs that were cancelled.
+    interrupts: Notify,
 }
 
 impl Hub {
@@ -88,6 +90,9 @@ impl Hub {
         if news.work {
             self.work_arrived();
         }
+        if news.interrupts {
+            self.interrupts_arrived();
+        }
     }
 
     /// A workflow waits for an executor, or a place in a queue is free.
@@ -115,6 +120,16 @@ impl Hub {
     /// Returns when a schedule has changed since the last return.
     pub(crate) async fn schedules_changed(&self) {
         self.schedules.notified().await;
+    }
+
+    /// A workflow that runs here may have been cancelled.
+    pub(crate) fn interrupts_arrived(&self) {
+        self.interrupts.notify_one();
+    }
+
+    /// Returns when interrupts may have arrived since the last return.
+    pub(crate) async fn interrupts(&self) {
+        self.interrupts.notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<WorkflowKey, Weak<Place>>> {

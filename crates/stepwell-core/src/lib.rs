@@ -41,6 +41,7 @@ mod registry;
 mod run;
 mod schedule;
 mod shown;
+mod send;
 pub mod store;
 pub mod testing;
 mod tx;
@@ -77,6 +78,7 @@ pub use op::{
 pub use payload::Payload;
 pub use position::Position;
 pub use schedule::{Missed, Schedule};
+pub use send::Sending;
 pub use tx::{Committed, Isolation, Operation, Tx, TxError, TxOptions, Witness};
 pub use unique::{Unique, UniqueRule, UniqueScope};
 pub use workflow::{

@@ -10,6 +10,7 @@ pub(crate) mod event;
 pub(crate) mod join;
 pub(crate) mod message;
 pub(crate) mod once;
+mod other;
 pub(crate) mod race;
 pub(crate) mod retry;
 pub(crate) mod sleep;
@@ -31,7 +32,7 @@ use crate::{
     payload::Payload,
     position::Position,
     run::{Interrupt, Lookup, ReservedMessage, Run},
-    store::{Effect, NewRecord},
+    store::{Cancel, CancelCause, Effect, NewRecord},
     workflow::{Outcome, Place, RecordKind},
 };
 
@@ -148,6 +149,21 @@ impl<T> Ready<T> {
                 commit.witnessed = false;
             }
             None => return Self::new(self.output, record, Vec::new()),
+        }
+        self
+    }
+
+    /// Cancels children together with the change: they were awaited by members of a race that lost. A
+    /// crash before the change leaves the race open, so nothing of it has to be done again.
+    pub(crate) fn and_cancel(mut self, children: Vec<WorkflowId>) -> Self {
+        if let Some(commit) = &mut self.commit {
+            let cancel = |id| {
+                Effect::Cancel(Cancel {
+                    id,
+                    cause: CancelCause::LostRace,
+                })
+            };
+            commit.effects.extend(children.into_iter().map(cancel));
         }
         self
     }

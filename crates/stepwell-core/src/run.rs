@@ -30,8 +30,8 @@ use crate::{
     id::{Nonce, WorkflowId, WorkflowKey},
     observe::Observation,
     store::{
-        Applied, Change, Effect, EffectOutcome, Finish, Finished, NewRecord, NewWorkflow, Progress,
-        Progressed, Refusal, StoreError, StoreErrorKind,
+        Applied, Cancel, CancelCause, Cancelled, Change, Effect, EffectOutcome, Finish, Finished,
+        NewRecord, NewWorkflow, Progress, Progressed, Refusal, StoreError, StoreErrorKind,
     },
     workflow::{End, State},
 };
@@ -55,6 +55,8 @@ pub(crate) struct Run {
     pub(crate) claimed: bool,
     /// The incarnation that it belongs to: later ones do not write what it hands in.
     pub(crate) generation: u64,
+    /// Which one it is of those that began in this process.
+    pub(crate) number: u64,
     pub(crate) control: Control,
     history: Mutex<History>,
     /// How many changes were handed in, the last of them that an effect on the world must wait
@@ -79,6 +81,8 @@ pub(crate) struct Run {
     sent_commits: watch::Sender<u32>,
     /// Set while the losers of a race are dropped. They are dropped by the run's own task alone.
     dropping_losers: AtomicBool,
+    /// The children that were awaited by losers which are dropped just now.
+    lost_children: Mutex<Vec<WorkflowId>>,
     /// Cancelled when the run's task is over.
     pub(crate) over: CancellationToken,
 }
@@ -97,8 +101,9 @@ pub(crate) struct NewRun {
 }
 
 impl Run {
-    pub(crate) fn new(engine: Arc<Engine>, new: NewRun) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, new: NewRun, number: u64) -> Self {
         Self {
+            number,
             generation: engine.client.0.journal.generation(),
             engine,
             key: new.key,
@@ -123,6 +128,7 @@ impl Run {
             step_cancel: CancellationToken::new(),
             sent_commits: watch::Sender::new(0),
             dropping_losers: AtomicBool::new(false),
+            lost_children: Mutex::default(),
             over: CancellationToken::new(),
         }
     }
@@ -193,6 +199,17 @@ impl Run {
             version,
             alerts,
         }));
+    }
+
+    /// Cancels itself because its deadline has passed; returns when that is answered. As a change of
+    /// the run it is written however long the database is away. The row decides between the deadline
+    /// and an end that is on its way, and whether the deadline has passed.
+    pub(crate) async fn cancel_at_deadline(self: &Arc<Self>) {
+        let number = self.hand_in(Change::Cancel(Cancel {
+            id: self.id.clone(),
+            cause: CancelCause::Deadline,
+        }));
+        self.durable_up_to(number).await;
     }
 
     fn hand_in(self: &Arc<Self>, change: Change) -> u64 {
@@ -276,6 +293,7 @@ impl Run {
             Ok(Applied::Finish(Finished::Now)) => self.has_ended(change),
             Ok(Applied::Finish(Finished::Already(state))) => self.left_running(state),
             Ok(Applied::Park(parked)) => self.parked(parked),
+            Ok(Applied::Cancel(cancelled)) => self.cancelled(&cancelled),
             Ok(_) => self.control.interrupt(Interrupt::Lost),
             Err(error) => self.not_written(&error),
         }
@@ -284,12 +302,26 @@ impl Run {
 
     fn progressed(self: &Arc<Self>, change: &Change, progressed: Progressed) {
         match progressed {
-            Progressed::Recorded(outcomes) => self.launch_children(change, &outcomes),
+            Progressed::Recorded(outcomes) => {
+                self.warn_of_lost_messages(change, &outcomes);
+                self.launch_children(change, &outcomes);
+            }
             // Handed in a second time because the first answer was lost.
             Progressed::Existing => self.launch_children_again(),
             Progressed::Refused(Refusal::NotRunning(state)) => self.left_running(state),
             Progressed::Refused(Refusal::NotMine) => self.control.interrupt(Interrupt::Lost),
             Progressed::Conflict { reason } => self.control.interrupt(Interrupt::Stuck(reason)),
+        }
+    }
+
+    /// Hears what its deadline came to.
+    fn cancelled(&self, cancelled: &Cancelled) {
+        match cancelled {
+            Cancelled::Now(_) => self.control.interrupt(Interrupt::Cancelled),
+            Cancelled::Already(state) => self.left_running(*state),
+            // It is asked again.
+            Cancelled::NotDue => {}
+            Cancelled::NoSuchWorkflow => self.control.interrupt(Interrupt::Lost),
         }
     }
 
@@ -329,6 +361,21 @@ impl Run {
         for (effect, outcome) in progress.effects.iter().zip(outcomes) {
             if let (Effect::Start(new), EffectOutcome::Started(started)) = (effect, outcome) {
                 self.engine.launch_started(started, new);
+            }
+        }
+    }
+
+    /// The record says it as well, for whoever comes later.
+    fn warn_of_lost_messages(&self, change: &Change, outcomes: &[EffectOutcome]) {
+        let Change::Progress(progress) = change else {
+            return;
+        };
+        for (effect, outcome) in progress.effects.iter().zip(outcomes) {
+            if let (Effect::Send(message), EffectOutcome::Sent(sent)) = (effect, outcome)
+                && let Some(reason) = sent.lost_because(&message.to)
+            {
+                let topic = &message.topic;
+                tracing::warn!(workflow = %self.id, topic, reason, "a message was lost");
             }
         }
     }

@@ -25,8 +25,8 @@ use jiff::Timestamp;
 
 pub use change::{
     Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Deleted,
-    Effect, EffectOutcome, Finish, Finished, Fork, Forked, KnownFork, NewMessage, NewRecord,
-    Progress, Progressed, Refusal, Resumed, Sent, Written,
+    EditMessage, Edited, Effect, EffectOutcome, Finish, Finished, Fork, Forked, KnownFork,
+    NewMessage, NewRecord, Progress, Progressed, Refusal, Resumed, Sent, Written,
 };
 pub use driver::{
     Migration, Migrations, OpenStore, ReadMigrations, StoreDriver, open_store, read_migrations,
@@ -37,7 +37,7 @@ pub use executors::{
     TakenOver,
 };
 pub use follow::{FollowStore, Mark, Moment, Recorded, Values};
-pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry};
+pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry, WaitingMessage};
 pub use news::{Changed, News};
 pub use park::{Park, Parked, Wait};
 pub use queues::{

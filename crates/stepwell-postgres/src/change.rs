@@ -24,6 +24,7 @@
 mod acknowledge;
 mod cancel;
 mod delete;
+mod edit;
 mod effect;
 mod fence;
 mod finish;
@@ -67,13 +68,14 @@ const AT_ONCE_TRIES: u32 = 3;
 
 /// The statements of cold changes that come often.
 #[cfg(test)]
-pub(crate) const BY_KEY: [&str; 20] = [
+pub(crate) const BY_KEY: [&str; 21] = [
     start::EXISTING,
     progress::ADD,
     effect::PUBLISH,
     effect::APPEND,
     effect::RECEIVE,
     effect::SET_ATTRIBUTE,
+    effect::LOSE,
     send::SEND,
     unique::CANCEL,
     unique::SET,
@@ -227,6 +229,7 @@ impl Scope<'_> {
             Change::Resume(id) => Applied::Resume(resume::apply(self, id).await?),
             Change::Fork(fork) => Applied::Fork(fork::apply(self, fork).await?),
             Change::Acknowledge(it) => Applied::Acknowledge(acknowledge::apply(self, it).await?),
+            Change::Edit(it) => Applied::Edit(edit::apply(self, it).await?),
             Change::Delete(id) => Applied::Delete(delete::apply(self, id).await?),
             Change::Queue(change) => Applied::Queue(queue::apply(self, change).await?),
             Change::Schedule(it) => Applied::Schedule(schedule::apply(self, it).await?),

@@ -3,6 +3,7 @@
 mod acknowledge;
 mod cancel;
 mod delete;
+mod edit;
 mod effect;
 mod finish;
 mod fork;
@@ -72,7 +73,7 @@ const OWNER: &str = "
 
 /// Every statement that a batch can run.
 #[cfg(test)]
-pub(crate) const HOT: [&str; 56] = [
+pub(crate) const HOT: [&str; 62] = [
     OWNER,
     record::ADD,
     start::INSERT,
@@ -87,8 +88,11 @@ pub(crate) const HOT: [&str; 56] = [
     effect::PUBLISH,
     effect::APPEND,
     effect::RECEIVE,
+    effect::LOSE,
     send::KEY_OF_ID,
     fork::KNOWN,
+    send::RECEIVER,
+    send::IS_KEY_USED,
     send::INSERT,
     finish::END,
     finish::STICK,
@@ -101,6 +105,8 @@ pub(crate) const HOT: [&str; 56] = [
     resume::UNSTICK,
     acknowledge::FIND,
     acknowledge::ACKNOWLEDGE,
+    edit::FIND_MESSAGE,
+    edit::EDIT,
     delete::FIND,
     delete::DELETE[0],
     delete::DELETE[1],
@@ -113,6 +119,7 @@ pub(crate) const HOT: [&str; 56] = [
     delete::DELETE[8],
     delete::DELETE[9],
     delete::DELETE[10],
+    fork::TAKEN,
     fork::INSERT,
     fork::REPLACE_INPUT,
     fork::COPY_RECORDS,
@@ -180,6 +187,7 @@ impl<'c> Scope<'c> {
             Change::Resume(id) => Applied::Resume(resume::apply(self, &id)?),
             Change::Fork(fork) => Applied::Fork(fork::apply(self, &fork)?),
             Change::Acknowledge(it) => Applied::Acknowledge(acknowledge::apply(self, &it)?),
+            Change::Edit(it) => Applied::Edit(edit::apply(self, &it)?),
             Change::Delete(id) => Applied::Delete(delete::apply(self, &id)?),
             Change::Queue(change) => Applied::Queue(queue::apply(self, &change)?),
             Change::Schedule(change) => Applied::Schedule(schedule::apply(self, &change)?),

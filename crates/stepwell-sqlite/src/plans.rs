@@ -105,10 +105,12 @@ fn check_all(db: &Connection) {
     uses(db, queues::LIST, "workflows_enqueued");
     uses(db, queues::LIST, "workflows_running_queue");
     uses(db, messages::INBOX, "messages_inbox");
+    uses(db, messages::WAITING, "messages_inbox");
     flat(db, messages::EVENT);
     flat(db, messages::EVENTS);
     flat(db, messages::STREAM);
     uses(db, workflows::TAKEOVERS, "takeovers_workflow");
+    uses(db, workflows::IS_UNTRIED, "stuck_version");
     flat(db, &workflows::find_sql());
     uses(db, &workflows::children_sql(), "workflows_parent");
     flat(db, &workflows::history_sql(None));

@@ -91,17 +91,13 @@ impl Keys {
                         EffectOutcome::Done => {}
                         EffectOutcome::Sent(sent) => self.sent(sent),
                         EffectOutcome::Started(started) => self.started(started),
+                        EffectOutcome::Cancelled(cancelled) => self.cancelled(cancelled),
                     }
                 }
             }
             Applied::Progress(Progressed::Conflict { reason }) => reason.clear(),
             Applied::Send(sent) => self.sent(sent),
-            Applied::Cancel(Cancelled::Now(keys)) => {
-                for key in &mut *keys {
-                    *key = self.inward(*key);
-                }
-                keys.sort();
-            }
+            Applied::Cancel(cancelled) => self.cancelled(cancelled),
             Applied::Fork(Forked::New { key }) => *key = self.inward(*key),
             _ => {}
         }
@@ -121,10 +117,19 @@ impl Keys {
         }
     }
 
+    fn cancelled(&self, cancelled: &mut Cancelled) {
+        if let Cancelled::Now(keys) = cancelled {
+            for key in &mut *keys {
+                *key = self.inward(*key);
+            }
+            keys.sort();
+        }
+    }
+
     fn sent(&self, sent: &mut Sent) {
         match sent {
             Sent::New { to } | Sent::Duplicate { to } => *to = self.inward(*to),
-            Sent::NoSuchWorkflow => {}
+            Sent::Ended { .. } | Sent::NoSuchWorkflow => {}
         }
     }
 

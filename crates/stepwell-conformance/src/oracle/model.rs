@@ -26,7 +26,9 @@ use jiff::Timestamp;
 use stepwell_core::{
     ExecutorId, Nonce, Outcome, Payload, Place, Record, RecordKind, State, Takeover, WorkflowId,
     WorkflowKey,
-    store::{Applied, Batch, Change, Executor, PublishedEvent, QueueLimits, StreamEntry, Workflow},
+    store::{
+        Applied, Batch, Change, Edited, Executor, PublishedEvent, QueueLimits, StreamEntry, Workflow,
+    },
 };
 
 pub(super) use claim::Seen;
@@ -159,10 +161,12 @@ impl Model {
             Change::Finish(finish) => Applied::Finish(self.finish(by, finish)),
             Change::Park(park) => Applied::Park(self.park(by, park)),
             Change::Send(message) => Applied::Send(self.send(message, message.key.clone())),
-            Change::Cancel(cancel) => Applied::Cancel(self.cancel(by, cancel)),
+            Change::Cancel(cancel) => Applied::Cancel(self.cancel(cancel)),
             Change::Resume(id) => Applied::Resume(self.resume(id)),
             Change::Fork(fork) => Applied::Fork(self.fork(fork)),
             Change::Acknowledge(letter) => Applied::Acknowledge(self.acknowledge(letter)),
+            // What waits in an inbox is edited by nobody but a person.
+            Change::Edit(_) => Applied::Edit(Edited::NoSuchMessage),
             Change::Delete(id) => Applied::Delete(self.delete(id)),
             Change::Queue(change) => Applied::Queue(self.steer(change)),
             Change::Schedule(change) => Applied::Schedule(self.schedule(by, change)),

@@ -182,6 +182,10 @@ impl Resolve<'_> {
                     .unwrap_or(NO_MESSAGE);
                 Effect::Receive { message }
             }
+            Deed::Cancel { id } => Effect::Cancel(Cancel {
+                id: workflow_id(*id),
+                cause: CancelCause::LostRace,
+            }),
             Deed::Start(plan) => Effect::Start(NewWorkflow {
                 parent: Some(Owner {
                     key,

@@ -153,6 +153,7 @@ pub(super) enum Deed {
     Append { stream: u8, value: u8 },
     Start(Plan),
     SetAttribute { name: u8, value: u8 },
+    Cancel { id: u8 },
 }
 
 /// A message.
@@ -318,6 +319,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         (0..2u8, 0..3u8).prop_map(|(stream, value)| Deed::Append { stream, value }),
         plan().prop_map(Deed::Start),
         (0..2u8, 0..2u8).prop_map(|(name, value)| Deed::SetAttribute { name, value }),
+        (0..IDS).prop_map(|id| Deed::Cancel { id }),
     ]
 }
 

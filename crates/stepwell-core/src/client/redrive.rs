@@ -146,10 +146,8 @@ impl Client {
         let changes = vec![Change::Fork(fork), aside];
         let mut is_new = false;
         for applied in self.request_together(&what, changes).await? {
-            match applied {
-                Applied::Fork(forked) => is_new = matches!(forked, Forked::New { .. }),
-                Applied::Cancel(cancelled) => self.interrupt(&cancelled),
-                _ => {}
+            if let Applied::Fork(forked) = applied {
+                is_new = matches!(forked, Forked::New { .. });
             }
         }
         if is_new {

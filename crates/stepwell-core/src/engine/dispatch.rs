@@ -7,7 +7,7 @@ use std::{
 
 use tracing::{debug, warn};
 
-use super::{Engine, driver::Past};
+use super::{Engine, Taken, driver::Past};
 use crate::{
     run::{Interrupt, NewRun},
     store::{Claim, Claimed, RecoveryRules, StoreError, StoreErrorKind},
@@ -59,7 +59,7 @@ async fn claim(engine: &Arc<Engine>) -> Option<u32> {
             let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
             claimed
                 .into_iter()
-                .for_each(|claimed| launch(engine, claimed));
+                .for_each(|claimed| launch(engine, claimed, Taken::Claimed));
             Some(count)
         }
         Err(error) if error.kind() == StoreErrorKind::Fenced => {
@@ -136,12 +136,12 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
         .filter(|claimed| !ended.contains(&claimed.key) && !engine.runs_here(claimed.key));
     for claimed in missing {
         engine.adopted().insert(claimed.key);
-        launch(engine, claimed);
+        launch(engine, claimed, Taken::Owned);
     }
     Ok(())
 }
 
-fn launch(engine: &Arc<Engine>, claimed: Claimed) {
+fn launch(engine: &Arc<Engine>, claimed: Claimed, taken: Taken) {
     debug!(workflow = %claimed.id, name = claimed.name, "claimed");
     let past = if claimed.has_history {
         Past::Recorded
@@ -158,7 +158,7 @@ fn launch(engine: &Arc<Engine>, claimed: Claimed) {
         created_at: claimed.created_at,
         claimed: true,
     };
-    engine.spawn(run, claimed.input, past);
+    engine.spawn(run, claimed.input, (past, taken));
 }
 
 /// Returns when the next delayed workflow is due, or it is time to look anyway.

@@ -5,6 +5,7 @@ use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, sync::atomic::Ordering};
 use futures_util::FutureExt;
 use tracing::{debug, error, warn};
 
+use super::Taken;
 use crate::{
     BoxFuture,
     error::Fault,
@@ -13,12 +14,14 @@ use crate::{
     payload::Payload,
     registry::BodyEnd,
     run::{Interrupt, Run},
-    store::CancelCause,
     workflow::{End, Record, State},
 };
 
 /// How long is waited before a workflow is stuck once more, after that was refused.
 const END_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long after a deadline that the row takes to be ahead it is looked at again.
+const LATE_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What there may be to replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +35,18 @@ pub(super) enum Past {
 /// Drives a run to its end.
 pub(super) async fn drive(run: Arc<Run>, input: Payload, past: Past) {
     let over = Over(Arc::clone(&run));
-    let interrupt = drive_once(&run, &input, past).await;
+    let driven = AssertUnwindSafe(drive_once(&run, &input, past));
+    let interrupt = match driven.catch_unwind().await {
+        Ok(interrupt) => interrupt,
+        // The body has a guard of its own; without this one, what panics beside it would leave a row
+        // that says `running` and that nobody runs.
+        Err(panic) => {
+            let message = panic_message(panic.as_ref());
+            let reason = format!("code that runs beside the workflow's body panicked: {message}");
+            see_to(&run, End::Stuck { reason }).await;
+            Interrupt::Lost
+        }
+    };
     debug!(workflow = %run.id, ?interrupt, "the run is over");
     if interrupt == Interrupt::Reload {
         // What it has handed in and is not on disk yet would run again.
@@ -41,7 +55,8 @@ pub(super) async fn drive(run: Arc<Run>, input: Payload, past: Past) {
     drop(over);
     if interrupt == Interrupt::Reload {
         // Its history is complete on disk: a new run answers from there.
-        run.engine.spawn(run.again(), input, Past::Recorded);
+        let taken = (Past::Recorded, Taken::Owned);
+        run.engine.spawn(run.again(), input, taken);
     }
 }
 
@@ -122,6 +137,8 @@ async fn poll(run: &Arc<Run>, body: BoxFuture<'static, BodyEnd>) -> Result<End, 
         interrupt = interruption(run) => {
             if interrupt == Interrupt::Cancelled {
                 run.observe_end(State::Cancelled);
+            }
+            if matches!(interrupt, Interrupt::Cancelled | Interrupt::Superseded) {
                 let_steps_end(run, &mut body).await;
             }
             Err(interrupt)
@@ -145,20 +162,18 @@ async fn interruption(run: &Arc<Run>) -> Interrupt {
     tokio::select! {
         interrupt = run.control.interruption(park) => interrupt,
         // Boxed: every run would have room for it, and few have a deadline.
-        () = Box::pin(cancel_at(run, deadline)) => run.control.interruption(park).await,
+        never = Box::pin(cancel_at(run, deadline)) => match never {},
     }
 }
 
-async fn cancel_at(run: &Arc<Run>, deadline: jiff::Timestamp) {
-    run.engine.wait_until(deadline).await;
-    // The row decides between the deadline and an end that is on its way.
-    if let Err(error) = run
-        .engine
-        .client
-        .cancel_because(&run.id, CancelCause::Deadline)
-        .await
-    {
-        warn!(workflow = %run.id, %error, "could not cancel at the deadline");
+/// Cancels the run at its deadline. Never returns: what comes of it interrupts the run.
+async fn cancel_at(run: &Arc<Run>, deadline: jiff::Timestamp) -> std::convert::Infallible {
+    loop {
+        run.engine.wait_until(deadline).await;
+        run.cancel_at_deadline().await;
+        // The row says that it is ahead: the store's clock was put back since, or somebody resumed
+        // the workflow without its deadline.
+        tokio::time::sleep(LATE_AGAIN).await;
     }
 }
 

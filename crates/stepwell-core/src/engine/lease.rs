@@ -8,7 +8,6 @@ use tracing::{info, warn};
 use super::{Engine, dispatch};
 use crate::{
     id::ExecutorId,
-    run::Interrupt,
     store::{Renewed, StoreError, StoreErrorKind},
 };
 
@@ -130,28 +129,7 @@ async fn begin_anew(engine: &Arc<Engine>) {
 /// Hears what other processes have written, and whether a process of this machine is gone.
 async fn look_around(engine: &Arc<Engine>) {
     match engine.client.0.store.news().await {
-        Ok(news) => {
-            let has_interrupts = news.interrupts;
-            engine.client.0.hub.hear(news);
-            if has_interrupts {
-                hear_interrupts(engine).await;
-            }
-        }
+        Ok(news) => engine.client.0.hub.hear(news),
         Err(error) => warn!(%error, "could not ask what others have written"),
-    }
-}
-
-async fn hear_interrupts(engine: &Arc<Engine>) {
-    let Some(me) = engine.client.0.journal.executor() else {
-        return;
-    };
-    match engine.client.0.store.take_interrupts(&me).await {
-        Ok(keys) => keys
-            .into_iter()
-            .for_each(|key| engine.interrupt(key, Interrupt::Cancelled)),
-        Err(error) => {
-            warn!(%error, "could not ask for cancellations");
-            engine.doubt();
-        }
     }
 }

@@ -53,6 +53,8 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
         ) => {
             hub.changed(*replaced);
             hub.work_arrived();
+            // It waited, but descendants of it may run.
+            hub.interrupts_arrived();
         }
         (_, Applied::Start(Started::Joined { key, .. })) => hub.changed(*key),
         (Change::Start(new), Applied::Start(Started::New { .. })) if new.runs_here() => {}
@@ -70,6 +72,7 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
                 match outcome {
                     EffectOutcome::Sent(Sent::New { to }) => hub.changed(*to),
                     EffectOutcome::Started(_) => hub.work_arrived(),
+                    EffectOutcome::Cancelled(cancelled) => wake_cancelled(hub, cancelled),
                     EffectOutcome::Sent(_) | EffectOutcome::Done => {}
                 }
             }
@@ -78,6 +81,7 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
         (Change::Progress(progress), Applied::Progress(Progressed::Existing)) => {
             hub.changed(progress.key);
             hub.work_arrived();
+            hub.interrupts_arrived();
         }
         (_, Applied::Start(Started::Existing { key, .. })) => {
             hub.changed(*key);
@@ -96,11 +100,22 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
         }
         (_, Applied::Queue(QueueChanged::Done)) => hub.work_arrived(),
         (_, Applied::Schedule(Scheduled::Done)) => hub.schedules_change(),
-        (_, Applied::Cancel(Cancelled::Now(keys))) => {
+        (_, Applied::Cancel(cancelled)) => wake_cancelled(hub, cancelled),
+        _ => {}
+    }
+}
+
+/// Whoever asked may be gone, and the answer to the first of two that are alike may be lost: the runs
+/// hear of it all the same, because it is in the interrupts of their executor.
+fn wake_cancelled(hub: &Hub, cancelled: &Cancelled) {
+    match cancelled {
+        Cancelled::Now(keys) => {
             keys.iter().for_each(|key| hub.changed(*key));
             hub.work_arrived();
+            hub.interrupts_arrived();
         }
-        _ => {}
+        Cancelled::Already(_) => hub.interrupts_arrived(),
+        Cancelled::NotDue | Cancelled::NoSuchWorkflow => {}
     }
 }
 

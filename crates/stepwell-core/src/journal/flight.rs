@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Entry, Parting, Stand, batch};
 use crate::{
     id::WorkflowKey,
-    store::{Change, StoreError},
+    store::{Change, Effect, StoreError, StoreErrorKind},
 };
 
 /// How many changes one transaction holds at most, so that its memory and its time are bounded.
@@ -258,13 +258,17 @@ fn take_out(entries: &mut Vec<Entry>, places: &[usize]) -> Vec<Entry> {
 }
 
 impl Entry {
-    /// Whether it may concern anything that is in the air: a run that cancels its child must not
-    /// overtake the child's start. Rare, so it simply waits.
+    /// Whether it may concern anything that is in the air: a client that cancels what it has started
+    /// must not overtake the start. Rare, so it simply waits.
     fn waits_for_all(&self) -> bool {
-        matches!(
-            self.change,
-            Change::Cancel(_) | Change::Resume(_) | Change::Fork(_) | Change::Delete(_)
-        )
+        match &self.change {
+            Change::Cancel(_) | Change::Resume(_) | Change::Fork(_) | Change::Delete(_) => true,
+            Change::Progress(progress) => {
+                let cancels = |effect: &Effect| matches!(effect, Effect::Cancel(_));
+                progress.effects.iter().any(cancels)
+            }
+            _ => false,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Here, Op, Ready, Slot};
+use super::{Here, Op, Ready, Slot, other};
 use crate::{
     BoxFuture,
     call::Call,
@@ -12,8 +12,8 @@ use crate::{
     handle::{Handle, result_of},
     id::{WorkflowId, made},
     payload::Payload,
-    run::{Awaited, Busy, Interrupt, Run},
-    store::{CancelCause, Effect, NewWorkflow, Wait},
+    run::{Awaited, Busy, Run},
+    store::{Effect, NewWorkflow, Wait},
     workflow::{Outcome, RecordKind, State},
 };
 
@@ -31,7 +31,7 @@ impl<S: Send + Sync + 'static, W: Workflow> Op<S> for Start<W> {
         Box::pin(async move {
             let start = start(&here, self.0).await;
             let client = here.run.engine.client.clone();
-            start.map(|id| Handle::new(id, client))
+            start.map(|id| Handle::new(id, client).started_here())
         })
     }
 }
@@ -46,6 +46,10 @@ async fn start<W: Workflow>(here: &Here, call: Call<W>) -> Ready<String> {
         Ok(new) => new,
         Err(error) => return here.stuck(W::NAME, &error.to_string()).await,
     };
+    if new.id == here.run.id {
+        let what = "it has the id of its own parent; give the child an id of its own";
+        return here.stuck(W::NAME, what).await;
+    }
     let engine = &here.run.engine;
     engine
         .client
@@ -73,7 +77,11 @@ impl<S: Send + Sync + 'static + HasState<W::State>, W: Workflow> Op<S> for Call<
         Box::pin(async move {
             // The start is a record of its own, below: the child lives while the parent waits.
             let id = start(&here.child(0), self).await.commit(&here.run);
-            await_result::<W>(&here, &id, true).await
+            // From here on: it may lose its race before the child is on disk.
+            let mut racing = Racing::of(&here, &id);
+            let ready = await_result::<W>(&here, &id, true).await;
+            racing.child = None;
+            ready
         })
     }
 }
@@ -87,14 +95,15 @@ impl<S: Send + Sync + 'static, W: Workflow> Op<S> for Handle<W> {
         Self: 'a,
     {
         let here = Here::from(&at);
-        Box::pin(async move { await_result::<W>(&here, self.id(), false).await })
+        // One that a workflow has started was there: if it is not any more, it was deleted.
+        Box::pin(async move { await_result::<W>(&here, self.id(), self.was_started()).await })
     }
 }
 
 async fn await_result<W: Workflow>(
     here: &Here,
     id: &str,
-    owned: bool,
+    known: bool,
 ) -> Ready<Result<W::Output, WorkflowError<W::Error>>> {
     if let Some(result) = here.recorded_value(RecordKind::Await, W::NAME).await {
         return Ready::recorded(result);
@@ -102,82 +111,69 @@ async fn await_result<W: Workflow>(
     let busy = here.run.busy();
     // The child exists on disk before it is looked for.
     here.run.settle().await;
-    let mut racing = Racing {
-        run: Arc::clone(&here.run),
-        child: owned.then(|| id.to_owned()),
-    };
     // Stuck and dead are no ends: somebody, or another version, may let the child go on.
-    let ended = ended(here, (id, owned), busy).await;
-    racing.child = None;
+    let ended = ended(here, (id, known), busy).await;
     let result = result_of::<W>(id, &ended);
     let payload = here.stored(W::NAME, Payload::of_ours(&result)).await;
     let record = here.record(RecordKind::Await, W::NAME, Outcome::Ok(payload));
     Ready::new(result, record, Vec::new())
 }
 
-async fn ended(here: &Here, (id, owned): (&str, bool), busy: Busy<'_>) -> crate::client::Ended {
+async fn ended(here: &Here, (id, known): (&str, bool), busy: Busy<'_>) -> crate::client::Ended {
     let client: &Client = &here.run.engine.client;
-    let away = |error| async move { here.run.database_away("await a workflow", &error).await };
-    let key = loop {
-        match client.existing(id).await {
-            Ok(child) => break child.key,
-            Err(error) if owned && error.kind() == ErrorKind::NotFound => deleted(here, id).await,
-            Err(error) if error.kind() == ErrorKind::Invalid => {
-                here.stuck("", &error.to_string()).await
-            }
-            // One of another may not be there yet.
-            Err(error) => away(error).await,
+    let (other, busy) = match known {
+        true => (known_one(here, id).await, busy),
+        // One of another may not be there yet.
+        false => {
+            drop(busy);
+            (other::exists(here, id).await, here.run.busy())
         }
     };
-    let end = Wait::End { of: key };
+    other::refuse_ring(here, &other).await;
+    let end = Wait::End { of: other.key };
     let _waits = here.run.waits_for(Awaited::Change(end));
     drop(busy);
     loop {
-        match client.wait_until(key, id, State::has_ended).await {
+        match client.wait_until(other.key, id, State::has_ended).await {
             Ok(ended) => return ended,
-            Err(error) if error.kind() == ErrorKind::NotFound => deleted(here, id).await,
-            Err(error) => away(error).await,
+            Err(error) if error.kind() == ErrorKind::NotFound => other::deleted(here, id).await,
+            Err(error) => here.run.database_away("await a workflow", &error).await,
         }
     }
 }
 
-/// What was deleted never ends: somebody has to say what is to become of the one that waits for it.
-async fn deleted<T>(here: &Here, id: &str) -> T {
-    let reason = format!(
-        "workflow `{}` waits for `{id}`, which was deleted; cancel it, or fork it from before that was \
-         started",
-        here.run.id
-    );
-    here.run.control.stop(Interrupt::Stuck(reason)).await
+/// A workflow that was there. If it is not any more, it was deleted.
+async fn known_one(here: &Here, id: &str) -> crate::workflow::Workflow {
+    loop {
+        match here.run.engine.client.existing(id).await {
+            Ok(other) => return other,
+            Err(error) if error.kind() == ErrorKind::NotFound => other::deleted(here, id).await,
+            Err(error) => here.run.database_away("await a workflow", &error).await,
+        }
+    }
 }
 
 /// A child whose parent may stop waiting because another operation of a race won: then nobody wants
-/// the child any more, and it is cancelled. When the whole run is interrupted, it is not.
+/// the child any more, and the record of the race cancels it. When the whole run is interrupted, it is
+/// not.
 struct Racing {
     run: Arc<Run>,
     child: Option<String>,
 }
 
+impl Racing {
+    fn of(here: &Here, child: &str) -> Self {
+        Self {
+            run: Arc::clone(&here.run),
+            child: Some(child.to_owned()),
+        }
+    }
+}
+
 impl Drop for Racing {
     fn drop(&mut self) {
-        let Some(child) = self.child.take() else {
-            return;
-        };
-        if self.run.control.interrupted().is_some() || std::thread::panicking() {
-            return;
+        if let Some(child) = self.child.take() {
+            self.run.leave_child(&child);
         }
-        let engine = Arc::clone(&self.run.engine);
-        self.run.engine.spawn_task(async move {
-            let Ok(id) = WorkflowId::new(child) else {
-                return;
-            };
-            if let Err(error) = engine
-                .client
-                .cancel_because(&id, CancelCause::LostRace)
-                .await
-            {
-                tracing::warn!(workflow = %id, %error, "could not cancel a child that lost a race");
-            }
-        });
     }
 }

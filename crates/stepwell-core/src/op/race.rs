@@ -92,9 +92,10 @@ macro_rules! race {
                             committed.unwrap_or((number, ready))
                         }
                     };
-                    here.run.drop_losers(($($member,)*));
+                    let lost = here.run.drop_losers(($($member,)*));
                     here.run.sent_commits_ended().await;
-                    win(&here, number, $members, ready).await
+                    let won = win(&here, number, $members, ready).await;
+                    won.and_cancel(lost.children())
                 })
             }
         }

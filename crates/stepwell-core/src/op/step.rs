@@ -26,6 +26,7 @@ use crate::{
     observe::{Attempted, Observation},
     payload::Payload,
     run::{Interrupt, Run},
+    send::in_step,
     store::NewRecord,
     workflow::{Outcome, Place, RecordKind},
 };
@@ -354,9 +355,8 @@ async fn attempt(here: &Here, name: &str, number: u32, go: &mut Go<'_>) -> Resul
     let _running = Running::begin(&here.run);
     let began = Instant::now();
     // The closure may panic before it has made its future.
-    let tried = AssertUnwindSafe(async { go(attempt, mock).await })
-        .catch_unwind()
-        .await;
+    let tried = AssertUnwindSafe(async { go(attempt, mock).await }).catch_unwind();
+    let tried = in_step(here.key(), tried).await;
     here.run.engine.client.observe(&Observation::Attempt {
         workflow: &here.run.name,
         step: name,

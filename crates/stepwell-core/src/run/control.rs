@@ -18,6 +18,9 @@ pub(crate) enum Interrupt {
     Panicked(String),
     /// It runs elsewhere, or nobody knows: this process must not touch it any more.
     Lost,
+    /// A later run of the same workflow is here and waits for its end: it was cancelled and resumed,
+    /// or parked and woken, and this process has not heard of the first yet.
+    Superseded,
     /// Its executor shuts down: what has ended is still recorded, the rest goes on elsewhere.
     HandedBack,
     /// It waits for long: whoever takes it when what it waits for comes goes on from its history.
@@ -77,5 +80,20 @@ impl Control {
         self.interrupt
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_interrupt_counts() {
+        let control = Control::default();
+        assert_eq!(control.interrupted(), None);
+        for interrupt in [Interrupt::Cancelled, Interrupt::Lost, Interrupt::HandedBack] {
+            control.interrupt(interrupt);
+            assert_eq!(control.interrupted(), Some(Interrupt::Cancelled));
+        }
     }
 }

@@ -51,6 +51,8 @@ pub enum Change {
     Fork(Fork),
     /// Says of a dead letter that nobody need look at it any more. [`Applied::Acknowledge`].
     Acknowledge(Acknowledge),
+    /// Takes a message out of an inbox, or puts another value in its place. [`Applied::Edit`].
+    Edit(EditMessage),
     /// Deletes a workflow at rest, with all that is kept of it. [`Applied::Delete`].
     Delete(WorkflowId),
     /// Changes a schedule, or lets it tick. [`Applied::Schedule`].
@@ -90,6 +92,8 @@ pub enum Applied {
     Fork(Forked),
     /// Of [`Change::Acknowledge`].
     Acknowledge(Acknowledged),
+    /// Of [`Change::Edit`].
+    Edit(Edited),
     /// Of [`Change::Delete`].
     Delete(Deleted),
     /// Of [`Change::Schedule`].
@@ -136,7 +140,8 @@ pub enum Effect {
         /// The value.
         value: Payload,
     },
-    /// Puts a message into another workflow's inbox.
+    /// Puts a message into another workflow's inbox. If that cannot be, the record of the send becomes
+    /// a failed one and says why: the sender goes on.
     Send(NewMessage),
     /// Takes a message out of the workflow's own inbox.
     Receive {
@@ -159,6 +164,8 @@ pub enum Effect {
         /// Its value.
         value: String,
     },
+    /// Cancels a child that lost a race, with the record of the race: a crash leaves both or neither.
+    Cancel(Cancel),
 }
 
 /// What progress came to.
@@ -186,6 +193,8 @@ pub enum EffectOutcome {
     Sent(Sent),
     /// Of [`Effect::Start`]; never a conflict, which refuses the whole change.
     Started(Started),
+    /// Of [`Effect::Cancel`].
+    Cancelled(Cancelled),
 }
 
 /// Why a change of a run was refused.
@@ -261,8 +270,50 @@ pub enum Sent {
         /// The receiver's key.
         to: WorkflowKey,
     },
+    /// The receiver has ended and receives nothing more; nothing was written. One that is cancelled
+    /// receives again when it was resumed.
+    Ended {
+        /// How.
+        state: State,
+    },
     /// There is no such workflow; nothing was written.
     NoSuchWorkflow,
+}
+
+impl Sent {
+    /// Why the message is in no inbox, in a sentence; none if it is.
+    #[must_use]
+    pub fn lost_because(&self, to: &WorkflowId) -> Option<String> {
+        match self {
+            Self::New { .. } | Self::Duplicate { .. } => None,
+            Self::Ended { state } => Some(format!(
+                "the workflow `{to}` is {state} and receives nothing more"
+            )),
+            Self::NoSuchWorkflow => Some(format!("there is no workflow `{to}`")),
+        }
+    }
+}
+
+/// Changes a message that waits in an inbox: by hand, where the code cannot read it.
+#[derive(Debug, Clone)]
+pub struct EditMessage {
+    /// Whose inbox it is.
+    pub to: WorkflowId,
+    /// The message's number.
+    pub number: i64,
+    /// What it says from now on; none if it is dropped. Its key stays used either way.
+    pub payload: Option<Payload>,
+}
+
+/// What an edit came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edited {
+    /// It is dropped or replaced.
+    Now,
+    /// It was received or dropped before; nothing was written.
+    Gone,
+    /// There is no such message in this inbox, or no such workflow; nothing was written.
+    NoSuchMessage,
 }
 
 /// A cancellation.
@@ -306,8 +357,9 @@ impl CancelCause {
 /// What a cancellation came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cancelled {
-    /// These workflows are cancelled now: the one, and its attached descendants. Those that ran
-    /// in another executor are in that executor's interrupts.
+    /// These workflows are cancelled now: the one, and its attached descendants. Those that ran are
+    /// in their executors' interrupts, also in those of the executor of the batch: the answer may be
+    /// lost, the interrupts are not.
     Now(Vec<WorkflowKey>),
     /// It had ended before; nothing was written.
     Already(State),
@@ -333,7 +385,7 @@ pub enum Resumed {
 pub struct Fork {
     /// The workflow whose history is copied.
     pub source: WorkflowId,
-    /// The new workflow's id; the same id again forks nothing.
+    /// The new workflow's id; the same fork again forks nothing.
     pub id: WorkflowId,
     /// What tells the new workflow from others that ever have its id: never the source's, because what
     /// runs anew is done anew.
@@ -405,6 +457,32 @@ pub enum Forked {
     Taken,
     /// There is no such source.
     NoSuchWorkflow,
+}
+
+impl Forked {
+    /// What a fork comes to whose id is taken.
+    #[must_use]
+    pub fn onto(taken: ForkTarget<'_>, fork: &Fork) -> Self {
+        // Of those from before the position was kept, the source says it.
+        let is_position = taken.forked_at.is_none_or(|at| at == fork.from.encode());
+        match taken.forked_from == Some(fork.source.as_str()) && is_position {
+            true => Self::Existing,
+            false => Self::Taken {
+                name: taken.name.to_owned(),
+            },
+        }
+    }
+}
+
+/// A workflow that has the id of a new fork, as its row says.
+#[derive(Debug, Clone, Copy)]
+pub struct ForkTarget<'r> {
+    /// Its name.
+    pub name: &'r str,
+    /// The id of the workflow whose first part it has.
+    pub forked_from: Option<&'r str>,
+    /// The stored form of the position that it was forked from.
+    pub forked_at: Option<&'r str>,
 }
 
 /// Says of a dead letter that nobody need look at it any more. It stays as it is, and keeps the note.

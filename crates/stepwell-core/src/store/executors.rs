@@ -53,7 +53,7 @@ pub trait ExecutorStore {
     /// have passed.
     fn deadlines(&self, limit: u32) -> StoreFuture<'_, Vec<Deadline>>;
 
-    /// The workflows of this executor that were cancelled by somebody else since the last call.
+    /// The workflows of this executor that were cancelled while they ran, since the last call.
     fn take_interrupts(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>>;
 
     /// Ends the executor: hands back what it still has, so that others take it at once.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Applied, Launch, NewWorkflow, Progressed, QueueUse, Started};
+use super::{Applied, EffectOutcome, Launch, NewWorkflow, Progressed, QueueUse, Started};
 
 /// How full the bounded queues are that a transaction has met. Each is counted once: the count reads
 /// as many entries of an index as may wait. Whoever counts holds off the others.
@@ -39,11 +39,17 @@ impl Room {
             Applied::Start(started) => {
                 !matches!(started, Started::Existing { .. } | Started::Conflict { .. })
             }
+            Applied::Progress(Progressed::Recorded(outcomes)) => {
+                let cancels =
+                    |outcome: &EffectOutcome| matches!(outcome, EffectOutcome::Cancelled(_));
+                !outcomes.iter().any(cancels)
+            }
             Applied::Progress(progressed) => !matches!(progressed, Progressed::Conflict { .. }),
             Applied::Finish(_)
             | Applied::Park(_)
             | Applied::Send(_)
             | Applied::Acknowledge(_)
+            | Applied::Edit(_)
             | Applied::Delete(_) => true,
             Applied::Cancel(_)
             | Applied::Resume(_)

@@ -1,5 +1,7 @@
 //! Reads of workflows and their histories.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -21,6 +23,12 @@ pub trait WorkflowStore {
 
     /// The workflow's state and, when it has ended with one, its result.
     fn result(&self, key: WorkflowKey) -> StoreFuture<'_, Option<(Workflow, Option<Outcome>)>>;
+
+    /// Whether a stuck workflow may still go on by itself: a live executor has a version that did not
+    /// get stuck in it and has not come past it yet. Of an executor that never looked at anything of
+    /// its name nobody knows whether it will: it counts for as long as `patience` after the workflow got
+    /// stuck.
+    fn is_untried(&self, key: WorkflowKey, patience: Duration) -> StoreFuture<'_, bool>;
 
     /// The records after a place, in the order of the history, up to `limit`; fewer when they hold
     /// [`PAGE_BYTES_MAX`].

@@ -61,6 +61,8 @@ impl Tidings {
                         }
                         Effect::Send(message) => self.ids.push(message.to.to_string()),
                         Effect::Start(child) => self.note_start(child),
+                        // As with a cancellation of its own.
+                        Effect::Cancel(_) => self.news.add(News::of_anything()),
                         Effect::Receive { .. } | Effect::SetAttribute { .. } => {}
                     }
                 }
@@ -85,7 +87,11 @@ impl Tidings {
                 self.news.work = true
             }
             // Nobody waits for it.
-            Change::Park(_) | Change::Acknowledge(_) | Change::Delete(_) | Change::Schedule(_) => {}
+            Change::Park(_)
+            | Change::Acknowledge(_)
+            | Change::Edit(_)
+            | Change::Delete(_)
+            | Change::Schedule(_) => {}
         }
     }
 

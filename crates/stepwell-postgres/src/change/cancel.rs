@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use stepwell_core::{
-    ExecutorId, State, WorkflowId, WorkflowKey,
-    store::{Cancel, CancelCause, Cancelled, Change, Room},
+    State, WorkflowId, WorkflowKey,
+    store::{Cancel, CancelCause, Cancelled, Change, Effect, Room},
 };
 
 use super::{Scope, fence};
@@ -115,15 +115,26 @@ pub(super) async fn losing(
     db: &Connection,
     changes: &[Change],
 ) -> Result<Option<HashSet<String>>, Failure> {
-    let cancelled = changes.iter().filter_map(|change| match change {
-        Change::Cancel(cancel) => Some(cancel.id.as_str()),
-        _ => None,
-    });
-    let ids: Vec<_> = cancelled.collect();
+    let ids: Vec<_> = changes.iter().flat_map(cancelled).collect();
     if ids.is_empty() {
         return Ok(None);
     }
     owners(db, ids).await.map(Some)
+}
+
+/// What a change cancels: by itself, or with the record of a race.
+fn cancelled(change: &Change) -> Vec<&str> {
+    match change {
+        Change::Cancel(cancel) => vec![cancel.id.as_str()],
+        Change::Progress(progress) => {
+            let losers = progress.effects.iter().filter_map(|effect| match effect {
+                Effect::Cancel(cancel) => Some(cancel.id.as_str()),
+                _ => None,
+            });
+            losers.collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 async fn owners(db: &Connection, ids: Vec<&str>) -> Result<HashSet<String>, Failure> {
@@ -234,8 +245,7 @@ impl Row {
     }
 }
 
-/// Cancels the rows. Those that run in another executor become its interrupts: the executor of the
-/// batch is told by the answer.
+/// Cancels the rows. Those that run become interrupts of their executors.
 async fn end(
     scope: &mut Scope<'_>,
     rows: &[Row],
@@ -264,9 +274,6 @@ async fn end(
         // Ours may have changed as well; the next batch reads it.
         db.server.losses.forget(executor);
     }
-    let (executors, keys): (Vec<_>, Vec<_>) = (losing.into_iter().zip(keys))
-        .filter(|(owner, _)| scope.executor.map(ExecutorId::as_str) != Some(owner))
-        .unzip();
-    db.execute(INTERRUPT, params![executors, keys]).await?;
+    db.execute(INTERRUPT, params![losing, keys]).await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use stepwell_core::{
     store::{Effect, EffectOutcome, NewMessage, NewWorkflow, Progress, Progressed, Started},
 };
 
-use super::{Scope, send, start};
+use super::{Scope, cancel, send, start};
 use crate::{
     error::Failure,
     params::{At, params},
@@ -43,6 +43,15 @@ pub(super) const SET_ATTRIBUTE: &str = "
     insert into {schema}.attributes (workflow_key, name, value)
     values ($1, $2, $3)
     on conflict (workflow_key, name) do update set value = excluded.value";
+
+/// Says in the record of a send, which was made in this transaction, that the message is in no inbox.
+pub(super) const LOSE: &str = "
+    update {schema}.records
+    set failed = true,
+        payload = $3
+    where workflow_key = $1
+      and place = $2
+      and kind = 'send'";
 
 /// Whether an effect happened, or why its whole change does not.
 enum Effected {
@@ -107,6 +116,10 @@ async fn apply(
                 .await?;
             Ok(Effected::Had(EffectOutcome::Done))
         }
+        Effect::Cancel(child) => {
+            let cancelled = cancel::apply(scope, child).await?;
+            Ok(Effected::Had(EffectOutcome::Cancelled(cancelled)))
+        }
     }
 }
 
@@ -135,6 +148,13 @@ async fn send(
         None => Some(NewMessage::key_at(origin.key, origin.place)),
     };
     let sent = send::apply(scope, message, key.as_deref()).await?;
+    if let Some(reason) = sent.lost_because(&message.to) {
+        let (place, reason) = (origin.place.encode(), Payload::text(&reason));
+        scope
+            .db
+            .execute(LOSE, params![origin.key.0, place, reason.as_str()])
+            .await?;
+    }
     Ok(Effected::Had(EffectOutcome::Sent(sent)))
 }
 

@@ -63,6 +63,7 @@ fn is_hot(change: &Change) -> bool {
         | Change::Resume(_)
         | Change::Fork(_)
         | Change::Acknowledge(_)
+        | Change::Edit(_)
         | Change::Delete(_)
         | Change::Queue(_)
         | Change::Schedule(_) => false,
@@ -161,6 +162,8 @@ impl<'c> Open<'c> {
                     match effect {
                         Effect::Send(message) => drop(self.cold_ids.insert(message.to.as_str())),
                         Effect::Start(child) => self.add_cold_start(child),
+                        // It reaches descendants.
+                        Effect::Cancel(_) => self.cold_touches_all = true,
                         _ => {}
                     }
                 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use stepwell_core::{
-    ExecutorId, State, WorkflowKey,
+    State, WorkflowKey,
     store::{Cancel, CancelCause, Cancelled},
 };
 
@@ -58,6 +58,7 @@ pub(crate) struct Row {
     executor: Option<String>,
 }
 
+/// As a change of its own, or as what the record of a race brings about.
 pub(super) fn apply(scope: &mut Scope<'_>, cancel: &Cancel) -> Result<Cancelled, Failure> {
     let mut find = scope.db.prepare_cached(FIND)?;
     let found = find.query_row(params![cancel.id.as_str()], |row| {
@@ -80,8 +81,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, cancel: &Cancel) -> Result<Cancelled,
     }
     let root = WorkflowKey(key);
     let rows = descendants(scope.db, root)?;
-    let except = scope.executor;
-    scope.woken |= end(scope.db, &rows, (root, cancel.cause), now, except)?;
+    scope.woken |= end(scope.db, &rows, (root, cancel.cause), now)?;
     for row in &rows {
         scope.mine.remove(&row.key);
     }
@@ -101,14 +101,13 @@ pub(crate) fn descendants(db: &Connection, root: WorkflowKey) -> Result<Vec<Row>
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Cancels the rows. Those that run in another executor than `except` become its interrupts:
-/// `except` is told by the answer. Whether others were parked until one of them ends.
+/// Cancels the rows. Those that run become interrupts of their executors. Whether others were parked
+/// until one of them ends.
 pub(crate) fn end(
     db: &Connection,
     rows: &[Row],
     (root, cause): (WorkflowKey, CancelCause),
     now: i64,
-    except: Option<&ExecutorId>,
 ) -> Result<bool, Failure> {
     let mut woken = false;
     let mut end = db.prepare_cached(END)?;
@@ -120,8 +119,7 @@ pub(crate) fn end(
             WITH_ITS_PARENT
         };
         end.execute(params![row.key.0, reason, now])?;
-        let elsewhere = row.executor.as_deref() != except.map(ExecutorId::as_str);
-        if row.state == State::Running && elsewhere {
+        if row.state == State::Running {
             interrupt.execute(params![row.executor, row.key.0])?;
         }
         woken |= park::wake_waiters(db, row.key)?;

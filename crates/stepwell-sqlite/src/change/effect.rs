@@ -6,7 +6,7 @@ use stepwell_core::{
     store::{Effect, EffectOutcome, NewMessage, NewWorkflow, Progress, Progressed, Started},
 };
 
-use super::{Scope, send, start};
+use super::{Scope, cancel, send, start};
 use crate::error::Failure;
 
 /// Publishes a value: the one with the highest number counts.
@@ -33,6 +33,15 @@ pub(super) const RECEIVE: &str = "
     where message_number = ?1
       and workflow_key = ?2
       and received_at is null";
+
+/// Says in the record of a send, which was made in this transaction, that the message is in no inbox.
+pub(super) const LOSE: &str = "
+    update records
+    set failed = 1,
+        payload = ?3
+    where workflow_key = ?1
+      and place = ?2
+      and kind = 'send'";
 
 /// Whether an effect happened, or why its whole change does not.
 enum Effected {
@@ -80,6 +89,10 @@ fn apply(scope: &mut Scope<'_>, origin: &Origin<'_>, effect: &Effect) -> Result<
             start::set_attribute(scope, origin.key, name, value)?;
             Ok(Effected::Had(EffectOutcome::Done))
         }
+        Effect::Cancel(child) => {
+            let cancelled = cancel::apply(scope, child)?;
+            Ok(Effected::Had(EffectOutcome::Cancelled(cancelled)))
+        }
     }
 }
 
@@ -111,6 +124,15 @@ fn send(
         None => Some(NewMessage::key_at(origin.key, origin.place)),
     };
     let sent = send::apply(scope, message, key.as_deref())?;
+    if let Some(reason) = sent.lost_because(&message.to) {
+        let reason = Payload::text(&reason);
+        let mut lose = scope.db.prepare_cached(LOSE)?;
+        lose.execute(params![
+            origin.key.0,
+            origin.place.encode(),
+            reason.as_str()
+        ])?;
+    }
     Ok(Effected::Had(EffectOutcome::Sent(sent)))
 }
 

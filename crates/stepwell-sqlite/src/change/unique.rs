@@ -123,7 +123,7 @@ fn replace(
     let now = scope.now_micros();
     let rows = cancel::descendants(scope.db, known.key)?;
     let cause = (known.key, CancelCause::Replaced);
-    scope.woken |= cancel::end(scope.db, &rows, cause, now, None)?;
+    scope.woken |= cancel::end(scope.db, &rows, cause, now)?;
     let stood = known.state == State::Enqueued;
     let since = instant(known.since)?;
     let mut new = new.clone();

@@ -141,9 +141,8 @@ pub(super) fn take(
         .deadline_at
         .is_some_and(|deadline_at| deadline_at <= now)
     {
-        // Nobody hears of the keys here: also the claimer's own descendants are interrupted.
         let rows = descendants(db, key)?;
-        end(db, &rows, (key, CancelCause::Deadline), micros(now), None)?;
+        end(db, &rows, (key, CancelCause::Deadline), micros(now))?;
         return Ok(None);
     }
     let recoveries = recoveries(claim, &waiting);

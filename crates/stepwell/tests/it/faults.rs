@@ -21,7 +21,8 @@ use stepwell::{
         Filter, FollowStore, Mark, Message, MessageStore, Moment, NewExecutor, NewSchedule, News,
         Progressed, PublishedEvent, QueueChange, QueueInfo, QueueLimited, QueueStore, QueueUse,
         Recorded, Renewed, ScheduleChange, ScheduleInfo, ScheduleStore, Store, StoreError,
-        StoreErrorKind, StoreFuture, StoreUrl, StreamEntry, TakenOver, Tally, Values, Workflow,
+        StoreErrorKind, StoreFuture, StoreUrl, StreamEntry, TakenOver, Tally, Values,
+        WaitingMessage, Workflow,
         WorkflowStore, Written, open_store,
     },
     workflow,
@@ -30,10 +31,17 @@ use tokio::sync::Notify;
 
 /// Passes everything on to SQLite in memory, and loses as many answers as it is told to.
 #[derive(Debug)]
-struct Faulty {
-    inner: Arc<dyn Store>,
+pub(crate) struct Faulty {
+    pub(crate) inner: Arc<dyn Store>,
     commits: AtomicU32,
-    commits_to_lose: AtomicU32,
+    pub(crate) commits_to_lose: AtomicU32,
+    /// While it is set, commits that hold a change of this kind find the disk full.
+    pub(crate) full: Mutex<Option<fn(&Change) -> bool>>,
+    /// How many found it full.
+    pub(crate) found_full: AtomicU32,
+    /// Whether other processes seem to have written at every look.
+    pub(crate) is_busy: AtomicBool,
+    pub(crate) interrupts_gate: Gate,
     commits_to_refuse: AtomicU32,
     claims_to_lose: AtomicU32,
     claim_gate: Gate,
@@ -43,14 +51,14 @@ struct Faulty {
 
 /// Holds an answer back that names a workflow, once it is closed.
 #[derive(Debug, Default)]
-struct Gate {
-    is_closed: AtomicBool,
-    reached: Notify,
-    opened: Notify,
+pub(crate) struct Gate {
+    pub(crate) is_closed: AtomicBool,
+    pub(crate) reached: Notify,
+    pub(crate) opened: Notify,
 }
 
 /// The answer, as it was before the gate was reached.
-fn held<'a>(answer: Answer<'a, Vec<Claimed>>, gate: &'a Gate) -> Answer<'a, Vec<Claimed>> {
+fn held<'a, T: Send + 'a>(answer: Answer<'a, Vec<T>>, gate: &'a Gate) -> Answer<'a, Vec<T>> {
     Box::pin(async move {
         let answer = answer.await;
         let names_any = answer.as_ref().is_ok_and(|claimed| !claimed.is_empty());
@@ -63,7 +71,7 @@ fn held<'a>(answer: Answer<'a, Vec<Claimed>>, gate: &'a Gate) -> Answer<'a, Vec<
 }
 
 impl Faulty {
-    async fn new() -> Arc<Self> {
+    pub(crate) async fn new() -> Arc<Self> {
         Self::with(None).await
     }
 
@@ -81,6 +89,10 @@ impl Faulty {
             claims_to_lose,
             claim_gate: Gate::default(),
             owned_gate: Gate::default(),
+            full: Mutex::default(),
+            found_full: AtomicU32::new(0),
+            is_busy: AtomicBool::new(false),
+            interrupts_gate: Gate::default(),
             unruly,
         })
     }
@@ -115,6 +127,12 @@ impl Store for Faulty {
         if take_one(&self.commits_to_refuse) {
             return Box::pin(async { Err(away()) });
         }
+        let full = *self.full.lock().unwrap();
+        if full.is_some_and(|is_refused| batch.changes.iter().any(is_refused)) {
+            self.found_full.fetch_add(1, SeqCst);
+            let error = StoreError::new(StoreErrorKind::Full, "the disk is full");
+            return Box::pin(async { Err(error) });
+        }
         or_lost(self.inner.commit(batch), take_one(&self.commits_to_lose))
     }
 
@@ -127,6 +145,9 @@ impl Store for Faulty {
     }
 
     fn news(&self) -> StoreFuture<'_, News> {
+        if self.is_busy.load(SeqCst) {
+            return Box::pin(async { Ok(News::of_anything()) });
+        }
         self.inner.news()
     }
 
@@ -156,6 +177,7 @@ macro_rules! pass_on {
 pass_on!(WorkflowStore {
     fn find(id: &WorkflowId) -> Option<Workflow>;
     fn result(key: WorkflowKey) -> Option<(Workflow, Option<Outcome>)>;
+    fn is_untried(key: WorkflowKey, patience: Duration) -> bool;
     fn history(key: WorkflowKey, after: Option<Place>, limit: u32) -> Vec<Record>;
     fn list(filter: Filter) -> Vec<Workflow>;
     fn takeovers(key: WorkflowKey) -> Vec<Takeover>;
@@ -171,6 +193,9 @@ pass_on!(FollowStore {
 
 pass_on!(MessageStore {
     fn inbox(key: WorkflowKey, topic: &str, limit: u32) -> Vec<Message>;
+    fn waiting_messages(
+        key: WorkflowKey, after: Option<&WaitingMessage>, limit: u32
+    ) -> Vec<WaitingMessage>;
     fn event(key: WorkflowKey, name: &str) -> Option<stepwell::Payload>;
     fn events(key: WorkflowKey) -> Vec<PublishedEvent>;
     fn stream(key: WorkflowKey, stream: &str, from: u64, limit: u32) -> Vec<StreamEntry>;
@@ -194,7 +219,7 @@ pass_on!(ExecutorStore {
     fn owned(executor: &ExecutorId) -> Vec<Claimed>, behind owned_gate;
     fn next_wake() -> Option<Timestamp>;
     fn deadlines(limit: u32) -> Vec<Deadline>;
-    fn take_interrupts(executor: &ExecutorId) -> Vec<WorkflowKey>;
+    fn take_interrupts(executor: &ExecutorId) -> Vec<WorkflowKey>, behind interrupts_gate;
     fn retire(executor: &ExecutorId) -> ();
     fn executors() -> Vec<Executor>;
 });

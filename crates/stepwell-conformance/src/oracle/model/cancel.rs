@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use stepwell_core::{
-    ExecutorId, State, WorkflowId, WorkflowKey,
+    State, WorkflowId, WorkflowKey,
     store::{Cancel, CancelCause, Cancelled, Resumed},
 };
 
 use super::{Model, start::place_of};
 
 impl Model {
-    pub(super) fn cancel(&mut self, by: Option<&ExecutorId>, cancel: &Cancel) -> Cancelled {
+    pub(super) fn cancel(&mut self, cancel: &Cancel) -> Cancelled {
         let Some(key) = self.key_of(&cancel.id) else {
             return Cancelled::NoSuchWorkflow;
         };
@@ -22,14 +22,13 @@ impl Model {
         if cancel.cause == CancelCause::Deadline && !is_due {
             return Cancelled::NotDue;
         }
-        Cancelled::Now(self.cancel_tree(by, key, cancel.cause))
+        Cancelled::Now(self.cancel_tree(key, cancel.cause))
     }
 
-    /// Cancels a workflow and its attached descendants. Whoever asks is told by the answer; other
-    /// executors are interrupted.
+    /// Cancels a workflow and its attached descendants. The executors of those that run are
+    /// interrupted.
     pub(super) fn cancel_tree(
         &mut self,
-        asks: Option<&ExecutorId>,
         root: WorkflowKey,
         cause: CancelCause,
     ) -> Vec<WorkflowKey> {
@@ -49,7 +48,7 @@ impl Model {
                 false => "its parent was cancelled".to_owned(),
             });
             let owner = row.workflow.executor.clone().filter(|_| was_running);
-            if let Some(owner) = owner.filter(|owner| Some(owner) != asks) {
+            if let Some(owner) = owner {
                 self.interrupts.insert((owner.as_str().to_owned(), key));
             }
             cancelled.push(key);

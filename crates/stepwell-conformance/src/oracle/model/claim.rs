@@ -49,7 +49,7 @@ impl Model {
             self.run(claim, *key);
         }
         for key in &chosen.late {
-            self.cancel_tree(None, *key, CancelCause::Deadline);
+            self.cancel_tree(*key, CancelCause::Deadline);
         }
         for key in &chosen.dead {
             self.die(*key, seen);
@@ -65,7 +65,7 @@ impl Model {
     fn wake_for(&mut self, chosen: &Chosen<'_>) {
         let mut cancelled = self.clone();
         for key in &chosen.late {
-            cancelled.cancel_tree(None, *key, CancelCause::Deadline);
+            cancelled.cancel_tree(*key, CancelCause::Deadline);
         }
         for key in &chosen.taken {
             if cancelled.workflows[place_of(*key)].workflow.state == State::Enqueued {

@@ -35,6 +35,7 @@ impl Model {
         }
         row.is_deleted = true;
         row.unique = None;
+        self.wake_waiters(key);
         for child in &mut self.workflows {
             if child.parent == Some(key) {
                 child.parent = None;

@@ -34,8 +34,8 @@ impl Model {
         match wait {
             Wait::Message { topic } => !self.workflows[place_of(key)].inbox(topic).is_empty(),
             Wait::Event { of, name } => {
-                let mut events = self.workflows[place_of(*of)].events.iter();
-                events.any(|event| event.name == *name)
+                let of = &self.workflows[place_of(*of)];
+                of.is_deleted || of.events.iter().any(|event| event.name == *name)
             }
             Wait::End { of } => self.workflows[place_of(*of)].workflow.state.has_ended(),
         }

@@ -89,6 +89,7 @@ impl Model {
                 let key = message.key.clone().or(Some(own));
                 return Ok(EffectOutcome::Sent(self.send(message, key)));
             }
+            Effect::Cancel(child) => return Ok(EffectOutcome::Cancelled(self.cancel(child))),
             Effect::Start(child) => {
                 return match self.start(by, child) {
                     Started::Conflict { .. } => Err(Conflict),
@@ -104,6 +105,12 @@ impl Model {
         let Some(to) = self.key_of(&message.to) else {
             return Sent::NoSuchWorkflow;
         };
+        let row = &self.workflows[place_of(to)];
+        let state = row.workflow.state;
+        let is_used = key.is_some() && row.messages.iter().any(|letter| letter.key == key);
+        if state.has_ended() && !is_used {
+            return Sent::Ended { state };
+        }
         match self.put(to, message.topic.clone(), message.payload.clone(), key) {
             true => Sent::New { to },
             false => Sent::Duplicate { to },

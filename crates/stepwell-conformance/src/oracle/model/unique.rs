@@ -67,7 +67,7 @@ impl Model {
         known: WorkflowKey,
     ) -> Started {
         let old = self.workflows[place_of(known)].clone();
-        self.cancel_tree(None, known, CancelCause::Replaced);
+        self.cancel_tree(known, CancelCause::Replaced);
         let since = (old.unique.as_ref()).map_or(old.workflow.created_at, |kind| kind.since);
         let stood = old.workflow.state == State::Enqueued;
         let mut new = new.clone();

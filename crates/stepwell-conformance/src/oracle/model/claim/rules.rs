@@ -52,7 +52,7 @@ impl Model {
     fn check_limits(&self, chosen: &Chosen<'_>) -> Result<(), String> {
         let mut left = self.clone();
         for key in &chosen.late {
-            left.cancel_tree(None, *key, stepwell_core::store::CancelCause::Deadline);
+            left.cancel_tree(*key, stepwell_core::store::CancelCause::Deadline);
         }
         for key in &chosen.taken {
             let row = &self.workflows[place_of(*key)];

@@ -1,0 +1,238 @@
+//! A cancellation reaches the run that it is about, and no other, whatever gets lost on the way.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{
+            AtomicU32,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::Duration,
+};
+
+use stepwell::{
+    App, Attempt, Ctx, State, WorkflowError, step,
+    store::{Change, Store},
+    workflow,
+};
+use tokio::{sync::Notify, time::timeout};
+
+use crate::faults::Faulty;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the steps are at.
+#[derive(stepwell::State, Default)]
+struct Work {
+    #[provide]
+    desk: Desk,
+}
+
+#[derive(Default)]
+struct Desk {
+    begun: AtomicU32,
+    at_once: AtomicU32,
+    most_at_once: AtomicU32,
+    cleaned_up: AtomicU32,
+    /// What a step that was cancelled waits for before it ends.
+    may_end: Notify,
+    done: Notify,
+}
+
+/// Works until it is told to be done. When it is cancelled it takes its time.
+#[step]
+async fn work(#[state] desk: &Desk, #[attempt] attempt: Attempt) -> stepwell::Result<u32> {
+    let begun = desk.begun.fetch_add(1, SeqCst);
+    let at_once = desk.at_once.fetch_add(1, SeqCst) + 1;
+    desk.most_at_once.fetch_max(at_once, SeqCst);
+    tokio::select! {
+        () = attempt.cancelled() => {
+            desk.may_end.notified().await;
+            desk.cleaned_up.fetch_add(1, SeqCst);
+        }
+        () = desk.done.notified() => {}
+    }
+    desk.at_once.fetch_sub(1, SeqCst);
+    Ok(begun)
+}
+
+#[workflow]
+async fn worker(ctx: &mut Ctx<Work>) -> stepwell::Result<u32> {
+    ctx.run(work()).await
+}
+
+#[workflow]
+async fn impatient(ctx: &mut Ctx<Work>) -> stepwell::Result<bool> {
+    let child = worker().id("child");
+    let result = ctx.run(child).timeout(Duration::from_millis(50)).await;
+    Ok(result.is_some())
+}
+
+async fn launch(store: &Arc<Faulty>) -> App<Work> {
+    let store: Arc<dyn Store> = Arc::<Faulty>::clone(store);
+    let app = App::builder("interrupts")
+        .store(store)
+        .state(Work::default());
+    app.lease(Duration::from_millis(300))
+        .grace(PATIENCE)
+        .launch()
+        .await
+        .unwrap()
+}
+
+/// A process that runs nothing, on the same database.
+async fn elsewhere(store: &Faulty) -> App {
+    let app = App::builder("elsewhere").store(Arc::clone(&store.inner));
+    app.build().await.unwrap()
+}
+
+#[track_caller]
+fn until(what: &'static str, holds: impl Fn() -> bool) -> impl Future<Output = ()> {
+    async move {
+        let wait = async {
+            while !holds() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        assert!(timeout(PATIENCE, wait).await.is_ok(), "not seen: {what}");
+    }
+}
+
+async fn in_state(app: &App<Work>, id: &str, state: State) {
+    let wait = async {
+        while app.client().get(id).await.unwrap().unwrap().state != state {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, wait).await.is_ok(), "never {state}");
+}
+
+/// A worker that is at its step.
+async fn at_work(app: &App<Work>, id: &str) {
+    app.start(worker().id(id)).await.unwrap();
+    let desk = &app.state().desk;
+    until("the step begins", || desk.begun.load(SeqCst) == 1).await;
+}
+
+#[tokio::test]
+async fn late_news_of_a_cancellation_does_not_end_the_run_after_it() {
+    let store = Faulty::new().await;
+    let app = launch(&store).await;
+    let elsewhere = elsewhere(&store).await;
+    let desk = &app.state().desk;
+    at_work(&app, "w").await;
+    store.interrupts_gate.is_closed.store(true, SeqCst);
+    store.is_busy.store(true, SeqCst);
+    elsewhere.client().cancel("w").await.unwrap();
+    store.interrupts_gate.reached.notified().await;
+    elsewhere.client().resume("w").await.unwrap();
+    in_state(&app, "w", State::Running).await;
+    desk.may_end.notify_one();
+    until("the step begins again", || desk.begun.load(SeqCst) == 2).await;
+    store.interrupts_gate.opened.notify_one();
+    // The news is there when the next look has come back.
+    store.interrupts_gate.is_closed.store(true, SeqCst);
+    app.start(worker().id("other")).await.unwrap();
+    until("another step begins", || desk.begun.load(SeqCst) == 3).await;
+    elsewhere.client().cancel("other").await.unwrap();
+    store.interrupts_gate.reached.notified().await;
+    store.interrupts_gate.opened.notify_one();
+    desk.may_end.notify_one();
+    until("the other one has ended", || desk.at_once.load(SeqCst) == 1).await;
+    desk.done.notify_one();
+    let result = timeout(PATIENCE, app.handle::<worker>("w").result()).await;
+    assert_eq!(result.expect("nobody runs it").unwrap(), 1);
+    assert_eq!(desk.cleaned_up.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_resumed_run_waits_for_the_end_of_the_one_before() {
+    let store = Faulty::new().await;
+    let app = launch(&store).await;
+    let desk = &app.state().desk;
+    at_work(&app, "w").await;
+    app.client().cancel("w").await.unwrap();
+    app.client().resume("w").await.unwrap();
+    in_state(&app, "w", State::Running).await;
+    // What is claimed after it has come to its step.
+    app.start(worker().id("x").anywhere()).await.unwrap();
+    until("the next claim begins", || desk.begun.load(SeqCst) == 2).await;
+    assert_eq!(
+        desk.at_once.load(SeqCst),
+        2,
+        "only one of `w` and the one of `x`"
+    );
+    desk.may_end.notify_one();
+    until("the step begins again", || desk.begun.load(SeqCst) == 3).await;
+    assert_eq!(desk.cleaned_up.load(SeqCst), 1);
+    assert_eq!(desk.most_at_once.load(SeqCst), 2);
+    (0..2).for_each(|_| desk.done.notify_one());
+}
+
+#[tokio::test]
+async fn a_step_hears_of_a_cancellation_whose_caller_has_gone() {
+    let store = Faulty::new().await;
+    let app = launch(&store).await;
+    let desk = &app.state().desk;
+    at_work(&app, "w").await;
+    let client = app.client();
+    let mut cancel = Box::pin(client.cancel("w"));
+    assert!(futures_util::poll!(&mut cancel).is_pending());
+    drop(cancel);
+    desk.may_end.notify_one();
+    until("it cleans up", || desk.cleaned_up.load(SeqCst) == 1).await;
+}
+
+#[tokio::test]
+async fn a_step_hears_of_a_cancellation_whose_answer_was_lost() {
+    let store = Faulty::new().await;
+    let app = launch(&store).await;
+    let desk = &app.state().desk;
+    at_work(&app, "w").await;
+    store.commits_to_lose.store(1, SeqCst);
+    app.client().cancel("w").await.unwrap();
+    assert_eq!(store.commits_to_lose.load(Relaxed), 0, "no answer was lost");
+    desk.may_end.notify_one();
+    until("it cleans up", || desk.cleaned_up.load(SeqCst) == 1).await;
+}
+
+#[tokio::test]
+async fn a_deadline_that_finds_the_disk_full_ends_the_workflow_when_there_is_room() {
+    let store = Faulty::new().await;
+    let app = launch(&store).await;
+    let desk = &app.state().desk;
+    *store.full.lock().unwrap() = Some(|change| matches!(change, Change::Cancel(_)));
+    let call = worker().id("w").deadline(Duration::from_millis(50));
+    let handle = app.start(call).await.unwrap();
+    until("it finds the disk full", || {
+        store.found_full.load(SeqCst) > 1
+    })
+    .await;
+    *store.full.lock().unwrap() = None;
+    desk.may_end.notify_one();
+    let ended = timeout(PATIENCE, handle.result()).await;
+    let ended = ended.expect("the deadline never fires again");
+    assert_eq!(ended.unwrap_err(), WorkflowError::DeadlineExceeded);
+    until("it cleans up", || desk.cleaned_up.load(SeqCst) == 1).await;
+}
+
+/// What would be written behind the record of the race is never written: as after a crash there.
+#[tokio::test]
+async fn a_child_that_lost_a_race_is_cancelled_with_the_record_of_the_race() {
+    let store = Faulty::new().await;
+    let app = launch(&store).await;
+    let desk = &app.state().desk;
+    *store.full.lock().unwrap() = Some(|change| matches!(change, Change::Cancel(_)));
+    let in_time = timeout(PATIENCE, app.run(impatient())).await;
+    assert!(!in_time.expect("it ends").unwrap());
+    let child = app.client().get("child").await.unwrap().unwrap();
+    assert_eq!(child.state, State::Cancelled);
+    assert_eq!(
+        child.reason.as_deref(),
+        Some("another operation of its parent's race won")
+    );
+    desk.may_end.notify_one();
+    until("it cleans up", || desk.cleaned_up.load(SeqCst) == 1).await;
+}
