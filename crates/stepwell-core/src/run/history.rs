@@ -96,8 +96,8 @@ impl History {
     /// The first position below this one at which anything was recorded.
     fn first_within(&self, position: &Position) -> Option<&Position> {
         let behind = (Bound::Excluded(position), Bound::Unbounded);
-        let operation = self.operations.range(behind).next();
-        let attempt = self.attempts.range(behind).next();
+        let operation = self.operations.range::<Position, _>(behind).next();
+        let attempt = self.attempts.range::<Position, _>(behind).next();
         let first = operation
             .map(|(at, _)| at)
             .into_iter()
