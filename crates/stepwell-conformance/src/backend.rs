@@ -16,6 +16,9 @@ pub trait Backend: Send + Sync {
     /// not by more than a few seconds in a case.
     fn advance(&self, by: Duration) -> BoxFuture<'_, ()>;
 
+    /// Sets that clock back, as a person does who finds it ahead.
+    fn set_back(&self, by: Duration) -> BoxFuture<'_, ()>;
+
     /// Whether the database can be opened twice at once, as a second process would.
     fn second_process(&self) -> bool;
 

@@ -360,6 +360,9 @@ macro_rules! every_case {
                 only_running_workflows_are_taken_over another_application_takes_nothing_over
                 a_dead_executor_takes_nothing_over take_overs_at_once_share_the_work
                 a_gone_process_is_taken_over_at_once leases_have_lengths_of_their_own
+                nobody_is_judged_by_time_in_which_the_database_did_not_answer
+                a_look_that_waited_judges_as_of_when_it_was_asked
+                a_lease_from_before_the_clock_was_set_back_is_over
             }
             recovery {
                 a_recovered_workflow_has_its_history recoveries_are_counted

@@ -64,6 +64,10 @@ impl<'a> Case<'a> {
         self.backend.advance(by).await;
     }
 
+    pub(crate) async fn set_back(&self, by: Duration) {
+        self.backend.set_back(by).await;
+    }
+
     /// Moves the clock past the end of every lease that there is.
     pub(crate) async fn let_leases_end(&self) {
         self.advance(LEASE * 2).await;

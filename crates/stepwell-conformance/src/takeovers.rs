@@ -4,12 +4,12 @@ use futures_util::future::join_all;
 use serde_json::json;
 use stepwell_core::{
     State,
-    store::{Change, NewExecutor, StoreErrorKind, TakenOver},
+    store::{Change, NewExecutor, StoreErrorKind, TakeOver, TakenOver},
 };
 
 use crate::{
     Backend,
-    fixture::{Case, LEASE, VERSION, here, new_executor},
+    fixture::{Case, DAY, LEASE, MINUTE, VERSION, Worker, here, new_executor},
 };
 
 /// While everybody is live nothing is taken over.
@@ -237,17 +237,92 @@ pub async fn a_gone_process_is_taken_over_at_once(backend: &dyn Backend) {
     assert_eq!((taken.executors, taken.workflows), (vec![id], 1));
 }
 
-/// A lease is as long as its executor asked for.
-pub async fn leases_have_lengths_of_their_own(backend: &dyn Backend) {
-    let case = Case::new(backend).await;
-    let patient = case.register().await;
-    let hasty = NewExecutor {
-        lease: LEASE / 4,
+/// Two executors, and how long each may be silent.
+async fn with_lease(case: &Case<'_>, lease: std::time::Duration) -> Worker {
+    let new = NewExecutor {
+        lease,
         ..new_executor("shop", VERSION)
     };
-    let registered = case.store.register(hasty.clone()).await;
+    let id = new.id.clone();
+    let registered = case.store.register(new).await;
     registered.expect("an executor can be registered");
+    Worker::new(std::sync::Arc::clone(&case.store), id, VERSION)
+}
+
+/// A lease is as long as its executor asked for, and nobody is judged by a shorter silence than the
+/// judge's own lease.
+pub async fn leases_have_lengths_of_their_own(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let (patient, hasty) = (
+        with_lease(&case, LEASE).await,
+        with_lease(&case, LEASE / 4).await,
+    );
     case.advance(LEASE / 2).await;
 
-    assert_eq!(patient.take_over().await.executors, [hasty.id]);
+    assert_eq!(patient.take_over().await, TakenOver::default());
+    assert_eq!(hasty.take_over().await, TakenOver::default());
+    let other = with_lease(&case, LEASE / 4).await;
+    assert_eq!(other.take_over().await.executors, [hasty.id]);
+    case.advance(LEASE).await;
+    other.renew().await;
+    assert_eq!(other.take_over().await.executors, [patient.id]);
+}
+
+/// Who could not renew is not dead: the database may have been away for everybody.
+pub async fn nobody_is_judged_by_time_in_which_the_database_did_not_answer(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let silent = case.register().await;
+    case.let_leases_end().await;
+    let judge = case.register().await;
+
+    let looks = [LEASE - MINUTE, LEASE].map(|answered_for| TakeOver {
+        answered_for,
+        ..judge.look(10)
+    });
+    let [early, late] = looks;
+    assert_eq!(judge.take_over_as(early).await, TakenOver::default());
+    case.advance(std::time::Duration::ZERO).await;
+    assert_eq!(judge.take_over_as(late).await.executors, [silent.id]);
+}
+
+/// A question that waits for a lock is answered as of the moment at which it was asked: the others
+/// may have waited for the same lock, to renew.
+pub async fn a_look_that_waited_judges_as_of_when_it_was_asked(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let silent = case.register().await;
+    case.advance(LEASE / 2).await;
+    let asked_at = case.now();
+    case.advance(LEASE).await;
+    let judge = case.register().await;
+
+    let waited = TakeOver {
+        at: asked_at,
+        ..judge.look(10)
+    };
+    assert_eq!(judge.take_over_as(waited).await, TakenOver::default());
+    case.advance(std::time::Duration::ZERO).await;
+    assert_eq!(judge.take_over().await.executors, [silent.id]);
+}
+
+/// After the clock was set back a lease lies in a future that does not come for long.
+pub async fn a_lease_from_before_the_clock_was_set_back_is_over(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    case.advance(DAY).await;
+    let silent = case.register().await;
+    case.set_back(DAY).await;
+    let (living, judge) = (case.register().await, case.register().await);
+    let look = || TakeOver {
+        at: case.now(),
+        ..judge.look(10)
+    };
+
+    let early = TakeOver {
+        // It has not heard of it yet.
+        at: case.now() + DAY,
+        ..judge.look(10)
+    };
+    assert_eq!(judge.take_over_as(early).await, TakenOver::default());
+    case.advance(std::time::Duration::ZERO).await;
+    assert_eq!(judge.take_over_as(look()).await.executors, [silent.id]);
+    assert_eq!(living.renew().await, stepwell_core::store::Renewed::Live);
 }

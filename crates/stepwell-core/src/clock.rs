@@ -5,7 +5,7 @@
 
 use std::{
     fmt::Debug,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -40,20 +40,24 @@ impl ManualClock {
 
     /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
-        let mut now = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut now = self.lock();
         *now = now.saturating_add(by).unwrap_or(Timestamp::MAX);
+    }
+
+    /// Sets the clock back.
+    pub fn set_back(&self, by: Duration) {
+        let mut now = self.lock();
+        *now = now.saturating_sub(by).unwrap_or(Timestamp::MIN);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.lock()
     }
 }
 

@@ -4,6 +4,7 @@
 //! a crash would lose.
 
 mod alerts;
+mod answers;
 mod deadlines;
 pub(crate) mod declare;
 mod dispatch;
@@ -151,7 +152,7 @@ impl Engine {
         lease::register(self)
             .await
             .map_err(|error| Error::of_opening("register an executor", error))?;
-        lease::take_over(self).await;
+        lease::take_over_first(self).await;
         declare::all(self).await?;
         info!(
             application = self.config.application,

@@ -9,6 +9,7 @@ mod driver;
 mod error;
 mod executors;
 mod follow;
+mod leases;
 mod messages;
 mod news;
 mod park;
@@ -37,6 +38,7 @@ pub use executors::{
     TakenOver,
 };
 pub use follow::{FollowStore, Mark, Moment, Recorded, Values};
+pub use leases::{Lease, TakeOver};
 pub use messages::{Message, MessageStore, PublishedEvent, StreamEntry, WaitingMessage};
 pub use news::{Changed, News};
 pub use park::{Park, Parked, Wait};

@@ -13,12 +13,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::{
-    connection::Connection,
-    error::Failure,
-    params::params,
-    rows::{get, micros},
-};
+use crate::{connection::Connection, error::Failure, params::params, rows::get};
 
 /// Asks the server's clock.
 pub(crate) const ASK: &str = "select {schema}.clock()";
@@ -28,12 +23,12 @@ const APART: &str =
     "select (extract(epoch from {schema}.clock() - clock_timestamp()) * 1000000)::bigint";
 
 /// Moves the schema's clock. For tests.
-pub(crate) async fn advance(db: &Connection, by: Duration) -> Result<(), Failure> {
+pub(crate) async fn advance(db: &Connection, by_micros: i64) -> Result<(), Failure> {
     let apart: i64 = match db.query_opt(APART, params![]).await? {
         Some(row) => get(&row, 0)?,
         None => 0,
     };
-    let apart = apart.saturating_add(micros(by));
+    let apart = apart.saturating_add(by_micros);
     db.batch(&format!(
         "create or replace function {{schema}}.clock() returns timestamptz \
          language sql volatile \

@@ -12,6 +12,7 @@ use stepwell_core::{
     ExecutorId, WorkflowKey,
     store::{
         Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, News, Renewed, StoreFuture,
+        TakeOver,
         TakenOver,
     },
 };
@@ -154,21 +155,17 @@ impl ExecutorStore for PostgresStore {
         })
     }
 
-    fn take_over(&self, executor: &ExecutorId, workflows_max: u32) -> StoreFuture<'_, TakenOver> {
-        let executor = executor.clone();
+    fn take_over(&self, look: TakeOver) -> StoreFuture<'_, TakenOver> {
         Box::pin(async move {
-            if self.quiet.holds(&executor) {
+            if self.quiet.holds(&look.executor) {
                 return Ok(TakenOver::default());
             }
-            let looking = (
-                executor.clone(),
-                workflows_max,
-                self.bell.ring(News::of_work()),
-            );
-            let look = self.prompt("take over", looking, |db, (executor, max, ring)| {
-                take_over::take_over(db, executor, *max, ring).boxed()
+            let executor = look.executor.clone();
+            let looking = (look, self.bell.ring(News::of_work()));
+            let looking = self.prompt("take over", looking, |db, (look, ring)| {
+                take_over::take_over(db, look, ring).boxed()
             });
-            let (taken, quiet) = look.await?;
+            let (taken, quiet) = looking.await?;
             if let Some(quiet) = quiet {
                 self.quiet.keep(&executor, quiet);
             }

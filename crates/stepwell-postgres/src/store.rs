@@ -26,7 +26,7 @@ use crate::{
     open,
     params::params,
     pool::Pool,
-    rows::instant,
+    rows::{instant, micros},
     server::Server,
     url::Address,
 };
@@ -159,8 +159,21 @@ impl PostgresStore {
     /// Those of any statement.
     #[doc(hidden)]
     pub async fn advance_clock(&self, by: Duration) -> Result<(), StoreError> {
-        self.side("move the clock", by, |db, by| {
-            Box::pin(clock::advance(db, *by))
+        self.move_clock(micros(by)).await
+    }
+
+    /// Sets the schema's clock back, for everybody who uses the schema. For tests.
+    ///
+    /// # Errors
+    /// Those of any statement.
+    #[doc(hidden)]
+    pub async fn set_clock_back(&self, by: Duration) -> Result<(), StoreError> {
+        self.move_clock(-micros(by)).await
+    }
+
+    async fn move_clock(&self, by_micros: i64) -> Result<(), StoreError> {
+        self.side("move the clock", by_micros, |db, by_micros| {
+            Box::pin(clock::advance(db, *by_micros))
         })
         .await?;
         self.read_clock().await

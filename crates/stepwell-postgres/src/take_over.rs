@@ -5,18 +5,23 @@
 //! the next call goes on: the row keeps why it ended, and is looked at until nothing is left.
 //!
 //! # Who is dead
-//! While the server is away nobody can renew. Counted by the clock alone, every lease would have
-//! ended by the time it is back, and everybody would take over from everybody. So a lease that was
-//! given before the server started lasts its whole length from then on. (The engine, besides, does
-//! not look before it has renewed itself.)
+//! [`TakeOver::is_over`] says it, in SQL here. What it is given is from before the statement: while
+//! that waits for a lock, others may wait for the same one and cannot renew.
 
 use std::time::Duration;
 
-use stepwell_core::{ExecutorId, store::TakenOver};
+use stepwell_core::{
+    ExecutorId,
+    store::{TakeOver, TakenOver},
+};
 
 use crate::{
-    bell::Ring, connection::Connection, error::Failure, executors::commit_and_ring, params::params,
-    rows::get,
+    bell::Ring,
+    connection::Connection,
+    error::Failure,
+    executors::commit_and_ring,
+    params::{At, params},
+    rows::{get, millis},
 };
 
 /// Why an executor ended that retired. Its workflows lost nothing by it.
@@ -27,26 +32,48 @@ const LEASE_ENDED: &str = "lease ended";
 /// How many workflows a retiring executor hands back in one transaction.
 const STEP: u32 = 1_000;
 
-/// When a lease ends, from `executors as e`.
-macro_rules! lease_end {
-    () => {
-        "greatest(e.lease_expires_at,
-            pg_postmaster_start_time() + e.lease_ms * interval '1 millisecond')"
+/// When the lease of `executors as e` is over for a judge whose own is `$mine` milliseconds long.
+macro_rules! over_at {
+    ($mine:literal) => {
+        concat!(
+            "e.lease_expires_at
+            + (greatest(e.lease_ms, ",
+            $mine,
+            ") - e.lease_ms) * interval '1 millisecond'"
+        )
+    };
+}
+
+/// [`TakeOver::is_over`]: `$2` is the judge's reckoned time, `$3` for how many milliseconds the
+/// database has answered it.
+macro_rules! is_over {
+    ($mine:literal) => {
+        concat!(
+            "(greatest(e.lease_ms, ",
+            $mine,
+            ") <= $3
+            and (",
+            over_at!($mine),
+            " <= least({schema}.clock(), $2)
+                or e.lease_expires_at
+                    > greatest({schema}.clock(), $2) + 2 * e.lease_ms * interval '1 millisecond'))"
+        )
     };
 }
 
 /// The other executors of the same application that have not been drained: whether each has ended
-/// or must, and how long it may still be silent. One row of nothing for a live executor that is
-/// alone; none for one that is not live.
+/// or must, how long it may still be silent, and how long I may be. One row of nothing for a live
+/// executor that is alone; none for one that is not live.
 pub(crate) const OTHERS: &str = concat!(
     "
     select e.executor_id,
         e.ended_at is not null or ",
-    lease_end!(),
-    " <= {schema}.clock(),
+    is_over!("me.lease_ms"),
+    ",
         (extract(epoch from ",
-    lease_end!(),
-    " - {schema}.clock()) * 1000)::bigint
+    over_at!("me.lease_ms"),
+    " - {schema}.clock()) * 1000)::bigint,
+        me.lease_ms
     from {schema}.executors as me
     left join {schema}.executors as e
       on e.application = me.application
@@ -61,13 +88,20 @@ pub(crate) const OTHERS: &str = concat!(
 const LOCK: &str = concat!(
     "
     select e.executor_id, e.ended_at is not null, ",
-    lease_end!(),
-    " <= {schema}.clock()
+    is_over!("$4"),
+    "
     from {schema}.executors as e
     where e.executor_id = any($1)
     order by e.executor_id
     for update"
 );
+
+/// Locks an executor that retires.
+const LOCK_ALONE: &str = "
+    select executor_id
+    from {schema}.executors
+    where executor_id = $1
+    for update";
 
 /// In the order of their starts.
 const IN_ORDER: &str = "
@@ -121,20 +155,19 @@ const DRAIN: &str = "
     set drained_at = {schema}.clock()
     where executor_id = $1";
 
-/// Declares dead who is, and hands back up to `workflows_max` of what ended executors have. Also
-/// how long nobody need look again, if there was nothing to do.
+/// Declares dead who is, and hands back a part of what ended executors have. Also how long nobody
+/// need look again, if there was nothing to do.
 pub(crate) async fn take_over(
     db: &Connection,
-    me: &ExecutorId,
-    workflows_max: u32,
+    look: &TakeOver,
     ring: &Ring,
 ) -> Result<(TakenOver, Option<Duration>), Failure> {
-    let (due, quiet) = others(db, me).await?;
-    if due.is_empty() {
-        return Ok((TakenOver::default(), Some(quiet)));
+    let others = others(db, look).await?;
+    if others.due.is_empty() {
+        return Ok((TakenOver::default(), Some(others.quiet)));
     }
     db.begin().await?;
-    let judged = judge(db, me, due).await?;
+    let judged = judge(db, look, others).await?;
     let mut taken = TakenOver::default();
     for other in judged {
         if other.is_new {
@@ -143,7 +176,7 @@ pub(crate) async fn take_over(
                 .executors
                 .push(ExecutorId::from_stored(other.id.clone()));
         }
-        let back = hand_back(db, &other.id, workflows_max - taken.workflows).await?;
+        let back = hand_back(db, &other.id, look.workflows_max - taken.workflows).await?;
         taken.workflows += back.workflows;
         taken.more |= back.more;
     }
@@ -159,14 +192,14 @@ pub(crate) async fn retire(
 ) -> Result<(), Failure> {
     let id = executor.as_str();
     db.begin().await?;
-    db.query(LOCK, params![vec![id]]).await?;
+    db.query(LOCK_ALONE, params![id]).await?;
     end(db, id, HANDED_BACK).await?;
     db.commit().await?;
     db.server.losses.forget(executor);
     loop {
         db.begin().await?;
         // Alone with it: another one may hand the same back.
-        db.query(LOCK, params![vec![id]]).await?;
+        db.query(LOCK_ALONE, params![id]).await?;
         let back = hand_back(db, id, STEP).await?;
         commit_and_ring(db, ring).await?;
         if !back.more {
@@ -175,25 +208,41 @@ pub(crate) async fn retire(
     }
 }
 
-/// The executors that have ended or must, and how long the others may still be silent.
-async fn others(db: &Connection, me: &ExecutorId) -> Result<(Vec<String>, Duration), Failure> {
-    let (mut due, mut quiet) = (Vec::new(), Duration::MAX);
-    let rows = db.query(OTHERS, params![me.as_str()]).await?;
-    if rows.is_empty() {
-        return Err(Failure::Fenced(me.clone()));
-    }
+/// The other executors.
+struct Others {
+    /// Those that have ended or must.
+    due: Vec<String>,
+    /// How long the others may still be silent.
+    quiet: Duration,
+    /// How long the one that looks may be silent.
+    mine_ms: i64,
+}
+
+async fn others(db: &Connection, look: &TakeOver) -> Result<Others, Failure> {
+    let (at, answered_ms) = (At(look.at), millis(look.answered_for));
+    let me = look.executor.as_str();
+    let rows = db.query(OTHERS, params![me, at, answered_ms]).await?;
+    let Some(first) = rows.first() else {
+        return Err(Failure::Fenced(look.executor.clone()));
+    };
+    let mut others = Others {
+        due: Vec::new(),
+        quiet: Duration::MAX,
+        mine_ms: get(first, 3)?,
+    };
     for row in &rows {
         let Some(other) = get::<Option<String>>(row, 0)? else {
             continue;
         };
         if get(row, 1)? {
-            due.push(other);
+            others.due.push(other);
         } else {
             let left_ms: i64 = get(row, 2)?;
-            quiet = quiet.min(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)));
+            let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
+            others.quiet = others.quiet.min(left);
         }
     }
-    Ok((due, quiet))
+    Ok(others)
 }
 
 /// An executor that has ended, or ends now.
@@ -206,11 +255,17 @@ struct Judged {
 /// judge others.
 async fn judge(
     db: &Connection,
-    me: &ExecutorId,
-    mut due: Vec<String>,
+    look: &TakeOver,
+    Others {
+        mut due, mine_ms, ..
+    }: Others,
 ) -> Result<Vec<Judged>, Failure> {
+    let me = &look.executor;
     due.push(me.as_str().to_owned());
-    let (locked, order) = (db.query(LOCK, params![due]).await?, IN_ORDER);
+    let (at, answered_ms) = (At(look.at), millis(look.answered_for));
+    let locked = db
+        .query(LOCK, params![due, at, answered_ms, mine_ms])
+        .await?;
     let (mut judged, mut i_live) = (Vec::new(), false);
     for row in &locked {
         let id: String = get(row, 0)?;
@@ -227,7 +282,7 @@ async fn judge(
     }
     let ids: Vec<_> = judged.iter().map(|it| it.id.as_str()).collect();
     let mut places = Vec::with_capacity(ids.len());
-    for row in db.query(order, params![ids]).await? {
+    for row in db.query(IN_ORDER, params![ids]).await? {
         places.push(get::<String>(&row, 0)?);
     }
     judged.sort_by_key(|it| places.iter().position(|id| *id == it.id));

@@ -8,7 +8,7 @@ use stepwell_core::{
     ExecutorId, Payload, WorkflowKey,
     store::{
         Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, Renewed, Store,
-        StoreFuture, TakenOver,
+        StoreFuture, TakeOver, TakenOver,
     },
 };
 
@@ -131,12 +131,11 @@ impl ExecutorStore for SqliteStore {
         })
     }
 
-    fn take_over(&self, executor: &ExecutorId, workflows_max: u32) -> StoreFuture<'_, TakenOver> {
+    fn take_over(&self, look: TakeOver) -> StoreFuture<'_, TakenOver> {
         let now = self.now();
         let locks = self.locks();
-        let executor = executor.clone();
         self.write("take over", move |db| {
-            take_over::take_over(db, &executor, workflows_max, (now, locks.as_deref()))
+            take_over::take_over(db, &look, (now, locks.as_deref()))
         })
     }
 

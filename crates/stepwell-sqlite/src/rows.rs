@@ -178,6 +178,12 @@ pub(crate) fn before(instant: Timestamp, by: Duration) -> Timestamp {
     instant.saturating_sub(by).unwrap_or(Timestamp::MIN)
 }
 
+/// Reads an `_ms` column.
+pub(crate) fn duration(row: &Row<'_>, column: usize) -> rusqlite::Result<Duration> {
+    let millis: i64 = row.get(column)?;
+    Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+}
+
 /// How a duration is stored in an `_ms` column.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)

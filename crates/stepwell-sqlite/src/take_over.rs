@@ -4,11 +4,22 @@
 //! Then its work goes back in bounded steps. If we crash in between, the next call goes on: the row
 //! keeps why it ended, and is looked at until nothing is left.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
-use stepwell_core::{ExecutorId, store::TakenOver};
+use stepwell_core::{
+    ExecutorId,
+    store::{Lease, TakeOver, TakenOver},
+};
 
-use crate::{change::fence, connection::transaction, error::Failure, locks::Locks, rows::micros};
+use crate::{
+    change::fence,
+    connection::transaction,
+    error::Failure,
+    locks::Locks,
+    rows::{duration, instant, micros},
+};
 
 /// Why an executor ended that retired. Its workflows lost nothing by it.
 pub(crate) const HANDED_BACK: &str = "handed back";
@@ -21,7 +32,8 @@ const STEP: u32 = 1_000;
 
 /// The other executors of the same application that have not been drained.
 pub(crate) const OTHERS: &str = "
-    select other.executor_id, other.lease_expires_at <= ?2, other.ended_at is not null
+    select other.executor_id, other.lease_ms, other.lease_expires_at, other.ended_at is not null,
+        me.lease_ms
     from executors as me
     cross join executors as other
     where me.executor_id = ?1
@@ -70,30 +82,33 @@ const DRAIN: &str = "
 /// Another executor, as the one that takes over sees it.
 struct Other {
     id: ExecutorId,
-    lease_ended: bool,
+    lease: Lease,
     ended: bool,
+    /// How long the one that takes over may be silent itself.
+    mine: Duration,
 }
 
-/// Declares dead who is, and hands back up to `workflows_max` of what ended executors have.
+/// Declares dead who is, and hands back a part of what ended executors have.
+///
+/// `now` is from before the wait for the file's lock, which others may wait for, too.
 pub(crate) fn take_over(
     db: &mut Connection,
-    executor: &ExecutorId,
-    workflows_max: u32,
+    look: &TakeOver,
     (now, locks): (Timestamp, Option<&Locks>),
 ) -> Result<TakenOver, Failure> {
     let taken = transaction(db, |db| {
         // In the transaction: an executor that was itself declared dead must not judge others.
-        fence(db, executor)?;
+        fence(db, &look.executor)?;
         let mut taken = TakenOver::default();
-        for other in others(db, executor, now)? {
+        for other in others(db, &look.executor)? {
             if !other.ended {
-                match why_dead(&other, locks) {
+                match why_dead(look, &other, (now, locks)) {
                     Some(why) => end(db, &other.id, why, now)?,
                     None => continue,
                 }
                 taken.executors.push(other.id.clone());
             }
-            let limit = workflows_max - taken.workflows;
+            let limit = look.workflows_max - taken.workflows;
             let back = hand_back(db, &other.id, limit, now)?;
             taken.workflows += back.workflows;
             taken.more |= back.more;
@@ -121,23 +136,32 @@ pub(crate) fn retire(
     Ok(())
 }
 
-fn others(db: &Connection, me: &ExecutorId, now: Timestamp) -> Result<Vec<Other>, Failure> {
+fn others(db: &Connection, me: &ExecutorId) -> Result<Vec<Other>, Failure> {
     let mut statement = db.prepare_cached(OTHERS)?;
-    let others = statement.query_map(params![me.as_str(), micros(now)], |row| {
+    let others = statement.query_map(params![me.as_str()], |row| {
         Ok(Other {
             id: ExecutorId::from_stored(row.get(0)?),
-            lease_ended: row.get(1)?,
-            ended: row.get(2)?,
+            lease: Lease {
+                length: duration(row, 1)?,
+                ends_at: instant(row.get(2)?)?,
+            },
+            ended: row.get(3)?,
+            mine: duration(row, 4)?,
         })
     })?;
     Ok(others.collect::<rusqlite::Result<_>>()?)
 }
 
-fn why_dead(other: &Other, locks: Option<&Locks>) -> Option<&'static str> {
+fn why_dead(
+    look: &TakeOver,
+    other: &Other,
+    (now, locks): (Timestamp, Option<&Locks>),
+) -> Option<&'static str> {
     if locks.is_some_and(|locks| locks.is_gone(&other.id)) {
         Some(PROCESS_GONE)
     } else {
-        other.lease_ended.then_some(LEASE_ENDED)
+        let is_over = look.is_over(other.lease, other.mine, now);
+        is_over.then_some(LEASE_ENDED)
     }
 }
 

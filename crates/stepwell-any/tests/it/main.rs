@@ -19,6 +19,7 @@ mod sqlite;
 mod store;
 mod tls;
 mod tx;
+mod wait;
 mod watching;
 
 /// Makes two tests of each case.

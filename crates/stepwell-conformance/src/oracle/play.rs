@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use stepwell_core::{
     BoxFuture, ExecutorId, Timestamp, WorkflowKey,
     store::{
-        Batch, Claim, NewExecutor, RecoveryRules, Store, StoreError, StoreErrorKind, TakenOver,
+        Batch, Claim, NewExecutor, RecoveryRules, Store, StoreError, StoreErrorKind, TakeOver,
+        TakenOver,
     },
 };
 
@@ -225,7 +226,13 @@ impl<'a> Play<'a> {
         // A store may remember for a moment that nobody's lease ends soon; a clock that was moved,
         // by however little, makes it look.
         self.backend.advance(Duration::ZERO).await;
-        let actual = self.store.take_over(&executor, u32::from(most)).await;
+        let look = TakeOver {
+            executor: executor.clone(),
+            workflows_max: u32::from(most),
+            at: Timestamp::MAX,
+            answered_for: Duration::MAX,
+        };
+        let actual = self.store.take_over(look).await;
         let actual = fenced(actual)?;
         if !self.model.is_live(&executor) {
             return same("the fence", &actual.is_err(), &true);

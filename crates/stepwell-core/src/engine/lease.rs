@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
-use super::{Engine, dispatch};
+use super::{Engine, answers::Answers, dispatch};
 use crate::{
     id::ExecutorId,
-    store::{Renewed, StoreError, StoreErrorKind},
+    store::{Renewed, StoreError, StoreErrorKind, TakeOver},
 };
 
 /// How many workflows of dead executors one call hands back.
@@ -27,26 +27,53 @@ pub(super) async fn register(engine: &Engine) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Hands the workflows of dead executors back, so that the living can claim them.
-pub(super) async fn take_over(engine: &Engine) {
-    loop {
-        let Some(me) = engine.client.0.journal.executor() else {
-            return;
-        };
-        match engine.client.0.store.take_over(&me, TAKE_OVER_MAX).await {
-            Ok(taken) => {
-                if !taken.executors.is_empty() || taken.workflows > 0 {
-                    let dead: Vec<_> = taken.executors.iter().map(ExecutorId::as_str).collect();
-                    info!(executors = ?dead, workflows = taken.workflows, "took over from the dead");
-                    engine.client.0.hub.work_arrived();
-                }
-                if !taken.more {
-                    return;
-                }
-            }
-            Err(error) if error.kind() == StoreErrorKind::Fenced => return lost(engine, &me),
-            Err(error) => return warn!(%error, "could not look for dead executors"),
+/// What is left of the dead after one look.
+#[derive(Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    More,
+}
+
+/// Hands back a part of what executors have left whose process is seen to be gone. Of leases nothing
+/// is known yet: their executors may have waited for the database, too.
+pub(super) async fn take_over_first(engine: &Engine) {
+    let (now, lease) = (Instant::now(), engine.config.lease);
+    let mut answers = Answers::new(lease, now, engine.client.now());
+    take_over(engine, &mut answers).await;
+}
+
+/// Hands a part of the workflows of dead executors back, so that the living can claim them. A part:
+/// between two of them this executor may have to renew its own lease.
+async fn take_over(engine: &Engine, answers: &mut Answers) -> Left {
+    let Some(me) = engine.client.0.journal.executor() else {
+        return Left::Nothing;
+    };
+    let look = TakeOver {
+        executor: me.clone(),
+        workflows_max: TAKE_OVER_MAX,
+        at: answers.at(Instant::now()),
+        answered_for: answers.came_for(),
+    };
+    let taken = match engine.client.0.store.take_over(look).await {
+        Ok(taken) => taken,
+        Err(error) if error.kind() == StoreErrorKind::Fenced => {
+            lost(engine, &me);
+            return Left::Nothing;
         }
+        Err(error) => {
+            warn!(%error, "could not look for dead executors");
+            answers.failed(Instant::now());
+            return Left::Nothing;
+        }
+    };
+    if !taken.executors.is_empty() || taken.workflows > 0 {
+        let dead: Vec<_> = taken.executors.iter().map(ExecutorId::as_str).collect();
+        info!(executors = ?dead, workflows = taken.workflows, "took over from the dead");
+        engine.client.0.hub.work_arrived();
+    }
+    match taken.more {
+        true => Left::More,
+        false => Left::Nothing,
     }
 }
 
@@ -55,23 +82,18 @@ pub(super) async fn keep(engine: Arc<Engine>) {
     let mut renewal = ticks(engine.config.renewal());
     let mut poll = ticks(engine.config.poll);
     let mut watch = ticks(engine.config.watch);
-    // After the database was away nobody could renew: everybody gets the time of one renewal
-    // before anybody is judged, or all would take over from all.
-    let mut judge_from = Instant::now();
+    // The launch may have left something.
+    watch.reset_immediately();
+    let mut answers = Answers::new(engine.config.lease, Instant::now(), engine.client.now());
     loop {
         tokio::select! {
             biased;
             () = engine.stopped.cancelled() => return,
             () = engine.client.0.journal.fenced.notified() => begin_anew(&engine).await,
-            _ = renewal.tick() => {
-                if let Err(error) = renew(&engine).await {
-                    warn!(%error, "could not renew the lease");
-                    judge_from = Instant::now() + engine.config.renewal() * 2;
-                }
-            }
+            _ = renewal.tick() => renew(&engine, &mut answers).await,
             _ = watch.tick() => {
-                if judge_from <= Instant::now() {
-                    take_over(&engine).await;
+                if take_over(&engine, &mut answers).await == Left::More {
+                    watch.reset_immediately();
                 }
             }
             _ = poll.tick() => look_around(&engine).await,
@@ -86,15 +108,27 @@ fn ticks(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
-async fn renew(engine: &Arc<Engine>) -> Result<(), StoreError> {
+async fn renew(engine: &Arc<Engine>, answers: &mut Answers) {
     let Some(me) = engine.client.0.journal.executor() else {
-        begin_anew(engine).await;
-        return Ok(());
+        return begin_anew(engine).await;
     };
-    if engine.client.0.store.renew(&me).await? == Renewed::Lost {
-        lost(engine, &me);
-        return Ok(());
+    match engine.client.0.store.renew(&me).await {
+        Ok(Renewed::Live) => {
+            answers.came(Instant::now(), engine.client.now());
+            if let Err(error) = look_at_what_is_owned(engine).await {
+                warn!(%error, "could not ask what this executor owns");
+            }
+        }
+        Ok(Renewed::Lost) => lost(engine, &me),
+        Err(error) => {
+            warn!(%error, "could not renew the lease");
+            answers.failed(Instant::now());
+        }
     }
+}
+
+/// Compares what this executor owns with what runs here.
+async fn look_at_what_is_owned(engine: &Arc<Engine>) -> Result<(), StoreError> {
     dispatch::compare(engine).await?;
     dispatch::reconcile(engine).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::StoreFuture;
+use super::{StoreFuture, TakeOver};
 use crate::{
     id::{ExecutorId, Nonce, WorkflowId, WorkflowKey},
     payload::Payload,
@@ -20,11 +20,11 @@ pub trait ExecutorStore {
     /// Lengthens the lease by its duration from now, if the executor is still live.
     fn renew(&self, executor: &ExecutorId) -> StoreFuture<'_, Renewed>;
 
-    /// Declares every executor of the same application dead whose lease has ended or whose process
-    /// is gone (where the store can see that), and hands its running workflows back, to be claimed
-    /// by any executor. At most `workflows_max` workflows in one call; call again while
-    /// [`TakenOver::more`].
-    fn take_over(&self, executor: &ExecutorId, workflows_max: u32) -> StoreFuture<'_, TakenOver>;
+    /// Declares every executor of the same application dead whose lease is over
+    /// ([`TakeOver::is_over`]) or whose process is gone (where the store can see that), and hands its
+    /// running workflows back, to be claimed by any executor. At most [`TakeOver::workflows_max`]
+    /// workflows in one call; call again while [`TakenOver::more`].
+    fn take_over(&self, look: TakeOver) -> StoreFuture<'_, TakenOver>;
 
     /// Takes workflows that wait for an executor: due, with a place in their queue, of a name that
     /// the executor knows. Also lets those that are stuck in another version try this one.

@@ -55,9 +55,19 @@ impl Schema {
     async fn advance(&self, by: Duration) {
         let opened = self.opened.lock().unwrap().clone();
         opened[0].advance_clock(by).await.unwrap();
-        for store in &opened {
-            store.read_clock().await.unwrap();
-        }
+        read_clock(&opened).await;
+    }
+
+    async fn set_back(&self, by: Duration) {
+        let opened = self.opened.lock().unwrap().clone();
+        opened[0].set_clock_back(by).await.unwrap();
+        read_clock(&opened).await;
+    }
+}
+
+async fn read_clock(opened: &[Arc<PostgresStore>]) {
+    for store in opened {
+        store.read_clock().await.unwrap();
     }
 }
 
@@ -79,6 +89,10 @@ impl Backend for Schema {
 
     fn advance(&self, by: Duration) -> BoxFuture<'_, ()> {
         Box::pin(self.advance(by))
+    }
+
+    fn set_back(&self, by: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(self.set_back(by))
     }
 
     fn second_process(&self) -> bool {

@@ -9,8 +9,11 @@ use std::{
     time::Duration,
 };
 
-use stepwell_core::store::{
-    Batch, ExecutorStore, Filter, Renewed, Store, StoreErrorKind, WorkflowStore,
+use stepwell_core::{
+    ExecutorId, Timestamp,
+    store::{
+        Batch, ExecutorStore, Filter, Renewed, Store, StoreErrorKind, TakeOver, WorkflowStore,
+    },
 };
 use stepwell_postgres::PostgresStore;
 use tokio::{
@@ -64,6 +67,15 @@ async fn behind_a_proxy(settings: &str) -> (PostgresStore, Arc<AtomicBool>) {
     (PostgresStore::open(&through).await.unwrap(), silence)
 }
 
+fn look(executor: &ExecutorId) -> TakeOver {
+    TakeOver {
+        executor: executor.clone(),
+        workflows_max: 10,
+        at: Timestamp::MAX,
+        answered_for: Duration::MAX,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_nobody_answers_fails_and_the_next_one_gets_through() {
     let (store, silence) = behind_a_proxy("statement_timeout=500").await;
@@ -98,7 +110,7 @@ async fn a_lease_does_not_wait_for_a_silent_connection() {
     let writes = tokio::spawn(async move { writes.commit(batch).await });
     let in_time = tokio::time::timeout(Duration::from_secs(60), async {
         assert_eq!(store.renew(&me).await.unwrap(), Renewed::Live);
-        store.take_over(&me, 10).await.unwrap();
+        store.take_over(look(&me)).await.unwrap();
         for given_up in [
             reads.await.unwrap().map(drop).unwrap_err(),
             writes.await.unwrap().map(drop).unwrap_err(),

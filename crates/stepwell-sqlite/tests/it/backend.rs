@@ -42,6 +42,11 @@ impl Backend for File {
         Box::pin(async {})
     }
 
+    fn set_back(&self, by: Duration) -> BoxFuture<'_, ()> {
+        self.clock.set_back(by);
+        Box::pin(async {})
+    }
+
     fn second_process(&self) -> bool {
         true
     }
@@ -87,6 +92,11 @@ impl Backend for Memory {
 
     fn advance(&self, by: Duration) -> BoxFuture<'_, ()> {
         self.0.advance(by);
+        Box::pin(async {})
+    }
+
+    fn set_back(&self, by: Duration) -> BoxFuture<'_, ()> {
+        self.0.set_back(by);
         Box::pin(async {})
     }
 

@@ -8,10 +8,10 @@ use std::{
 };
 
 use stepwell_core::{
-    ExecutorId, Payload, State, WorkflowId,
+    ExecutorId, Payload, State, Timestamp, WorkflowId,
     store::{
         Batch, Change, Claim, ExecutorStore, Launch, NewExecutor, NewWorkflow, RecoveryRules,
-        Store, WorkflowStore,
+        Store, TakeOver, WorkflowStore,
     },
 };
 use stepwell_sqlite::SqliteStore;
@@ -106,11 +106,11 @@ async fn work_of_a_killed_process_is_taken_over_before_its_lease_ends() {
     let store = open(&path).await;
     let me = register(&store).await;
 
-    let taken = store.take_over(&me, 100).await.unwrap();
+    let taken = store.take_over(look(&me)).await.unwrap();
     assert_eq!((taken.executors.len(), taken.workflows), (0, 0), "it lives");
 
     child.kill();
-    let taken = store.take_over(&me, 100).await.unwrap();
+    let taken = store.take_over(look(&me)).await.unwrap();
     assert_eq!(
         (taken.executors.len(), taken.workflows, taken.more),
         (1, 1, false)
@@ -128,6 +128,15 @@ async fn work_of_a_killed_process_is_taken_over_before_its_lease_ends() {
     let locks = directory.path().join("shop.db.locks");
     let left = std::fs::read_dir(locks).unwrap().count();
     assert_eq!(left, 1, "the lock of the dead is removed, mine stays");
+}
+
+fn look(executor: &ExecutorId) -> TakeOver {
+    TakeOver {
+        executor: executor.clone(),
+        workflows_max: 100,
+        at: Timestamp::MAX,
+        answered_for: Duration::MAX,
+    }
 }
 
 fn claim(executor: &ExecutorId) -> Claim {

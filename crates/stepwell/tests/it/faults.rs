@@ -21,9 +21,8 @@ use stepwell::{
         Filter, FollowStore, Mark, Message, MessageStore, Moment, NewExecutor, NewSchedule, News,
         Progressed, PublishedEvent, QueueChange, QueueInfo, QueueLimited, QueueStore, QueueUse,
         Recorded, Renewed, ScheduleChange, ScheduleInfo, ScheduleStore, Store, StoreError,
-        StoreErrorKind, StoreFuture, StoreUrl, StreamEntry, TakenOver, Tally, Values,
-        WaitingMessage, Workflow,
-        WorkflowStore, Written, open_store,
+        StoreErrorKind, StoreFuture, StoreUrl, StreamEntry, TakeOver, TakenOver, Tally, Values,
+        WaitingMessage, Workflow, WorkflowStore, Written, open_store,
     },
     workflow,
 };
@@ -213,7 +212,7 @@ pass_on!(ScheduleStore {
 pass_on!(ExecutorStore {
     fn register(executor: NewExecutor) -> ();
     fn renew(executor: &ExecutorId) -> Renewed;
-    fn take_over(executor: &ExecutorId, workflows_max: u32) -> TakenOver;
+    fn take_over(look: TakeOver) -> TakenOver;
     #[claims_to_lose]
     fn claim(claim: Claim) -> Vec<Claimed>, behind claim_gate;
     fn owned(executor: &ExecutorId) -> Vec<Claimed>, behind owned_gate;

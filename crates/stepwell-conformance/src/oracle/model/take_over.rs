@@ -1,5 +1,7 @@
 //! Work goes back from executors that ended.
 
+use std::time::Duration;
+
 use stepwell_core::{
     ExecutorId, State,
     store::{Executor, TakenOver},
@@ -16,17 +18,21 @@ impl Model {
         workflows_max: u32,
         seen: &Seen,
     ) -> TakenOver {
-        let application = (self.executors.iter())
-            .find(|known| known.executor.id == *me)
-            .map(|known| known.executor.application.clone());
-        let others = self.executors.iter().map(|known| known.executor.clone());
-        let others: Vec<Executor> = others
-            .filter(|other| Some(&other.application) == application.as_ref() && other.id != *me)
+        let mine = self.executors.iter().find(|it| it.executor.id == *me);
+        let (application, mine) = mine
+            .map(|it| (it.executor.application.clone(), it.lease))
+            .unzip();
+        let mine = mine.unwrap_or_default();
+        let others = (self.executors.iter())
+            .filter(|it| Some(&it.executor.application) == application.as_ref())
+            .filter(|it| it.executor.id != *me);
+        let others: Vec<(Executor, Duration)> = others
+            .map(|it| (it.executor.clone(), mine.saturating_sub(it.lease)))
             .collect();
         let mut taken = TakenOver::default();
         let mut lost = Vec::new();
-        for other in &others {
-            if other.ended_at.is_none() && other.lease_expires_at <= self.now {
+        for (other, more) in &others {
+            if other.ended_at.is_none() && other.lease_expires_at + *more <= self.now {
                 self.end(&other.id, "lease ended");
                 taken.executors.push(other.id.clone());
             }
@@ -50,7 +56,7 @@ impl Model {
         for (key, from) in lost {
             self.hand_back(key, &from);
         }
-        for other in &others {
+        for (other, _) in &others {
             self.drain(&other.id);
         }
         taken
