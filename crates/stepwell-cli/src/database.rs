@@ -1,7 +1,5 @@
 //! From the options and the environment to a client.
 
-use std::env;
-
 use stepwell_core::{
     Client, Error, ErrorKind,
     store::{Migrations, StoreUrl},
@@ -11,10 +9,6 @@ use stepwell_postgres as _;
 use stepwell_sqlite as _;
 
 use crate::exit::{Exit, Problem};
-
-/// Where a URL is looked for, in this order, when the command line names none. The first is also
-/// where an application looks.
-const VARIABLES: [&str; 2] = ["STEPWELL_DATABASE_URL", "DATABASE_URL"];
 
 const SCHEMES: [&str; 3] = ["sqlite", "postgres", "postgresql"];
 
@@ -31,14 +25,16 @@ impl Database {
 
     /// Its URL.
     pub(crate) fn url(&self) -> Result<StoreUrl, Problem> {
-        let from_environment = || VARIABLES.iter().find_map(|name| set_variable(name));
-        let url = self.given.clone().or_else(from_environment);
-        let url = StoreUrl::new(url.ok_or_else(|| {
+        let url = match &self.given {
+            Some(given) => Some(StoreUrl::new(given)),
+            None => StoreUrl::from_environment().map_err(|it| Problem::usage(it.to_string()))?,
+        };
+        let url = url.ok_or_else(|| {
             Problem::usage("no database is named").hint(
                 "add `--database sqlite:path` or `--database postgres://…`, or set \
                  STEPWELL_DATABASE_URL or DATABASE_URL",
             )
-        })?);
+        })?;
         if SCHEMES.contains(&url.scheme()) {
             Ok(url)
         } else {
@@ -80,10 +76,6 @@ impl Database {
         let url = self.url()?;
         Client::open(url.expose()).await.map_err(unreachable)
     }
-}
-
-fn set_variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// What fails while a database is opened is that it cannot be reached, whatever the reason.

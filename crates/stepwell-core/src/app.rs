@@ -33,9 +33,6 @@ use crate::{
     workflow::State,
 };
 
-/// The environment variable that names the database when the code does not.
-const DATABASE_VARIABLE: &str = "STEPWELL_DATABASE_URL";
-
 /// An application: workflows, the state that they share, and an executor that runs them. Cheap to
 /// clone; all clones are one application.
 pub struct App<S = ()> {
@@ -121,8 +118,8 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
     }
 
     /// Names the database that keeps the workflows: `sqlite:shop.db`. Without it, the environment
-    /// variable `STEPWELL_DATABASE_URL` does, and without that it is `sqlite:<name>.db` in the
-    /// current directory.
+    /// does, as for the command line: `STEPWELL_DATABASE_URL`, else `DATABASE_URL`. Where neither is
+    /// set it is `sqlite:<name>.db` in the current directory; one that is set and empty is refused.
     #[must_use]
     pub fn database(mut self, url: impl AsRef<str>) -> Self {
         self.url = Some(StoreUrl::new(url.as_ref()));
@@ -164,7 +161,11 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
         self
     }
 
-    /// How long this executor may be silent before others take its workflows over; 8 s by default.
+    /// How long this executor may be silent before others take its workflows over; 8 s by default,
+    /// from 100 ms to a day.
+    ///
+    /// Silent is who cannot renew it for that long while the database answers others. Steps that
+    /// block their threads do not count: the lease is kept on a thread of its own.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.config.lease = lease;
@@ -198,8 +199,8 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
         self
     }
 
-    /// How long a step may go on after its workflow was cancelled or the application told to stop;
-    /// 5 s by default.
+    /// How long a step may go on after its workflow was cancelled or the application told to stop,
+    /// and a transaction after the latter; 5 s by default.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.config.grace = grace;
@@ -224,13 +225,15 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
     /// is launched.
     ///
     /// # Errors
-    /// [`ErrorKind::Setup`] if two workflows have one name, a schedule is no cron expression, an
-    /// alert counts nothing or within no time, or the database cannot be used;
+    /// [`ErrorKind::Setup`] if a setting is out of its bounds, two workflows have one name, a schedule
+    /// is no cron expression, an alert counts nothing or within no time, or the database cannot be
+    /// used;
     /// [`ErrorKind::Unavailable`] if it does not answer.
     pub async fn build(self) -> Result<App<S>, Error> {
         let config = self.config;
-        Text::ApplicationName.check(&config.application)?;
-        Text::Version.check(&config.version)?;
+        config
+            .check()
+            .map_err(|error| Error::new(ErrorKind::Setup, error.to_string()))?;
         self.alerts
             .check()
             .map_err(|error| Error::new(ErrorKind::Setup, error.to_string()))?;
@@ -243,7 +246,10 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
         let store = match self.store {
             Some(store) => store,
             None => {
-                let url = self.url.unwrap_or_else(|| default_url(&config.application));
+                let url = match self.url {
+                    Some(url) => url,
+                    None => default_url(&config.application)?,
+                };
                 let opened = open_store(&url, self.clock).await;
                 opened.map_err(|error| Error::of_opening(&format!("open `{url}`"), error))?
             }
@@ -283,11 +289,10 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
     }
 }
 
-fn default_url(application: &str) -> StoreUrl {
-    let from_environment = std::env::var(DATABASE_VARIABLE)
-        .ok()
-        .filter(|url| !url.is_empty());
-    StoreUrl::new(from_environment.unwrap_or_else(|| format!("sqlite:{application}.db")))
+fn default_url(application: &str) -> Result<StoreUrl, Error> {
+    let from_environment = StoreUrl::from_environment();
+    let url = from_environment.map_err(|error| Error::new(ErrorKind::Setup, error.to_string()))?;
+    Ok(url.unwrap_or_else(|| StoreUrl::new(format!("sqlite:{application}.db"))))
 }
 
 fn check_schedules(registry: &Registry) -> Result<(), Error> {
@@ -311,7 +316,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// on. Nothing has to be recovered by hand. Launching twice is launching once.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] if the database does not answer.
+    /// [`ErrorKind::Unavailable`] if the database does not answer, or the application was shut down.
     pub async fn launch(&self) -> Result<(), Error> {
         self.engine().begin().await?;
         self.warn_of_unknown_names().await
@@ -449,8 +454,14 @@ impl<S: Send + Sync + 'static> App<S> {
         self.engine().stopping.cancel();
     }
 
-    /// Lets running steps end within the grace period, writes what they recorded, and hands the
-    /// rest back, so that another executor goes on with it at once. Call it once, at the end.
+    /// Lets running steps and transactions end within the grace period, writes what they recorded,
+    /// and hands the rest back, so that another executor goes on with it at once. Call it once, at
+    /// the end: what was shut down cannot be launched again.
+    ///
+    /// Whatever hangs, it returns: writing takes as long as the grace period again, from one to five
+    /// seconds, and so does handing back. So a database that is away, or a step that blocks its
+    /// thread, holds it up for 15 s unless [`grace`](AppBuilder::grace) says otherwise. Such a step
+    /// goes on in its thread, but records nothing any more; another executor runs it again.
     pub async fn shutdown(&self) {
         self.engine().shut_down().await;
     }

@@ -2,7 +2,17 @@
 
 use std::time::Duration;
 
-use crate::limits::PAYLOAD_BYTES_MAX_DEFAULT;
+use crate::limits::{
+    InvalidInput, PAYLOAD_BYTES_MAX_DEFAULT, Text, check_duration,
+};
+
+/// The shortest and the longest lease: one that is renewed more often than the disk may answer ends by
+/// itself, and what a dead machine has would wait for the end of the other.
+const LEASE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(86_400));
+/// The longest time that a shutdown waits for steps.
+const GRACE_MAX: Duration = Duration::from_secs(86_400);
+/// What `null` takes, and what a database can hold in one value.
+const PAYLOAD_BYTES: (usize, usize) = (4, 512 * 1024 * 1024);
 
 /// How long a workflow waits in memory unless it is said otherwise.
 const PARK_AFTER: Duration = Duration::from_secs(60);
@@ -32,6 +42,16 @@ pub(crate) struct Config {
     /// How long a step may go on after its workflow was cancelled, or the application told to stop.
     pub(crate) grace: Duration,
     pub(crate) payload_bytes_max: usize,
+    pub(crate) upkeep: Upkeep,
+}
+
+/// Where the lease is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upkeep {
+    /// On a thread with a runtime of its own, which no step can block.
+    Apart,
+    /// In a task beside the workflows, whose time it shares: a test's clock may skip.
+    Beside,
 }
 
 impl Config {
@@ -50,7 +70,51 @@ impl Config {
             park_after: Some(PARK_AFTER),
             grace: Duration::from_secs(5),
             payload_bytes_max: PAYLOAD_BYTES_MAX_DEFAULT,
+            upkeep: Upkeep::Apart,
         }
+    }
+
+    /// Checks what the application has set.
+    pub(crate) fn check(&self) -> Result<(), InvalidInput> {
+        Text::ApplicationName.check(&self.application)?;
+        Text::Version.check(&self.version)?;
+        self.check_lease()?;
+        if self.grace > GRACE_MAX {
+            return Err(InvalidInput::new(format!(
+                "the grace period of {:?} is longer than {GRACE_MAX:?}; give a shorter one, and \
+                 end long steps by their `Attempt::cancelled`",
+                self.grace
+            )));
+        }
+        if self.workflows_max == 0 {
+            return Err(InvalidInput::new(
+                "`workflows_max` is 0, so this process would take no work; give at least 1, or \
+                 `build` the application and do not `launch` it",
+            ));
+        }
+        if let Some(after) = self.park_after {
+            check_duration("wait before a workflow is parked", after)?;
+        }
+        let bytes = self.payload_bytes_max;
+        if !(PAYLOAD_BYTES.0..=PAYLOAD_BYTES.1).contains(&bytes) {
+            return Err(InvalidInput::new(format!(
+                "`payload_bytes_max` is {bytes}; give a size from {} to {} bytes",
+                PAYLOAD_BYTES.0, PAYLOAD_BYTES.1
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_lease(&self) -> Result<(), InvalidInput> {
+        let is_fine = (LEASE.0..=LEASE.1).contains(&self.lease);
+        // Who is alone takes over from nobody.
+        if is_fine || self.upkeep == Upkeep::Beside {
+            return Ok(());
+        }
+        Err(InvalidInput::new(format!(
+            "the lease of {:?} is out of bounds; give one from {:?} to {:?}",
+            self.lease, LEASE.0, LEASE.1
+        )))
     }
 
     /// Settings for a process that has its database to itself and whose clock may skip days: nothing
@@ -62,6 +126,7 @@ impl Config {
         self.watch = NEVER;
         self.dispatch = NEVER;
         self.schedules = NEVER;
+        self.upkeep = Upkeep::Beside;
         // Somebody who says when wants to see it.
         self.park_after = self.park_after.filter(|after| *after != PARK_AFTER);
         self

@@ -123,8 +123,24 @@ pub fn check_unique(unique: &Unique) -> Result<(), InvalidInput> {
 /// Checks the limits of a queue.
 ///
 /// # Errors
-/// If its rate has no period, or one that is too long, or counts too much.
+/// If one of them is 0, or its rate has no period, or one that is too long, or counts too much.
 pub fn check_queue_limits(name: &str, limits: &QueueLimits) -> Result<(), InvalidInput> {
+    let at_least_one = [
+        ("concurrency", limits.concurrency),
+        ("concurrency in an executor", limits.executor_concurrency),
+        ("concurrency of a key", limits.key_concurrency),
+        (
+            "number of starts in a period",
+            limits.rate.map(|it| it.starts),
+        ),
+        ("number of workflows that may wait", limits.waiting_max),
+    ];
+    if let Some((what, _)) = at_least_one.iter().find(|(_, limit)| *limit == Some(0)) {
+        return Err(InvalidInput::new(format!(
+            "the {what} of queue `{name}` is 0, so its workflows would wait for ever; give at least \
+             1, or pause the queue"
+        )));
+    }
     let Some(rate) = limits.rate else {
         return Ok(());
     };

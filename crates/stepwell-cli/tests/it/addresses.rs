@@ -10,14 +10,15 @@ fn a_database_that_cannot_be_had_is_told_apart() {
     let place = Place::sqlite();
     let mut transcript = Transcript::new(&place);
     transcript
-        .run("STEPWELL_DATABASE_URL= stepwell workflow list")
+        .run("unset STEPWELL_DATABASE_URL; stepwell workflow list")
+        .run("STEPWELL_DATABASE_URL= DATABASE_URL=sqlite:other.db stepwell workflow list")
         .run("stepwell workflow list --database mysql://root:secret@db/shop")
         .run("stepwell workflow list --database sqlite:shop.db")
         .run("ls")
         .run("stepwell workflow list --database sqlite:nowhere/shop.db")
         .run("echo 'no database' > notes.txt; stepwell workflow list --database sqlite:notes.txt")
         .run("stepwell workflow list --database postgres://ada:secret@127.0.0.1:1/shop")
-        .run("STEPWELL_DATABASE_URL= DATABASE_URL=sqlite:other.db stepwell queue list")
+        .run("unset STEPWELL_DATABASE_URL; DATABASE_URL=sqlite:other.db stepwell queue list")
         .run("stepwell")
         .run("stepwell workflow lsit");
     transcript.check("addresses");

@@ -1,6 +1,12 @@
 //! The address of a database, and what of it may be shown.
 
-use std::fmt;
+use std::{ffi::OsString, fmt};
+
+use crate::limits::InvalidInput;
+
+/// The environment variables that name the database when neither code nor command line does, in this
+/// order.
+const VARIABLES: [&str; 2] = ["STEPWELL_DATABASE_URL", "DATABASE_URL"];
 
 /// The address of a database. `Debug` and `Display` show its scheme, host, port and database, or its
 /// file, and the names of its parameters: never a user, a password or the value of a parameter, also
@@ -13,6 +19,37 @@ impl StoreUrl {
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self(url.into())
+    }
+
+    /// Takes the URL that the environment names, if it does: `STEPWELL_DATABASE_URL`, else
+    /// `DATABASE_URL`.
+    ///
+    /// # Errors
+    /// If the first one that is set is empty, or no text: whoever sets it means a database, and would
+    /// find another one in use.
+    pub fn from_environment() -> Result<Option<Self>, InvalidInput> {
+        Self::from_variables(|name| std::env::var_os(name))
+    }
+
+    fn from_variables(
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Option<Self>, InvalidInput> {
+        let set = VARIABLES
+            .iter()
+            .find_map(|name| Some((name, variable(name)?)));
+        let Some((name, url)) = set else {
+            return Ok(None);
+        };
+        match url.into_string() {
+            Ok(url) if !url.is_empty() => Ok(Some(Self::new(url))),
+            Ok(_) => Err(InvalidInput::new(format!(
+                "the environment variable {name} is empty; write `sqlite:path` or \
+                 `postgres://user:password@host:5432/database` into it, or unset it"
+            ))),
+            Err(_) => Err(InvalidInput::new(format!(
+                "the environment variable {name} is no text; write the address of a database into it"
+            ))),
+        }
     }
 
     /// The whole URL, with what is secret in it.
