@@ -33,6 +33,10 @@ redrive-long:
 rolling-versions-long:
     STEPWELL_ROLLING_ROUNDS=300 tests/with-postgres cargo test -p stepwell-any --test it rolling -- --nocapture
 
+# Code that blocks its threads or panics in odd places, 1,000 workflows in each run.
+hostile-threads-long:
+    STEPWELL_HOSTILE_WORKFLOWS=1000 tests/with-postgres cargo test -p stepwell-any --test it hostile -- --nocapture
+
 # The fleet on Postgres at its full size: 1,000 workflows for each kind of trouble, and 25 power cuts.
 crash-fleet-long:
     STEPWELL_FLEET_WORKFLOWS=1000 STEPWELL_CRASH_CUTS=25 cargo test -p crash-tests --test fleet -- --nocapture

@@ -12,7 +12,10 @@ mod driver;
 mod interrupts;
 mod lease;
 mod parking;
+mod pulse;
 mod schedules;
+mod shutdown;
+mod upkeep;
 
 pub(crate) use driver::panic_message;
 
@@ -26,15 +29,15 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, info};
+use tracing::info;
 
 use crate::{
     alert::Alerts,
     client::{Client, hear},
     config::Config,
-    error::Error,
+    error::{Error, ErrorKind},
     id::{ExecutorId, WorkflowKey},
     registry::Registry,
     run::{Interrupt, NewRun, Run},
@@ -70,12 +73,15 @@ pub(crate) struct Engine {
     /// What has ended here since it was asked what is owned; none while nobody asks. The answer may
     /// be older than the end.
     ended: Mutex<Option<HashSet<WorkflowKey>>>,
+    /// Where the application built this: its workflows run there.
+    runtime: Handle,
     /// The tasks of runs and loops; awaited at the end.
     tasks: TaskTracker,
     /// The journal's writer, which must outlive the runs.
     writer: TaskTracker,
-    /// Whether it takes work, or has done so.
-    begun: tokio::sync::Mutex<bool>,
+    /// What keeps the lease, which must outlive both.
+    keeping: TaskTracker,
+    stage: tokio::sync::Mutex<Stage>,
     /// Set when the answer of a claim was lost: what is owned must be compared with what runs.
     doubtful: AtomicBool,
     /// What was owned and did not run, or ran and was not owned, when that was compared last. Most of
@@ -85,14 +91,29 @@ pub(crate) struct Engine {
     begun_runs: AtomicU64,
     /// Workflows of whose cancellation is heard before they run.
     early: Mutex<interrupts::Early>,
-    /// Cancelled when nothing new is to be taken.
+    /// Cancelled when nothing new is to be taken, and no step or transaction begins any more.
     pub(crate) stopping: CancellationToken,
+    /// Cancelled when it is to let go in order.
+    shutting_down: CancellationToken,
     /// Cancelled when the loops are to end, and all that is left with them.
     pub(crate) stopped: CancellationToken,
     /// Cancelled when the loops hear by themselves what others write, or have ended.
     hearing: CancellationToken,
     /// Cancelled when the journal is to be left as it is.
     abandon: CancellationToken,
+    /// Cancelled when the application's runtime is gone, and all workflows with it.
+    orphaned: CancellationToken,
+}
+
+/// How far an executor is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It was not launched yet.
+    New,
+    /// It takes work.
+    Running,
+    /// It was shut down.
+    Over,
 }
 
 impl Engine {
@@ -113,17 +134,21 @@ impl Engine {
             adopted: Mutex::default(),
             taking: tokio::sync::Mutex::new(()),
             ended: Mutex::default(),
+            runtime: Handle::current(),
             tasks: TaskTracker::new(),
             writer: TaskTracker::new(),
-            begun: tokio::sync::Mutex::new(false),
+            keeping: TaskTracker::new(),
+            stage: tokio::sync::Mutex::new(Stage::New),
             doubtful: AtomicBool::new(false),
             differing: Mutex::default(),
             begun_runs: AtomicU64::new(0),
             early: Mutex::default(),
             stopping: CancellationToken::new(),
+            shutting_down: CancellationToken::new(),
             hearing: stopped.child_token(),
             stopped,
             abandon: CancellationToken::new(),
+            orphaned: CancellationToken::new(),
         })
     }
 
@@ -145,31 +170,46 @@ impl Engine {
     /// Registers this process as an executor, takes over what was left by dead ones, and begins to
     /// take work. The second time it does nothing.
     pub(crate) async fn begin(self: &Arc<Self>) -> Result<(), Error> {
-        let mut begun = self.begun.lock().await;
-        if *begun {
+        let mut stage = self.stage.lock().await;
+        if *stage == Stage::Running {
             return Ok(());
         }
-        lease::register(self)
-            .await
-            .map_err(|error| Error::of_opening("register an executor", error))?;
-        lease::take_over_first(self).await;
-        declare::all(self).await?;
+        // A shutdown does not wait for a launch that waits for the database.
+        let prepared = self.stopping.run_until_cancelled(self.prepare()).await;
+        prepared.unwrap_or_else(|| Err(self.over()))?;
+        self.hearing.cancel();
+        upkeep::start(self)?;
         info!(
             application = self.config.application,
             database = self.client.0.store.describe(),
             workflows = self.registry.names().len(),
             "running workflows"
         );
-        self.hearing.cancel();
-        self.tasks.spawn(lease::keep(Arc::clone(self)));
         self.tasks.spawn(dispatch::run(Arc::clone(self)));
         self.tasks.spawn(schedules::run(Arc::clone(self)));
         self.tasks.spawn(deadlines::run(Arc::clone(self)));
         self.tasks.spawn(parking::run(Arc::clone(self)));
         self.tasks.spawn(interrupts::run(Arc::clone(self)));
         self.tasks.spawn(alerts::run(Arc::clone(self)));
-        *begun = true;
+        *stage = Stage::Running;
         Ok(())
+    }
+
+    async fn prepare(&self) -> Result<(), Error> {
+        lease::register(self)
+            .await
+            .map_err(|error| Error::of_opening("register an executor", error))?;
+        lease::take_over_first(self).await;
+        declare::all(self).await
+    }
+
+    fn over(&self) -> Error {
+        let name = &self.config.application;
+        let message = format!(
+            "the application `{name}` is shutting down or was shut down, and launches no more; \
+             build another one"
+        );
+        Error::new(ErrorKind::Unavailable, message)
     }
 
     fn new_executor(&self, id: ExecutorId) -> NewExecutor {
@@ -262,17 +302,24 @@ impl Engine {
         } else {
             past
         };
-        self.tasks.spawn(async move {
+        // The answer of a claim may be heard on another runtime.
+        let drive = async move {
             if let Some(before) = before {
                 before.over.cancelled().await;
             }
             driver::drive(run, input, past).await;
-        });
+        };
+        drop(self.tasks.spawn_on(drive, &self.runtime));
     }
 
     /// How many runs have begun here so far.
     fn begun_runs(&self) -> u64 {
         self.begun_runs.load(Ordering::SeqCst)
+    }
+
+    /// Spawns a task that the end of the executor waits for.
+    pub(crate) fn spawn_task(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.tasks.spawn_on(task, &self.runtime));
     }
 
     /// Forgets a run whose task is over, unless a newer one has taken its place.
@@ -357,59 +404,6 @@ impl Engine {
             }
             tokio::time::sleep(left.min(LOOK_AGAIN)).await;
         }
-    }
-
-    /// Lets go in order: take nothing new, let running steps end within the grace period, write
-    /// what they recorded, hand the rest back so that others take it at once.
-    pub(crate) async fn shut_down(self: &Arc<Self>) {
-        self.stopping.cancel();
-        let until = Instant::now() + self.config.grace;
-        let running: Vec<_> = self.runs().values().map(Arc::clone).collect();
-        debug!(workflows = running.len(), "stopping");
-        for run in &running {
-            drop(tokio::time::timeout_at(until, driver::steps_ended(run)).await);
-        }
-        {
-            // Under one lock: whoever begins to run later sees that all has stopped.
-            let runs = self.runs();
-            for run in runs.values() {
-                // A step has ended a moment before its record is handed in.
-                run.control.interrupt(Interrupt::HandedBack);
-            }
-            self.stopped.cancel();
-        }
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.client.0.journal.close();
-        self.writer.close();
-        if tokio::time::timeout(self.config.grace, self.writer.wait())
-            .await
-            .is_err()
-        {
-            self.abandon.cancel();
-            self.writer.wait().await;
-        }
-        if let Some(executor) = self.client.0.journal.executor() {
-            // If this fails, the lease ends by itself.
-            if let Err(error) = self.client.0.store.retire(&executor).await {
-                tracing::warn!(%error, "could not hand the workflows back");
-            }
-            self.client.0.journal.set_executor(None);
-        }
-    }
-
-    /// What a crash does, as far as one process can: everything is dropped where it stands, and
-    /// nothing is handed back. For tests.
-    pub(crate) async fn crash(self: &Arc<Self>) {
-        self.abandon.cancel();
-        self.stopping.cancel();
-        self.stopped.cancel();
-        self.drop_runs();
-        self.client.0.journal.close();
-        self.writer.close();
-        self.writer.wait().await;
-        self.tasks.close();
-        self.tasks.wait().await;
     }
 }
 

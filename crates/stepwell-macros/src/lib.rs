@@ -150,6 +150,21 @@ pub fn workflow(options: TokenStream, function: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
+/// # Code that blocks
+///
+/// A step shares its thread with every workflow of the process. What blocks (a driver without
+/// `async`, a computation, `std::thread::sleep`) belongs into `tokio::task::spawn_blocking`:
+///
+/// ```ignore
+/// #[step]
+/// async fn render(page: Page) -> stepwell::Result<Vec<u8>> {
+///     Ok(tokio::task::spawn_blocking(move || render_slowly(&page)).await?)
+/// }
+/// ```
+///
+/// A step that blocks all the same costs no lease and runs no second time, but the workflows beside
+/// it stand still, and a cancellation or a shutdown cannot end it.
+///
 /// # Errors
 ///
 /// It refuses, with a message that says what to write:

@@ -252,7 +252,7 @@ impl ExecutorStore for PostgresStore {
 
     fn retire(&self, executor: &ExecutorId) -> StoreFuture<'_, ()> {
         let retiring = (executor.clone(), self.bell.ring(News::of_work()));
-        self.side("retire an executor", retiring, |db, (executor, ring)| {
+        self.apart("retire an executor", retiring, |db, (executor, ring)| {
             take_over::retire(db, executor, ring).boxed()
         })
     }

@@ -34,6 +34,7 @@
 //! - `store`: [`PostgresStore`], and how a call comes to a connection
 //! - `url`, `tls`, `open`, `schema`: from an address to a migrated database
 //! - `server`, `connection`, `pool`, `params`: connections and their statements
+//! - `jobs`, `apart`: how often and how long a statement is tried, and on which thread
 //! - `clock`, `bell`: the server's time, and hearing what others have written
 //! - `change` and the files below it: what [`Store::commit`] applies; `plan` says in which order,
 //!   `hot` is the one statement that applies most of it, and each other change has a file
@@ -46,6 +47,7 @@
 //! [`Enlist`]: stepwell_core::Enlist
 //! [`Store::commit`]: stepwell_core::store::Store::commit
 
+mod apart;
 mod bell;
 mod change;
 mod claim;
@@ -55,6 +57,7 @@ mod enlist;
 mod error;
 mod executors;
 mod follow;
+mod jobs;
 mod messages;
 mod open;
 mod params;

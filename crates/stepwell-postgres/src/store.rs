@@ -17,15 +17,16 @@ use stepwell_core::{
 use tokio::sync::watch;
 
 use crate::{
+    apart::Apart,
     bell::{Bell, Tidings},
     change, clock,
     connection::Connection,
     enlist,
-    error::{Failure, Remedy, corrupt},
+    error::{Failure, corrupt},
     executors::Quiet,
+    jobs::{Job, Jobs},
     open,
     params::params,
-    pool::Pool,
     rows::{instant, micros},
     server::Server,
     url::Address,
@@ -52,24 +53,12 @@ pub(crate) const SIDE_CONNECTIONS: usize = 3;
 /// One for what a lease stands on, which must not wait for a place among the others.
 pub(crate) const LEASE_CONNECTIONS: usize = 1;
 
-/// How often a job begins anew because others were in its way.
-const TRIES_MAX: u32 = 10;
-
-/// A job with its connection is given up after as long as this many statements may take.
-const ANSWER_STATEMENTS: u32 = 2;
-
-/// How long what an executor's lease stands on waits for an answer before it asks again on another
-/// connection. A server that is only slow is asked twice, not more.
-const PROMPT: Duration = Duration::from_secs(1);
-
-/// A job on a connection. It may run more than once.
-pub(crate) type Job<I, T> = for<'a> fn(&'a Connection, &'a I) -> BoxFuture<'a, Result<T, Failure>>;
-
 /// Keeps workflows in a schema of a Postgres database.
 ///
 /// It has at most eight connections: three that write batches, one that keeps the lease and looks for
-/// dead executors, three for everything else, and one that hears what other processes have written. One that breaks is replaced at its next use; in
-/// between, calls fail with [`StoreErrorKind::Unavailable`].
+/// dead executors, three for everything else, and one that hears what other processes have written.
+/// What keeps the lease has a thread of its own, which steps cannot block. A connection that breaks
+/// is replaced at its next use; in between, calls fail with [`StoreErrorKind::Unavailable`].
 ///
 /// A call that is dropped while it waits closes its connection, and what it had not committed is
 /// undone.
@@ -89,16 +78,13 @@ pub(crate) type Job<I, T> = for<'a> fn(&'a Connection, &'a I) -> BoxFuture<'a, R
 /// [`StoreErrorKind::Unavailable`]: stepwell_core::store::StoreErrorKind::Unavailable
 pub struct PostgresStore {
     pub(crate) server: Arc<Server>,
-    writers: Pool,
-    sides: Arc<Pool>,
-    lease: Pool,
+    jobs: Arc<Jobs>,
+    apart: Apart,
     pub(crate) bell: Bell,
     pub(crate) quiet: Quiet,
     shown: String,
     /// Which schema it is; asked when somebody wants to know.
     identity: tokio::sync::OnceCell<String>,
-    /// Counts how often a connection was silent while the server answered on another one.
-    silences: watch::Sender<u64>,
 }
 
 impl PostgresStore {
@@ -115,16 +101,23 @@ impl PostgresStore {
         let shown = address.describe();
         let opened = open::open(address).await;
         let opened = opened.map_err(|failure| failure.explain("open the database", &shown))?;
-        Ok(Self {
-            server: opened.server,
+        let apart = Apart::start();
+        let jobs = Jobs {
+            server: Arc::clone(&opened.server),
             writers: opened.writers,
             sides: opened.sides,
             lease: opened.lease,
+            shown: shown.clone(),
+            silences: watch::Sender::new(0),
+        };
+        Ok(Self {
+            server: opened.server,
+            jobs: Arc::new(jobs),
+            apart: apart.map_err(|failure| failure.explain("open the database", &shown))?,
             bell: opened.bell,
             quiet: Quiet::default(),
             shown,
             identity: tokio::sync::OnceCell::new(),
-            silences: watch::Sender::new(0),
         })
     }
 
@@ -197,7 +190,8 @@ impl PostgresStore {
         input: I,
         job: Job<I, T>,
     ) -> StoreFuture<'_, T> {
-        Box::pin(async move { self.run(&self.writers, operation, &input, job).await })
+        let jobs = &self.jobs;
+        Box::pin(async move { jobs.run(&jobs.writers, operation, &input, job).await })
     }
 
     /// Runs any other job.
@@ -207,34 +201,20 @@ impl PostgresStore {
         input: I,
         job: Job<I, T>,
     ) -> StoreFuture<'_, T> {
-        Box::pin(async move { self.run(&self.sides, operation, &input, job).await })
+        let jobs = &self.jobs;
+        Box::pin(async move { jobs.run(&jobs.sides, operation, &input, job).await })
     }
 
-    /// Runs a job that a lease stands on: it must not wait as long for a connection that has fallen
-    /// silent as others do. It may be done twice.
+    /// Runs a job that a lease stands on. It may be done twice.
     pub(crate) fn prompt<I: Send + Sync + 'static, T: Send + 'static>(
         &self,
         operation: &'static str,
         input: I,
         job: Job<I, T>,
     ) -> StoreFuture<'_, T> {
-        Box::pin(async move {
-            let first = attempt(&self.lease, &input, job);
-            let is_silent = match tokio::time::timeout(PROMPT, first).await {
-                Ok(Ok(done)) => return Ok(done),
-                Ok(Err(_)) => false,
-                Err(_) => true,
-            };
-            let begun = Instant::now();
-            let done = self.run(&self.lease, operation, &input, job).await;
-            if is_silent && done.is_ok() && begun.elapsed() < PROMPT {
-                // What has silenced the one may have silenced all of them.
-                self.sides.forget();
-                self.writers.forget();
-                self.silences.send_modify(|count| *count += 1);
-            }
-            done
-        })
+        let jobs = Arc::clone(&self.jobs);
+        self.apart
+            .run(async move { jobs.prompt(operation, &input, job).await })
     }
 
     /// The same for a job that must not be done twice: it fails instead.
@@ -244,81 +224,22 @@ impl PostgresStore {
         input: I,
         job: Job<I, T>,
     ) -> StoreFuture<'_, T> {
-        Box::pin(async move {
-            let done = tokio::time::timeout(PROMPT, attempt(&self.lease, &input, job)).await;
-            match done.unwrap_or(Err(Failure::Late("no answer came at once"))) {
-                // It was not done.
-                Err(failure) if failure.remedy() != Remedy::None => {
-                    self.run(&self.lease, operation, &input, job).await
-                }
-                done => done.map_err(|failure| failure.explain(operation, &self.shown)),
-            }
-        })
+        let jobs = Arc::clone(&self.jobs);
+        self.apart
+            .run(async move { jobs.prompt_once(operation, &input, job).await })
     }
 
-    /// Waits for a try no longer than the server would: what takes our bytes and never answers (a
-    /// pooler that hangs, a proxy whose server is gone) acknowledges them too, and nothing below
-    /// would ever give up. Whether it was committed is not known then, as after every lost answer.
-    async fn in_time<T>(
+    /// The same for a job that may take long.
+    pub(crate) fn apart<I: Send + Sync + 'static, T: Send + 'static>(
         &self,
-        attempt: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let statement = self.server.address.timeouts.statement;
-        if statement.is_zero() {
-            return attempt.await;
-        }
-        let limit = statement.saturating_mul(ANSWER_STATEMENTS);
-        let mut silences = self.silences.subscribe();
-        tokio::select! {
-            biased;
-            done = attempt => done,
-            () = tokio::time::sleep(limit) => Err(Failure::Late("no answer came in time")),
-            () = is_silent(&mut silences) => Err(Failure::Late("others got an answer before")),
-        }
-    }
-
-    /// Runs a job, and again while others are in its way.
-    async fn run<I: Sync, T>(
-        &self,
-        pool: &Pool,
         operation: &'static str,
-        input: &I,
+        input: I,
         job: Job<I, T>,
-    ) -> Result<T, StoreError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let attempt = self.in_time(attempt(pool, input, job));
-            let failure = match attempt.await {
-                Ok(done) => return Ok(done),
-                Err(failure) => failure,
-            };
-            match failure.remedy() {
-                Remedy::Again if tries < TRIES_MAX => {}
-                Remedy::AgainUnnamed if tries < TRIES_MAX => self.server.go_unnamed(),
-                _ => return Err(failure.explain(operation, &self.shown)),
-            }
-        }
+    ) -> StoreFuture<'_, T> {
+        let jobs = Arc::clone(&self.jobs);
+        self.apart
+            .run(async move { jobs.run(&jobs.lease, operation, &input, job).await })
     }
-}
-
-/// Returns when it is likely that an answer will never come: on another connection the server has
-/// answered promptly after one had fallen silent.
-async fn is_silent(silences: &mut watch::Receiver<u64>) {
-    match silences.changed().await {
-        // This answer may be on its way.
-        Ok(()) => tokio::time::sleep(PROMPT).await,
-        Err(_) => std::future::pending().await,
-    }
-}
-
-/// One try. Dropped on its way, it closes its connection, and the server undoes what was not
-/// committed.
-async fn attempt<I: Sync, T>(pool: &Pool, input: &I, job: Job<I, T>) -> Result<T, Failure> {
-    let db = pool.take().await?;
-    let done = job(&db, input).await;
-    db.give_back().await;
-    done
 }
 
 /// Asks the server's clock.

@@ -4,19 +4,25 @@
 #![allow(missing_docs, reason = "tests are sentences")]
 #![allow(clippy::unwrap_used, reason = "also in what tests share")]
 
+mod blocking;
 mod bounds;
 mod connect;
 mod database;
 mod doubt;
 mod engine;
+mod hostile;
+mod leases;
+mod lock;
 mod matrix;
 mod newer;
 mod postgres;
 mod queries;
 mod rolling;
 mod round_trip;
+mod shutdown;
 mod sqlite;
 mod store;
+mod threads;
 mod tls;
 mod tx;
 mod wait;

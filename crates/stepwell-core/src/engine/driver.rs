@@ -192,10 +192,21 @@ async fn let_steps_end<F: Future + Unpin>(run: &Arc<Run>, body: &mut F) {
 }
 
 /// Returns when no step of the run is running.
-pub(super) async fn steps_ended(run: &Run) {
+async fn steps_ended(run: &Run) {
+    ended(run, || run.steps.load(Ordering::SeqCst) == 0).await;
+}
+
+/// Returns when neither a step nor a transaction of the run is running.
+pub(super) async fn work_ended(run: &Run) {
+    let none =
+        || run.steps.load(Ordering::SeqCst) == 0 && run.transactions.load(Ordering::SeqCst) == 0;
+    ended(run, none).await;
+}
+
+async fn ended(run: &Run, none: impl Fn() -> bool) {
     loop {
         let ended = run.step_ended.notified();
-        if run.steps.load(Ordering::SeqCst) == 0 {
+        if none() {
             return;
         }
         ended.await;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
-use super::{Engine, answers::Answers, dispatch};
+use super::{Engine, answers::Answers, dispatch, pulse::Pulse};
 use crate::{
     id::ExecutorId,
     store::{Renewed, StoreError, StoreErrorKind, TakeOver},
@@ -77,8 +77,8 @@ async fn take_over(engine: &Engine, answers: &mut Answers) -> Left {
     }
 }
 
-/// Renews the lease, looks for dead executors, and hears what was written elsewhere, until the end.
-pub(super) async fn keep(engine: Arc<Engine>) {
+/// Renews the lease, looks for dead executors, and hears what was written elsewhere, for ever.
+pub(super) async fn keep(engine: &Arc<Engine>, pulse: &mut Pulse) {
     let mut renewal = ticks(engine.config.renewal());
     let mut poll = ticks(engine.config.poll);
     let mut watch = ticks(engine.config.watch);
@@ -88,16 +88,18 @@ pub(super) async fn keep(engine: Arc<Engine>) {
     loop {
         tokio::select! {
             biased;
-            () = engine.stopped.cancelled() => return,
-            () = engine.client.0.journal.fenced.notified() => begin_anew(&engine).await,
-            _ = renewal.tick() => renew(&engine, &mut answers).await,
+            () = engine.client.0.journal.fenced.notified() => begin_anew(engine).await,
+            _ = renewal.tick() => {
+                pulse.feel();
+                renew(engine, &mut answers).await;
+            }
             _ = watch.tick() => {
-                if take_over(&engine, &mut answers).await == Left::More {
+                if take_over(engine, &mut answers).await == Left::More {
                     watch.reset_immediately();
                 }
             }
-            _ = poll.tick() => look_around(&engine).await,
-            () = engine.client.0.store.told() => look_around(&engine).await,
+            _ = poll.tick() => look_around(engine).await,
+            () = engine.client.0.store.told() => look_around(engine).await,
         }
     }
 }

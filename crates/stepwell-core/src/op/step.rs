@@ -1,11 +1,6 @@
 //! Steps: run at least once, recorded at most once, never run again after that.
 
-use std::{
-    fmt,
-    panic::AssertUnwindSafe,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -25,7 +20,7 @@ use crate::{
     limits::InvalidInput,
     observe::{Attempted, Observation},
     payload::Payload,
-    run::{Interrupt, Run},
+    run::{Interrupt, Running, Work},
     send::in_step,
     store::NewRecord,
     workflow::{Outcome, Place, RecordKind},
@@ -352,7 +347,7 @@ async fn attempt(here: &Here, name: &str, number: u32, go: &mut Go<'_>) -> Resul
         number,
         cancelled: here.run.step_cancel.clone(),
     };
-    let _running = Running::begin(&here.run);
+    let _running = Running::begin(&here.run, Work::Step).await;
     let began = Instant::now();
     // The closure may panic before it has made its future.
     let tried = AssertUnwindSafe(async { go(attempt, mock).await }).catch_unwind();
@@ -367,23 +362,6 @@ async fn attempt(here: &Here, name: &str, number: u32, go: &mut Go<'_>) -> Resul
         took: began.elapsed(),
     });
     tried.map_err(|panic| panic_message(panic.as_ref()))
-}
-
-/// Counts a step or a transaction that is running, so that a cancellation or a shutdown can wait for it.
-pub(super) struct Running(Arc<Run>);
-
-impl Running {
-    pub(super) fn begin(run: &Arc<Run>) -> Self {
-        run.steps.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(run))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.steps.fetch_sub(1, Ordering::SeqCst);
-        self.0.step_ended.notify_waiters();
-    }
 }
 
 /// Records a failed attempt together with the instant of the next one, and waits for that.

@@ -176,6 +176,33 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_first_variable_that_is_set_counts() {
+        let table = [
+            (None, None, "none"),
+            (Some("sqlite:a.db"), Some("sqlite:b.db"), "sqlite:a.db"),
+            (None, Some("sqlite:b.db"), "sqlite:b.db"),
+            (
+                Some(""),
+                Some("sqlite:b.db"),
+                "STEPWELL_DATABASE_URL is empty",
+            ),
+            (None, Some(""), "variable DATABASE_URL is empty"),
+        ];
+        for (first, second, expected) in table {
+            let url = StoreUrl::from_variables(|name| match name {
+                "STEPWELL_DATABASE_URL" => first.map(OsString::from),
+                _ => second.map(OsString::from),
+            });
+            let said = match url {
+                Ok(None) => "none".to_owned(),
+                Ok(Some(url)) => url.to_string(),
+                Err(error) => error.to_string(),
+            };
+            assert!(said.contains(expected), "{first:?} {second:?}: {said}");
+        }
+    }
+
     #[track_caller]
     fn shown(url: &str, as_this: &str) {
         let url = StoreUrl::new(url);

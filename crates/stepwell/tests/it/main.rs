@@ -26,6 +26,7 @@ mod redrive;
 mod replay;
 mod retries;
 mod schedules;
+mod shutdown;
 mod starts;
 mod streams;
 mod transactions;

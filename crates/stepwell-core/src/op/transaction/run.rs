@@ -15,8 +15,9 @@ use crate::{
     durable::{Durable, DurableError, Provide},
     engine::panic_message,
     limits::InvalidInput,
-    op::{Here, Ready, Slot, step::Running},
+    op::{Here, Ready, Slot},
     payload::Payload,
+    run::{Running, Work},
     tx::{Committed, Tx, TxError, TxOptions},
     workflow::{Outcome, RecordKind},
 };
@@ -129,7 +130,7 @@ where
         }
         here.run.begin_nothing_if_stopping().await;
         let ran = {
-            let _running = Running::begin(&here.run);
+            let _running = Running::begin(&here.run, Work::Transaction).await;
             if ask {
                 way.look().await
             } else {

@@ -10,9 +10,9 @@ use super::{
     run::{Ended, PAUSE, Ran},
 };
 use crate::{
-    op::{Here, race::Raced, step::Running},
+    op::{Here, race::Raced},
     payload::Payload,
-    run::Interrupt,
+    run::{Interrupt, Running, Work},
     tx::{Committed, Isolation, Operation, Tx, TxError, TxOptions, Witness},
     workflow::Outcome,
 };
@@ -230,7 +230,7 @@ impl<'w, X: Tx> Way<'w, X> {
         loop {
             self.here.run.begin_nothing_if_stopping().await;
             let left = {
-                let _running = Running::begin(&self.here.run);
+                let _running = Running::begin(&self.here.run, Work::Transaction).await;
                 self.leave_once(came_to).await
             };
             match left {
@@ -262,7 +262,7 @@ impl<'w, X: Tx> Way<'w, X> {
         loop {
             self.here.run.begin_nothing_if_stopping().await;
             let looked = {
-                let _running = Running::begin(&self.here.run);
+                let _running = Running::begin(&self.here.run, Work::Transaction).await;
                 X::witnessed(self.source, &self.operation()).await
             };
             match looked {
