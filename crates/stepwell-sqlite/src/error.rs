@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Sqlite(rusqlite::Error),
     /// The executor was declared dead or has retired.
     Fenced(ExecutorId),
+    /// The file is not the one any more that was opened: it was deleted or replaced.
+    Gone(&'static str),
     /// A file beside the database could not be used.
     File(&'static str, std::io::Error),
     /// The threads of the store are gone: it was closed.
@@ -41,6 +43,13 @@ impl Failure {
             Self::Fenced(executor) => StoreError::new(
                 StoreErrorKind::Fenced,
                 message(&format!("the executor `{executor}` has lost its lease")),
+            ),
+            Self::Gone(how) => StoreError::new(
+                StoreErrorKind::ReadOnly,
+                message(&format!(
+                    "the file was {how} while it was open, so nothing that is written stays; stop \
+                     every process that uses it, put the file back, and start them again"
+                )),
             ),
             Self::File(what, error) => {
                 let kind = match error.kind() {

@@ -114,9 +114,11 @@ impl ExecutorStore for SqliteStore {
 
     fn renew(&self, executor: &ExecutorId) -> StoreFuture<'_, Renewed> {
         let now = self.now();
-        let locks = self.locks();
+        let (locks, presence) = (self.locks(), self.presence());
         let executor = executor.clone();
         self.write("renew a lease", move |db| {
+            // An idle process hears of it, too.
+            presence.map_or(Ok(()), |presence| presence.check())?;
             let renewed = transaction(db, |db| {
                 let mut renew = db.prepare_cached(RENEW)?;
                 Ok(renew.execute(params![executor.as_str(), micros(now)])?)

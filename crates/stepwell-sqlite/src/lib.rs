@@ -45,6 +45,7 @@ mod messages;
 mod open;
 #[cfg(test)]
 mod plans;
+mod presence;
 mod queues;
 mod releases;
 mod rows;

@@ -25,7 +25,9 @@ use crate::{
     error::{Failure, is_busy},
     holder::Holder,
     locks::Locks,
-    open, schema,
+    open,
+    presence::Presence,
+    schema,
     url::{Address, Tenancy},
     wal::Wal,
     worker::Worker,
@@ -68,6 +70,7 @@ pub struct SqliteStore {
     /// The file, without links; none in memory.
     file: Option<PathBuf>,
     wal: Option<Wal>,
+    presence: Option<Arc<Presence>>,
     clock: Arc<dyn Clock>,
     shown: String,
     data_version: AtomicI64,
@@ -107,6 +110,7 @@ impl SqliteStore {
             worker,
             locks: file.as_deref().map(|file| Arc::new(Locks::beside(file))),
             wal: file.as_deref().map(Wal::of),
+            presence: file.as_deref().map(|file| Arc::new(Presence::of(file))),
             file,
             clock,
             shown,
@@ -179,6 +183,11 @@ impl SqliteStore {
         self.file.as_deref()
     }
 
+    /// Sees whether the file is still there; none in memory.
+    pub(crate) fn presence(&self) -> Option<Arc<Presence>> {
+        self.presence.clone()
+    }
+
     /// The locks beside the file; none in memory.
     pub(crate) fn locks(&self) -> Option<Arc<Locks>> {
         self.locks.clone()
@@ -204,8 +213,12 @@ impl Store for SqliteStore {
     fn commit(&self, batch: Batch) -> StoreFuture<'_, Written> {
         // Sampled here, not in the thread: a job has one instant, and it is the caller's.
         let now = self.now();
+        let presence = self.presence();
         self.write("commit a batch", move |db| {
-            connection::transaction(db, |db| change::apply(db, batch, now))
+            let written = connection::transaction(db, |db| change::apply(db, batch, now))?;
+            // After the commit: what is acknowledged went into the file that is there.
+            presence.map_or(Ok(()), |presence| presence.check())?;
+            Ok(written)
         })
     }
 

@@ -11,7 +11,7 @@ use stepwell_core::{
     ExecutorId, Payload, State, Timestamp, WorkflowId,
     store::{
         Batch, Change, Claim, ExecutorStore, Launch, NewExecutor, NewWorkflow, RecoveryRules,
-        Store, TakeOver, WorkflowStore,
+        Store, StoreErrorKind, TakeOver, WorkflowStore,
     },
 };
 use stepwell_sqlite::SqliteStore;
@@ -165,6 +165,36 @@ async fn what_another_process_writes_is_noticed_once() {
     register(&other).await;
     assert!(!store.news().await.unwrap().is_nothing());
     assert!(store.news().await.unwrap().is_nothing());
+}
+
+/// What is written into a file without a name is gone with its last process.
+#[tokio::test]
+async fn a_file_that_was_deleted_or_replaced_takes_nothing_more() {
+    for (replaced, says) in [(false, "was deleted"), (true, "was replaced")] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("shop.db");
+        let store = open(&path).await;
+        let me = register(&store).await;
+        std::fs::remove_file(&path).unwrap();
+        if replaced {
+            // Not at once in the place of the other one.
+            let other = directory.path().join("other.db");
+            drop(open(&other).await);
+            std::fs::rename(other, &path).unwrap();
+        }
+        let batch = Batch {
+            executor: Some(me.clone()),
+            changes: Vec::new(),
+        };
+        let refused = [
+            store.commit(batch).await.map(drop).unwrap_err(),
+            store.renew(&me).await.map(drop).unwrap_err(),
+        ];
+        for error in refused {
+            assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{error}");
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
 }
 
 #[tokio::test]
