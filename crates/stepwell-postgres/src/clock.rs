@@ -32,7 +32,7 @@ pub(crate) async fn advance(db: &Connection, by_micros: i64) -> Result<(), Failu
     db.batch(&format!(
         "create or replace function {{schema}}.clock() returns timestamptz \
          language sql volatile \
-         as $$select clock_timestamp() + {apart} * interval '1 microsecond'$$"
+         as $$select pg_catalog.clock_timestamp() + {apart} * interval '1 microsecond'$$"
     ))
     .await
 }

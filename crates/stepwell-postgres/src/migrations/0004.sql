@@ -206,3 +206,7 @@ begin
     outcome := 'new';
 end
 $function$;
+-- Reads the server's clock whatever the caller's `search_path` is: its body is bound here.
+create or replace function {schema}.clock() returns timestamptz
+    language sql volatile
+    return pg_catalog.clock_timestamp();

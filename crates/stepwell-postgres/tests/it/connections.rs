@@ -40,6 +40,25 @@ async fn until_it_is_back<T>(
     panic!("the store does not come back");
 }
 
+/// A function of somebody's that is found first is not the clock.
+#[tokio::test]
+async fn the_clock_is_the_servers_whatever_the_search_path_is() {
+    let evil = unique("evil");
+    let db = server::connect(&server::url()).await;
+    db.batch_execute(&format!(
+        "create schema {evil};
+         create function {evil}.clock_timestamp() returns timestamptz language sql
+            as $$select timestamptz '1999-01-01'$$"
+    ))
+    .await
+    .unwrap();
+    let (schema, path) = (unique("clock"), format!("{evil}%2Cpg_catalog"));
+    let options = format!("options=-c%20search_path%3D{path}");
+    let store = PostgresStore::open(&url_with(&format!("schema={schema}&{options}"))).await;
+    let now = store.unwrap().now();
+    assert!(now > "2020-01-01T00:00:00Z".parse().unwrap(), "{now}");
+}
+
 #[tokio::test]
 async fn a_store_outlives_its_connections() {
     let application = unique("broken");
