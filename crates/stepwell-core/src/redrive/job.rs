@@ -201,6 +201,11 @@ impl Work {
     }
 
     async fn again(&self, letter: &Letter) -> Result<bool, Error> {
+        // Deleted, and its id used again, since it was chosen: that is another one's letter.
+        let there = self.client.get(&letter.id).await?;
+        if there.is_none_or(|there| there.key != letter.key) {
+            return Ok(false);
+        }
         let attributes = vec![(REDRIVE.to_owned(), self.id.clone())];
         let tried = self
             .client
