@@ -365,7 +365,8 @@ impl<'c, S: Send + Sync + 'static, O: Op<S> + 'c> IntoFuture for Bound<'c, S, O>
 
 impl<'c, S, O> Bound<'c, S, O> {
     /// `Some(output)`, or `None` when the time is up. The deadline is durable; an operation that is
-    /// too slow is dropped.
+    /// too slow is dropped. A transaction whose commit was sent is waited for, and wins if it happened:
+    /// `None` says that it was not committed.
     pub fn timeout(self, limit: Duration) -> Bound<'c, S, Timeout<O>> {
         Bound {
             ctx: self.ctx,

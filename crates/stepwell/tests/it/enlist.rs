@@ -197,6 +197,30 @@ async fn poll_at_most<T>(future: &mut (impl Future<Output = T> + Unpin), polls: 
     .await
 }
 
+/// The application was there first, with its tables and the number of its own migrations.
+#[tokio::test]
+async fn an_application_that_has_a_file_starts_workflows_in_its_transactions() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("shop.db");
+    let db = connect(&file).await;
+    let before = "create table orders (item text); pragma user_version = 12";
+    sqlx::raw_sql(before).execute(&db).await.unwrap();
+    let app = App::builder("shop").state(Shop::new(db));
+    let app = app.database(format!("sqlite:{}?existing", file.display()));
+    let app = app.launch().await.unwrap();
+    let mut tx = app.state().db.begin().await.unwrap();
+    order(&mut tx).await;
+    let call = ship("widget".to_owned()).id("s");
+    let handle = app.start_in(&mut tx, call).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(handle.result().await.unwrap(), "shipped widget");
+    assert_eq!(count(&app, "orders").await, 1);
+    let version = sqlx::query_scalar("pragma user_version");
+    let version: i64 = version.fetch_one(&app.state().db).await.unwrap();
+    assert_eq!(version, 12);
+    app.shutdown().await;
+}
+
 #[tokio::test]
 async fn the_same_id_is_one_workflow_and_another_input_a_conflict() {
     let directory = tempfile::tempdir().unwrap();

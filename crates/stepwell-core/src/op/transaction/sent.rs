@@ -14,10 +14,10 @@ use crate::{
 
 /// A commit on its way to the user's database.
 ///
-/// A branch that loses its race is dropped where it stands, and so is a workflow that is cancelled. A
-/// commit that is dropped half way may still happen, at any time: after the workflow has looked at what
-/// it thinks is the end of it. So it is brought to its end, and the race waits for that
-/// ([`Run::sent_commits_ended`]).
+/// A branch that loses its race is dropped where it stands. A commit that is dropped half way may still
+/// happen, at any time: after the workflow has looked at what it thinks is the end of it. So it is
+/// brought to its end, and the race waits for that ([`Run::sent_commits_ended`]). Not in a run that is
+/// interrupted: it goes no further, and whoever goes on with the workflow asks for the witness.
 pub(super) struct Sent {
     run: Arc<Run>,
     commit: Option<BoxFuture<'static, Result<Committed, TxError>>>,
@@ -52,7 +52,9 @@ impl Future for Sent {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        if let Some(commit) = self.commit.take() {
+        if let Some(commit) = self.commit.take()
+            && self.run.control.interrupted().is_none()
+        {
             self.run.end_commit(Box::pin(async move {
                 if let Err(error) = commit.await {
                     tracing::warn!(%error, "a commit that nobody waited for was not answered");
