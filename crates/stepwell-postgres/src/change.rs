@@ -17,11 +17,19 @@
 //! the others begin, and the number does not matter.
 //!
 //! # The order of locks
-//! Executors by their id, then queues by their name, then workflows by their key, then the lock of
-//! those that are stuck, then the rest. Where two meet all the same, Postgres breaks one off, and
-//! it begins anew.
+//! Executors by their id, then kinds of which there is one, by their hash, then queues by their name
+//! (`ahead.rs`), then workflows, then the lock of those that are stuck, then the rest.
+//!
+//! Of workflows a batch locks those that its executor runs, which no other batch does, and so their
+//! order does not matter; it does so `for no key update`. Those to which it sends it locks `for key
+//! share`, which stands beside that: two that send to each other do not wait. Those that it wakes are
+//! parked, and no executor runs them: they are locked last, together, by their key (`park.rs`).
+//!
+//! Where two meet all the same (starts with the same new ids in two orders, a cancellation of many),
+//! Postgres breaks one off, and it begins anew.
 
 mod acknowledge;
+mod ahead;
 mod cancel;
 mod delete;
 mod edit;
@@ -40,7 +48,7 @@ mod send;
 mod start;
 mod unique;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use stepwell_core::{
@@ -89,7 +97,7 @@ pub(crate) const BY_KEY: [&str; 21] = [
     park::WATCH,
     park::ADD_WAITERS,
     park::WAKE,
-    park::WAKE_WAITERS,
+    park::WAITERS,
 ];
 
 /// How one of a kind is found.
@@ -170,14 +178,9 @@ async fn in_transaction(
 ) -> Result<bool, Failure> {
     let executor = batch.executor.as_ref();
     let losing = cancel::losing(db, &batch.changes).await?;
-    let mut scope = Scope {
-        db,
-        executor,
-        now: fence::enter(db, executor, losing.as_ref()).await?,
-        locked: losing.unwrap_or_default(),
-        room: Room::default(),
-        woken: false,
-    };
+    let now = fence::enter(db, executor, losing.as_ref()).await?;
+    let mut scope = Scope::new((db, executor), now, losing.unwrap_or_default());
+    ahead::lock(db, &batch.changes).await?;
     park::apply_all(&mut scope, &batch.changes, answers).await?;
     for round in rounds {
         let left = if round.hot.is_empty() {
@@ -197,9 +200,15 @@ async fn in_transaction(
             answers[*place] = Some(applied);
         }
     }
-    let with_work = ring.filter(|_| scope.woken).map(Ring::and_work);
-    Ring::after(with_work.as_ref().or(ring), db, db.commit()).await?;
-    Ok(scope.woken)
+    scope.commit(ring).await
+}
+
+/// Whether a change asks nothing of workflows that may be parked.
+fn touches_no_others(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::Progress(_) | Change::Finish(_) | Change::Send(_)
+    )
 }
 
 /// One transaction on its way. It holds the fence.
@@ -212,12 +221,42 @@ struct Scope<'c> {
     locked: HashSet<String>,
     /// How full the bounded queues are that it has met. Their rows are locked.
     room: Room,
+    /// The workflows that are to be woken before the transaction ends, if they are parked.
+    to_wake: BTreeSet<i64>,
     /// Whether a workflow that was parked waits for an executor now.
     woken: bool,
 }
 
-impl Scope<'_> {
+impl<'c> Scope<'c> {
+    /// A transaction that has begun, and holds the fence.
+    fn new(
+        (db, executor): (&'c Connection, Option<&'c ExecutorId>),
+        now: Timestamp,
+        locked: HashSet<String>,
+    ) -> Self {
+        Self {
+            db,
+            executor,
+            now,
+            locked,
+            room: Room::default(),
+            to_wake: BTreeSet::new(),
+            woken: false,
+        }
+    }
+
+    /// Ends the transaction and rings. Whether workflows that were parked wait for an executor now.
+    async fn commit(mut self, ring: Option<&Ring>) -> Result<bool, Failure> {
+        self.wake_all().await?;
+        let with_work = ring.filter(|_| self.woken).map(Ring::and_work);
+        Ring::after(with_work.as_ref().or(ring), self.db, self.db.commit()).await?;
+        Ok(self.woken)
+    }
+
     async fn apply(&mut self, change: &Change) -> Result<Applied, Failure> {
+        if !touches_no_others(change) {
+            self.wake_all().await?;
+        }
         let applied = match change {
             Change::Start(new) => Applied::Start(start::ask(self, new).await?),
             Change::Progress(it) => Applied::Progress(progress::apply(self, it).await?),

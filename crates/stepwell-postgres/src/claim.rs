@@ -108,8 +108,9 @@ pub(crate) async fn round(db: &Connection, taking: &Taking) -> Result<Round, Fai
     if taking.rounds == 0 && !is_anything(db, taking.executor()).await? {
         return Ok(round);
     }
-    let now = hold(db, taking.executor()).await?;
+    // A transaction of its own: it must hold none of them while it waits for a queue.
     candidates::wake_delayed(db).await?;
+    let now = hold(db, taking.executor()).await?;
     let candidates = candidates::find(db, taking).await?;
     let waiting = find::lock(db, &candidates.keys, taking.left).await?;
     round.late = late(&waiting, now);

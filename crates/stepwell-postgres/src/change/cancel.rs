@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use stepwell_core::{
     State, WorkflowId, WorkflowKey,
-    store::{Cancel, CancelCause, Cancelled, Change, Effect, Room},
+    store::{Cancel, CancelCause, Cancelled, Change, Effect},
 };
 
 use super::{Scope, fence};
@@ -73,7 +73,7 @@ pub(super) const DESCENDANTS: &str = concat!(
     where w.workflow_key = any (array(select workflow_key from attached))
       and coalesce(w.state, '') in ('delayed', 'enqueued', 'running', 'parked', 'stuck', 'dead')
     order by w.workflow_key
-    for update of w"
+    for no key update of w"
 );
 
 const END: &str = "
@@ -146,14 +146,8 @@ async fn owners(db: &Connection, ids: Vec<&str>) -> Result<HashSet<String>, Fail
 /// hears of the keys. For claims, which come across them.
 pub(crate) async fn late(db: &Connection, id: &WorkflowId, ring: &Ring) -> Result<(), Failure> {
     let losing = owners(db, vec![id.as_str()]).await?;
-    let mut scope = Scope {
-        db,
-        executor: None,
-        now: fence::enter(db, None, Some(&losing)).await?,
-        locked: losing,
-        room: Room::default(),
-        woken: false,
-    };
+    let now = fence::enter(db, None, Some(&losing)).await?;
+    let mut scope = Scope::new((db, None), now, losing);
     if let Some(found) = db.query_opt(FIND, params![id.as_str()]).await? {
         let root = rows::key(&found, 0)?;
         let is_late = instant_opt(&found, 2)?.is_some_and(|at| at <= scope.now);
@@ -167,7 +161,7 @@ pub(crate) async fn late(db: &Connection, id: &WorkflowId, ring: &Ring) -> Resul
             end(&mut scope, &rows, (root, CancelCause::Deadline)).await?;
         }
     }
-    Ring::after(Some(ring), db, db.commit()).await
+    scope.commit(Some(ring)).await.map(drop)
 }
 
 pub(super) async fn apply(scope: &mut Scope<'_>, cancel: &Cancel) -> Result<Cancelled, Failure> {

@@ -17,7 +17,7 @@ pub(super) const OWNER: &str = "
     select state, coalesce(executor_id = $2, false), watched
     from {schema}.workflows
     where workflow_key = $1
-    for update";
+    for no key update";
 
 /// Ends a locked workflow with its result.
 pub(super) const END: &str = "

@@ -4,7 +4,8 @@
 //! Whoever parks a workflow locks its row and those of the others that it waits for (`for update`),
 //! and looks then, in a statement of its own, whether what it waits for is there. Whoever sends to
 //! it holds its row `for key share` from before the message is written to the end of the
-//! transaction; whoever publishes or ends locks the own row before that. So of two that meet, the
+//! transaction; whoever publishes or ends locks the own row before that (`for no key update`, which
+//! lets those pass who send to it). So of two that meet, the
 //! later one sees what the earlier one has done. Whoever parks does not wait for a lock: if a row is
 //! in use, something may be coming, and the workflow stays where it is.
 
@@ -96,34 +97,35 @@ pub(crate) const ADD_WAITERS: &str = "
     from unnest($1::bigint[], $2::bigint[]) as i (of_key, workflow_key)
     on conflict do nothing";
 
-/// Lets a workflow wait for an executor, if it is parked.
+/// Lets workflows wait for an executor that are parked. Their rows are locked by their keys: two batches
+/// that wake the same ones must not wait for each other.
 pub(crate) const WAKE: &str = "
-    update {schema}.workflows
-    set state = 'enqueued',
-        reason = null,
-        wake_at = null
-    where workflow_key = $1
-      and coalesce(state, '') = 'parked'";
-
-/// The same for all who wait for one of these, whose rows are locked.
-pub(crate) const WAKE_WAITERS: &str = "
-    with gone as (
-        delete from {schema}.waiters
+    with parked as materialized (
+        select workflow_key
+        from {schema}.workflows
         where workflow_key = any($1::bigint[])
-        returning waiter_key
-    ),
-    unwatched as (
-        update {schema}.workflows
-        set watched = false
-        where workflow_key = any($1::bigint[])
-          and watched
+          and coalesce(state, '') = 'parked'
+        order by workflow_key
+        for no key update
     )
     update {schema}.workflows
     set state = 'enqueued',
         reason = null,
         wake_at = null
-    where workflow_key = any (array(select waiter_key from gone))
+    where workflow_key = any (array(select workflow_key from parked))
       and coalesce(state, '') = 'parked'";
+
+/// Takes those that wait for one of these, whose rows are locked, off the list.
+pub(crate) const WAITERS: &str = "
+    with unwatched as (
+        update {schema}.workflows
+        set watched = false
+        where workflow_key = any($1::bigint[])
+          and watched
+    )
+    delete from {schema}.waiters
+    where workflow_key = any($1::bigint[])
+    returning waiter_key";
 
 /// Parks all that a batch asks for, before the rest of it: what comes to them with the same batch
 /// wakes them, and a change of a run never stands before the one that parks it.
@@ -294,16 +296,27 @@ async fn states(scope: &Scope<'_>, keys: Vec<i64>) -> Result<Vec<(i64, Parked)>,
 }
 
 impl Scope<'_> {
-    /// Wakes a workflow that has a new message, if it is parked.
-    pub(super) async fn wake(&mut self, key: WorkflowKey) -> Result<(), Failure> {
-        self.woken |= self.db.execute(WAKE, params![key.0]).await? > 0;
-        Ok(())
+    /// Wakes a workflow that has a new message, if it is parked, before the transaction ends.
+    pub(super) fn wake(&mut self, key: WorkflowKey) {
+        self.to_wake.insert(key.0);
     }
 
     /// Wakes those that were parked until one of these, whose rows are locked, publishes a value or
-    /// ends: it has.
+    /// ends: it has. Before the transaction ends.
     pub(super) async fn wake_waiters(&mut self, keys: Vec<i64>) -> Result<(), Failure> {
-        self.woken |= self.db.execute(WAKE_WAITERS, params![keys]).await? > 0;
+        let waiters = self.db.query(WAITERS, params![keys]).await?;
+        for waiter in &waiters {
+            self.to_wake.insert(get(waiter, 0)?);
+        }
+        Ok(())
+    }
+
+    /// Wakes all that are to be woken, together: what comes next may ask for their states.
+    pub(super) async fn wake_all(&mut self) -> Result<(), Failure> {
+        let keys: Vec<_> = std::mem::take(&mut self.to_wake).into_iter().collect();
+        if !keys.is_empty() {
+            self.woken |= self.db.execute(WAKE, params![keys]).await? > 0;
+        }
         Ok(())
     }
 }

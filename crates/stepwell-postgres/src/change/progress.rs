@@ -17,7 +17,8 @@ use crate::{
 
 /// Locks the workflow and adds its records where there are none.
 ///
-/// The lock is what numbers of events and offsets of streams stand on. What it waited for may have
+/// The lock is what numbers of events and offsets of streams stand on; it lets those pass who send to
+/// the workflow (see `change.rs`, *The order of locks*). What it waited for may have
 /// made the same records: the insert looks into the index, not into what the statement saw at its
 /// beginning.
 pub(super) const ADD: &str = "
@@ -25,7 +26,7 @@ pub(super) const ADD: &str = "
         select state, executor_id, watched
         from {schema}.workflows
         where workflow_key = $1
-        for update
+        for no key update
     ),
     added as (
         insert into {schema}.records
@@ -65,10 +66,12 @@ pub(super) async fn apply(
     if cannot_half_fail(progress) {
         return write(scope, progress).await;
     }
+    let to_wake = scope.to_wake.clone();
     scope.db.batch("savepoint one_change").await?;
     let progressed = write(scope, progress).await?;
     if !matches!(progressed, Progressed::Recorded(_)) {
         scope.db.batch("rollback to one_change").await?;
+        scope.to_wake = to_wake;
     }
     scope.db.batch("release one_change").await?;
     Ok(progressed)

@@ -88,7 +88,7 @@ pub(super) async fn apply(
         });
     }
     if is_parked {
-        scope.wake(to).await?;
+        scope.wake(to);
     }
     Ok(Sent::New { to })
 }
@@ -106,8 +106,9 @@ pub(super) async fn put(
         .query_opt(PUT, params![to.0, topic, key, payload, At(scope.now)])
         .await?;
     let row = row.ok_or_else(|| corrupt("workflow", to))?;
-    match (get(&row, 0)?, get(&row, 1)?) {
-        (true, true) => scope.wake(to).await,
-        _ => Ok(()),
+    let (is_new, is_parked): (bool, bool) = (get(&row, 0)?, get(&row, 1)?);
+    if is_new && is_parked {
+        scope.wake(to);
     }
+    Ok(())
 }

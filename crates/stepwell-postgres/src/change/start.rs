@@ -11,6 +11,7 @@ use super::{
     send, unique,
 };
 use crate::{
+    connection::Connection,
     error::Failure,
     params::{At, params},
     queues::{ADD, columns},
@@ -27,12 +28,13 @@ pub(super) const EXISTING: &str = "
      and r.place = ''
     where w.workflow_id = $1";
 
-/// Waits for others that count what waits in a bounded queue.
-const LOCK_QUEUE: &str = "
+/// Waits for others that count what waits in bounded queues.
+const LOCK_QUEUES: &str = "
     select waiting_max
     from {schema}.queues
-    where queue_name = $1
+    where queue_name = any($1)
       and waiting_max is not null
+    order by queue_name
     for update";
 
 /// How many wait in a queue, counted no further than may. A statement of its own: it must see what
@@ -49,6 +51,8 @@ const WAITING: &str = "
 
 /// Starts what a client asks for: one of its kind may be there, and a full queue refuses it.
 pub(super) async fn ask(scope: &mut Scope<'_>, new: &NewWorkflow) -> Result<Started, Failure> {
+    // The one that is there may be one of them.
+    scope.wake_all().await?;
     // The id first, so that a start whose answer was lost finds itself.
     let started = match (existing(scope, new).await?, &new.unique) {
         (Some(existing), _) => existing,
@@ -92,7 +96,7 @@ async fn bound(scope: &Scope<'_>, queue: &QueueUse) -> Result<Option<Bound>, Fai
         add_queue(scope, queue).await?;
     }
     let name = queue.name.as_str();
-    let Some(row) = scope.db.query_opt(LOCK_QUEUE, params![name]).await? else {
+    let Some(row) = scope.db.query_opt(LOCK_QUEUES, params![vec![name]]).await? else {
         return Ok(None);
     };
     let waiting_max = number(&row, 0)?;
@@ -103,6 +107,12 @@ async fn bound(scope: &Scope<'_>, queue: &QueueUse) -> Result<Option<Bound>, Fai
         waiting_max,
         waiting: row.map_or(Ok(0), |row| number(&row, 0))?,
     }))
+}
+
+/// Locks those of these queues that are bounded.
+pub(super) async fn lock_queues(db: &Connection, names: Vec<&str>) -> Result<(), Failure> {
+    db.query(LOCK_QUEUES, params![names]).await?;
+    Ok(())
 }
 
 /// Makes a queue known, unless it is.

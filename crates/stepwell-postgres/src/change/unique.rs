@@ -9,15 +9,23 @@ use tokio_postgres::Row;
 
 use super::{Scope, start};
 use crate::{
+    connection::Connection,
     error::Failure,
     params::{At, params},
     rows::{self, get, instant},
 };
 
 /// Two that start one of a kind at once: the second waits here and finds the first. By hashes: two
-/// kinds that share one only wait for each other.
+/// kinds that share one only wait for each other. In the order of the hashes: two batches that start
+/// several must not wait for each other.
 const LOCK: &str = "
-    select pg_advisory_xact_lock(hashtextextended('{schema} ' || $1 || ' ' || $2, 0))";
+    select pg_advisory_xact_lock(kind.hash)
+    from (
+        select distinct hashtextextended('{schema} ' || i.name || ' ' || i.unique_key, 0) as hash
+        from unnest($1::text[], $2::text[]) as i (name, unique_key)
+        order by hash
+        offset 0
+    ) as kind";
 
 macro_rules! of_a_kind {
     ($condition:literal) => {
@@ -40,7 +48,7 @@ pub(super) const WAITING: &str = of_a_kind!(
       and started_at is null
     order by workflow_key + 0
     limit 1
-    for update"
+    for no key update"
 );
 
 /// One of a kind that has not ended.
@@ -48,7 +56,7 @@ pub(super) const UNFINISHED: &str = of_a_kind!(
     "state in ('delayed', 'enqueued', 'running', 'parked', 'stuck')
     order by workflow_key + 0
     limit 1
-    for update"
+    for no key update"
 );
 
 /// The last one of a kind that was started after an instant.
@@ -90,10 +98,7 @@ pub(super) async fn apply(
     new: &NewWorkflow,
     unique: &Unique,
 ) -> Result<Started, Failure> {
-    scope
-        .db
-        .query(LOCK, params![new.name.as_str(), unique.key()])
-        .await?;
+    lock_kinds(scope.db, &[(new.name.as_str(), unique.key())]).await?;
     // The same start may have been waited for.
     if let Some(existing) = start::existing(scope, new).await? {
         return Ok(existing);
@@ -110,6 +115,13 @@ pub(super) async fn apply(
         (UniqueRule::Reject(_), Some(known)) => Ok(Started::Taken { id: known.id }),
         (UniqueRule::Replace { .. }, Some(known)) => replace(scope, new, (unique, &known)).await,
     }
+}
+
+/// Locks kinds, by the names of their workflows and their keys, to the end of the transaction.
+pub(super) async fn lock_kinds(db: &Connection, kinds: &[(&str, &str)]) -> Result<(), Failure> {
+    let (names, keys): (Vec<_>, Vec<_>) = kinds.iter().copied().unzip();
+    db.query(LOCK, params![names, keys]).await?;
+    Ok(())
 }
 
 async fn find(

@@ -6,6 +6,7 @@
 mod address;
 mod backend;
 mod connections;
+mod deadlocks;
 mod fence;
 mod fleet;
 mod locks;
