@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limits::{
-    InvalidInput, PAYLOAD_BYTES_MAX_DEFAULT, Text, check_duration,
-};
+use crate::limits::{InvalidInput, PAYLOAD_BYTES_MAX_DEFAULT, Text, check_duration};
 
 /// The shortest and the longest lease: one that is renewed more often than the disk may answer ends by
 /// itself, and what a dead machine has would wait for the end of the other.

@@ -63,9 +63,11 @@ impl Payload {
     /// Reads the value that was written just now, and makes sure that it would be written as it stands
     /// here.
     pub(crate) fn read_back<T: Serialize + DeserializeOwned>(&self) -> Result<T, InvalidInput> {
-        guarded(|| again::read(&self.0)).unwrap_or_else(|message| Err(InvalidInput::new(format!(
-            "the value cannot be read back: its type panicked: {message}"
-        ))))
+        guarded(|| again::read(&self.0)).unwrap_or_else(|message| {
+            Err(InvalidInput::new(format!(
+                "the value cannot be read back: its type panicked: {message}"
+            )))
+        })
     }
 
     /// Writes what the engine has made, or has put around a value that was checked before: that may
@@ -129,7 +131,10 @@ impl Payload {
 }
 
 /// Writes a value as JSON; a panic of its type is an error.
-fn guarded_json<T: Serialize + ?Sized>(value: &T, depth_max: usize) -> Result<String, InvalidInput> {
+fn guarded_json<T: Serialize + ?Sized>(
+    value: &T,
+    depth_max: usize,
+) -> Result<String, InvalidInput> {
     guarded(|| checked::to_json(value, depth_max)).unwrap_or_else(|message| {
         Err(InvalidInput::new(format!(
             "the value cannot be stored as JSON: its type panicked: {message}"

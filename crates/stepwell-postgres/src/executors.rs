@@ -12,8 +12,7 @@ use stepwell_core::{
     ExecutorId, WorkflowKey,
     store::{
         Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, News, Renewed, StoreFuture,
-        TakeOver,
-        TakenOver,
+        TakeOver, TakenOver,
     },
 };
 use tokio_postgres::Row;

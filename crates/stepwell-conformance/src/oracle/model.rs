@@ -27,7 +27,8 @@ use stepwell_core::{
     ExecutorId, Nonce, Outcome, Payload, Place, Record, RecordKind, State, Takeover, WorkflowId,
     WorkflowKey,
     store::{
-        Applied, Batch, Change, Edited, Executor, PublishedEvent, QueueLimits, StreamEntry, Workflow,
+        Applied, Batch, Change, Edited, Executor, PublishedEvent, QueueLimits, StreamEntry,
+        Workflow,
     },
 };
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Entry, Parting, Stand, batch};
 use crate::{
     id::WorkflowKey,
-    store::{Change, Effect, StoreError, StoreErrorKind},
+    store::{Change, Effect, StoreError},
 };
 
 /// How many changes one transaction holds at most, so that its memory and its time are bounded.

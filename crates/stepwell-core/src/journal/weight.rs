@@ -17,9 +17,9 @@ pub(super) fn bytes(change: &Change) -> usize {
         Change::Progress(it) => progress(it),
         Change::Finish(finish) => {
             let end = match &finish.end {
-                End::Succeeded(payload) | End::Failed { error: payload, .. } => {
-                    payload.as_str().len()
-                }
+                End::Succeeded(payload)
+                | End::Failed { error: payload, .. }
+                | End::Declined { error: payload, .. } => payload.as_str().len(),
                 End::Stuck { reason } => reason.len(),
             };
             end + finish.alerts.iter().map(start).sum::<usize>()
@@ -56,7 +56,7 @@ fn effect(effect: &Effect) -> usize {
         Effect::Send(it) => message(it),
         Effect::Start(new) => start(new),
         Effect::SetAttribute { name, value } => name.len() + value.len(),
-        Effect::Receive { .. } => 0,
+        Effect::Receive { .. } | Effect::Cancel(_) => 0,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     durable::{HasState, Workflow},
     error::{ErrorKind, WorkflowError},
     handle::{Handle, result_of},
-    id::{WorkflowId, made},
+    id::made,
     payload::Payload,
     run::{Awaited, Busy, Run},
     store::{Effect, NewWorkflow, Wait},

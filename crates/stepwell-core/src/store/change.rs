@@ -459,32 +459,6 @@ pub enum Forked {
     NoSuchWorkflow,
 }
 
-impl Forked {
-    /// What a fork comes to whose id is taken.
-    #[must_use]
-    pub fn onto(taken: ForkTarget<'_>, fork: &Fork) -> Self {
-        // Of those from before the position was kept, the source says it.
-        let is_position = taken.forked_at.is_none_or(|at| at == fork.from.encode());
-        match taken.forked_from == Some(fork.source.as_str()) && is_position {
-            true => Self::Existing,
-            false => Self::Taken {
-                name: taken.name.to_owned(),
-            },
-        }
-    }
-}
-
-/// A workflow that has the id of a new fork, as its row says.
-#[derive(Debug, Clone, Copy)]
-pub struct ForkTarget<'r> {
-    /// Its name.
-    pub name: &'r str,
-    /// The id of the workflow whose first part it has.
-    pub forked_from: Option<&'r str>,
-    /// The stored form of the position that it was forked from.
-    pub forked_at: Option<&'r str>,
-}
-
 /// Says of a dead letter that nobody need look at it any more. It stays as it is, and keeps the note.
 #[derive(Debug, Clone)]
 pub struct Acknowledge {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{clock::Clock, limits::InvalidInput};
+use crate::clock::Clock;
 
 use super::{Store, StoreError, StoreErrorKind, StoreFuture, StoreUrl};
 

@@ -104,7 +104,11 @@ fn shown_parameters(query: &str) -> Option<String> {
         .filter(|it| !it.is_empty())
         .map(|parameter| {
             // Without a value it is none that is known: perhaps a secret.
-            let name = parameter.split_once('=').map_or("…", |(name, _)| name);
+            let name = match parameter.split_once('=') {
+                Some((name, _)) => name,
+                None if parameter == WITHOUT_VALUE => parameter,
+                None => "…",
+            };
             let is_name = |c: char| c.is_ascii_lowercase() || matches!(c, '_' | '-' | '.');
             match name.chars().all(is_name) {
                 true => name,

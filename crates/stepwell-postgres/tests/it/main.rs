@@ -15,8 +15,8 @@ mod oracle;
 mod pooler;
 mod server;
 mod silence;
-mod trouble;
 mod ticks;
+mod trouble;
 mod tx;
 
 /// As behind a pooler that hands out connections by the transaction: statements without a name, no
