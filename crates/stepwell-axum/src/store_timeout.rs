@@ -50,3 +50,22 @@ impl StoreTimeout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_is_silent_is_a_503_before_a_provider_loses_patience() {
+        let began = tokio::time::Instant::now();
+        let silent = std::future::pending::<Result<(), Problem>>();
+        let problem = StoreTimeout::of(&Extensions::new()).bound(silent).await;
+        assert_eq!(
+            problem.unwrap_err().status(),
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        assert!(began.elapsed() < Duration::from_secs(3));
+        let answer = async { Ok::<_, Problem>(7) };
+        assert_eq!(StoreTimeout::default().bound(answer).await.ok(), Some(7));
+    }
+}

@@ -3,12 +3,9 @@
 use serde_json::json;
 use stepwell::store::Filter;
 
-use stepwell::{
-    DECLINED_NOTE, State,
-    axum::{layer, run, status, testing::TestApp},
-};
+use stepwell::{DECLINED_NOTE, State};
 
-use crate::shop::{Payment, Shop, charges, exists, pay, post_json, send, shop};
+use crate::shop::{Payment, exists, pay, post_json, send, shop};
 
 #[tokio::test(start_paused = true)]
 async fn the_endpoint_is_the_workflow() {
@@ -313,31 +310,6 @@ async fn a_result_is_answered_to_the_last_digit() {
         "{}",
         answer.text
     );
-}
-
-#[tokio::test]
-async fn a_database_that_does_not_answer_in_time_is_a_503_and_the_start_may_still_happen() {
-    let shop = TestApp::new(Shop::default(), |app| {
-        let in_no_time = layer(&app).store_timeout(std::time::Duration::ZERO);
-        axum::Router::new()
-            .route("/pay", axum::routing::post(run(pay)))
-            .route("/pay/{id}", axum::routing::get(status(pay)))
-            .layer(in_no_time)
-            .with_state(app)
-    });
-    let shop = shop.await;
-    let answer = post_json(&shop, "/pay", r#"{"amount": 5}"#).await;
-    assert_eq!(answer.status, 503, "{}", answer.text);
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    let look = send(&shop, "GET", "/pay/p1", &[], "").await;
-    assert_eq!((look.status, look.header("retry-after")), (503, Some("1")));
-    let started = async {
-        while charges(&shop) == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    let limit = std::time::Duration::from_secs(60);
-    tokio::time::timeout(limit, started).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

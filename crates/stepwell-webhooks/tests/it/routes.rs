@@ -13,7 +13,7 @@ use http::Request;
 use serde_json::{Value, json};
 use stepwell::{
     App, Call, Ctx, Event, Queue,
-    axum::{layer, testing::TestApp},
+    axum::testing::TestApp,
     events::{Delivery, Source, Sources},
     observe::{Fate, Observation, Observer},
     sleep,
@@ -236,15 +236,4 @@ async fn every_delivery_is_counted_by_what_became_of_it() {
     ];
     let expected = expected.map(|fate| ("stripe".to_owned(), fate));
     assert_eq!(*fates.0.lock().unwrap(), expected);
-}
-
-#[tokio::test]
-async fn a_provider_is_told_to_send_again_before_it_loses_patience() {
-    let router = |app: App| -> Router {
-        let sources = Sources::new(&app).add(stripe().at("/hook"), as_paid);
-        let routes: Router = sources.unwrap().routes();
-        routes.layer(layer(&app).store_timeout(Duration::ZERO))
-    };
-    let test = TestApp::new((), router).await;
-    assert_eq!(post_signed(&test, BODY).await.0, 503);
 }
