@@ -6,7 +6,7 @@ use http::Extensions;
 use sha2::{Digest, Sha256};
 use stepwell_core::{
     Client,
-    limits::{NAME_BYTES_MAX, PRINCIPAL_ATTRIBUTE, check_name},
+    limits::{PRINCIPAL_ATTRIBUTE, Text},
     store::Workflow,
 };
 
@@ -192,7 +192,7 @@ impl Principal {
     /// looks like a digest is kept as one, so that it is never taken for another's.
     pub(crate) fn kept(&self) -> Cow<'_, str> {
         let Self(name) = self;
-        let fits = check_name("principal", name, NAME_BYTES_MAX).is_ok();
+        let fits = Text::AttributeValue.check(name).is_ok();
         if fits && !name.starts_with(DIGEST) {
             return Cow::Borrowed(name);
         }

@@ -2,7 +2,7 @@
 
 use stepwell_core::{
     Acknowledgement, DECLINED_NOTE, End, ExecutorId, Outcome, Place, RecordKind, State,
-    store::{Finish, Finished, Refusal},
+    store::{Finish, Finished, Refusal, Started},
 };
 
 use super::{Model, start::place_of};
@@ -12,7 +12,10 @@ impl Model {
         let finished = self.end_run(by, finish);
         if finished == Finished::Now {
             for alert in &finish.alerts {
-                self.ask(by, alert);
+                // Other work may have its id.
+                if let Started::Conflict { name } = self.ask(by, alert) {
+                    self.ask(by, &alert.beside(&name));
+                }
             }
         }
         finished

@@ -2,7 +2,9 @@
 
 use stepwell_core::{
     ExecutorId,
-    store::{DeclaredBy, NewSchedule, Paused, ScheduleChange, ScheduleInfo, Scheduled, Tick},
+    store::{
+        DeclaredBy, NewSchedule, Paused, ScheduleChange, ScheduleInfo, Scheduled, Started, Tick,
+    },
 };
 
 use super::Model;
@@ -157,7 +159,10 @@ impl Model {
         known.next_at = tick.next_at;
         known.last_at = tick.last_at.or(known.last_at);
         for new in &tick.starts {
-            self.start(by, new);
+            // Other work may have its id.
+            if let Started::Conflict { name } = self.start(by, new) {
+                self.start(by, &new.beside(&name));
+            }
         }
         Scheduled::Done
     }
