@@ -60,7 +60,7 @@ pub(crate) fn check_given(id: &WorkflowId) -> Result<(), InvalidInput> {
         return Err(InvalidInput::new(format!(
             "the workflow id `{}` holds a `{MARK}`, which only ids hold that Stepwell makes (of children, \
              ticks, events, keys, second tries); choose one without it",
-            id.escape_debug()
+            shown(id)
         )));
     }
     if id == "-" {
@@ -72,14 +72,25 @@ pub(crate) fn check_given(id: &WorkflowId) -> Result<(), InvalidInput> {
     match flaw(id) {
         None => Ok(()),
         Some(Flaw::BlankAtItsEdge) => Err(InvalidInput::new(format!(
-            "the workflow id {id:?} begins or ends with a blank, which nobody sees; remove it"
+            "the workflow id `{}` begins or ends with a blank, which nobody sees; remove it",
+            shown(id)
         ))),
         Some(Flaw::Unseen(unseen)) => Err(InvalidInput::new(format!(
-            "the workflow id {id:?} holds U+{:04X}, which is invisible or turns the direction of text: \
+            "the workflow id `{}` holds U+{:04X}, which is invisible or turns the direction of text: \
              two ids could look alike; remove it",
+            shown(id),
             u32::from(unseen)
         ))),
     }
+}
+
+/// The text with every character in sight.
+fn shown(text: &str) -> String {
+    let shown = |c: char| match is_unseen(c) {
+        true => c.escape_unicode().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Why a person could take one text for another.
