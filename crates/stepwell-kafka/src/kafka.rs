@@ -267,7 +267,7 @@ mod tests {
     fn no_error_shows_a_setting() {
         for name in [
             "sasl.pasword",
-            "sasl.oauthbearer.config",
+            "ssl.key.pasword",
             "security.protocol",
             "a:b@c",
         ] {
