@@ -236,7 +236,7 @@ pub async fn who_waits_for_what_is_deleted_is_woken(backend: &dyn Backend) {
     let worker = case.register().await;
     let other = worker.start("other").await;
     worker.succeed(other, json!(1)).await;
-    let waits = event_of(other, "status");
+    let waits = event_of(other);
     let key = worker.parked("order-1", waits.clone()).await;
     assert_eq!(case.delete("other").await, Deleted::Now);
 

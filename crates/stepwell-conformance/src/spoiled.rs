@@ -13,10 +13,11 @@ use jiff::Timestamp;
 use stepwell_core::{
     BoxFuture, ExecutorId, Outcome, Payload, Place, Record, Takeover, WorkflowId, WorkflowKey,
     store::{
-        Applied, Batch, Change, Claim, Claimed, DeadLetters, Executor, ExecutorStore, Filter,
-        Message, MessageStore, NewExecutor, News, PublishedEvent, QueueInfo, QueueStore, Renewed,
-        ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture, StreamEntry,
-        TakenOver, Tally, Workflow, WorkflowStore, Written,
+        Applied, Batch, Change, Claim, Claimed, DeadLetters, Deadline, Executor, ExecutorStore,
+        Filter, FollowStore, Mark, Message, MessageStore, Moment, NewExecutor, News,
+        PublishedEvent, QueueInfo, QueueLimited, QueueStore, Recorded, Renewed, ScheduleInfo,
+        ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture, StreamEntry, TakeOver,
+        TakenOver, Tally, Values, WaitingMessage, Workflow, WorkflowStore, Written,
     },
 };
 use tokio::sync::Notify;
@@ -258,7 +259,7 @@ impl Store for Spoiled {
 
 /// Methods that are passed on as they are.
 macro_rules! pass_on {
-    ($trait:ident { $(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)* }) => {
+    ($trait:ident { $(fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $out:ty;)* }) => {
         impl $trait for Spoiled {
             $(fn $name(&self, $($arg: $type),*) -> StoreFuture<'_, $out> {
                 self.inner.$name($($arg),*)
@@ -270,6 +271,7 @@ macro_rules! pass_on {
 pass_on!(WorkflowStore {
     fn find(id: &WorkflowId) -> Option<Workflow>;
     fn result(key: WorkflowKey) -> Option<(Workflow, Option<Outcome>)>;
+    fn is_untried(key: WorkflowKey, patience: Duration) -> bool;
     fn history(key: WorkflowKey, after: Option<Place>, limit: u32) -> Vec<Record>;
     fn list(filter: Filter) -> Vec<Workflow>;
     fn takeovers(key: WorkflowKey) -> Vec<Takeover>;
@@ -278,8 +280,23 @@ pass_on!(WorkflowStore {
     fn tallies() -> Vec<Tally>;
 });
 
+pass_on!(FollowStore {
+    fn marks(keys: Vec<WorkflowKey>) -> Vec<Mark>;
+    fn recorded(
+        key: WorkflowKey,
+        after: Option<Moment>,
+        values: Values,
+        limit: u32,
+    ) -> Vec<Recorded>;
+});
+
 pass_on!(MessageStore {
     fn inbox(key: WorkflowKey, topic: &str, limit: u32) -> Vec<Message>;
+    fn waiting_messages(
+        key: WorkflowKey,
+        after: Option<&WaitingMessage>,
+        limit: u32,
+    ) -> Vec<WaitingMessage>;
     fn event(key: WorkflowKey, name: &str) -> Option<Payload>;
     fn events(key: WorkflowKey) -> Vec<PublishedEvent>;
     fn stream(key: WorkflowKey, stream: &str, from: u64, limit: u32) -> Vec<StreamEntry>;
@@ -287,6 +304,7 @@ pass_on!(MessageStore {
 
 pass_on!(QueueStore {
     fn queues() -> Vec<QueueInfo>;
+    fn limits() -> Vec<QueueLimited>;
 });
 
 pass_on!(ScheduleStore {
@@ -296,11 +314,12 @@ pass_on!(ScheduleStore {
 pass_on!(ExecutorStore {
     fn register(executor: NewExecutor) -> ();
     fn renew(executor: &ExecutorId) -> Renewed;
-    fn take_over(executor: &ExecutorId, workflows_max: u32) -> TakenOver;
+    fn take_over(look: TakeOver) -> TakenOver;
     fn claim(claim: Claim) -> Vec<Claimed>;
     fn owned(executor: &ExecutorId) -> Vec<Claimed>;
     fn owned_keys(executor: &ExecutorId) -> Vec<WorkflowKey>;
     fn next_wake() -> Option<Timestamp>;
+    fn deadlines(limit: u32) -> Vec<Deadline>;
     fn take_interrupts(executor: &ExecutorId) -> Vec<WorkflowKey>;
     fn retire(executor: &ExecutorId) -> ();
     fn executors() -> Vec<Executor>;
