@@ -254,13 +254,15 @@ mod tests {
                 .set("sasl.mechanism", mechanism)
                 .set("sasl.username", "shop")
                 .set("sasl.password", "hunter2");
-            kafka.consumer(None).expect(mechanism);
+            drop(kafka.consumer(None).expect(mechanism));
         }
         let kafka = Kafka::new("localhost:9092").group("g").topic("t");
-        kafka
-            .set("security.protocol", "ssl")
-            .consumer(None)
-            .unwrap();
+        drop(
+            kafka
+                .set("security.protocol", "ssl")
+                .consumer(None)
+                .unwrap(),
+        );
     }
 
     #[test]

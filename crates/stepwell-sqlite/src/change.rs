@@ -73,7 +73,7 @@ const OWNER: &str = "
 
 /// Every statement that a batch can run.
 #[cfg(test)]
-pub(crate) const HOT: [&str; 62] = [
+pub(crate) const HOT: [&str; 61] = [
     OWNER,
     record::ADD,
     start::INSERT,
@@ -119,7 +119,6 @@ pub(crate) const HOT: [&str; 62] = [
     delete::DELETE[8],
     delete::DELETE[9],
     delete::DELETE[10],
-    fork::TAKEN,
     fork::INSERT,
     fork::REPLACE_INPUT,
     fork::COPY_RECORDS,

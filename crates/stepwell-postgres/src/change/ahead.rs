@@ -74,7 +74,7 @@ mod tests {
     fn start(id: &str, key: Option<&str>) -> Change {
         let id = WorkflowId::new(id).unwrap();
         Change::Start(NewWorkflow {
-            unique: key.map(Unique::new),
+            unique: key.map(|key| Box::new(Unique::new(key))),
             ..NewWorkflow::new(id, "sync", Payload::null())
         })
     }

@@ -121,9 +121,11 @@ async fn partners_on_two_executors_that_send_to_each_other_do_not_wait_for_each_
         apps[number % 2].start(call)
     });
     let handles = soon(try_join_all(starts)).await.unwrap();
-    soon(try_join_all(handles.iter().map(|it| it.send(BEGIN, ()))))
-        .await
-        .unwrap();
+    soon(try_join_all(
+        handles.iter().map(async |it| it.send(BEGIN, ()).await),
+    ))
+    .await
+    .unwrap();
     let results = soon(join_all(handles.iter().map(|it| it.result()))).await;
     for result in results {
         assert_eq!(result.unwrap(), BALLS * (BALLS - 1) / 2);

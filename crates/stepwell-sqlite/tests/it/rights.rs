@@ -23,6 +23,7 @@ async fn open_and_register(path: &Path) -> SqliteStore {
         host: "host-1".into(),
         pid: std::process::id(),
         lease: Duration::from_secs(3_600),
+        declares: Vec::new(),
     };
     store.register(executor).await.unwrap();
     store

@@ -43,7 +43,7 @@ struct Desk {
 
 /// Works until it is told to be done. When it is cancelled it takes its time.
 #[step]
-async fn work(#[state] desk: &Desk, #[attempt] attempt: Attempt) -> stepwell::Result<u32> {
+async fn work(#[state] desk: &Desk, #[attempt] attempt: &Attempt) -> stepwell::Result<u32> {
     let begun = desk.begun.fetch_add(1, SeqCst);
     let at_once = desk.at_once.fetch_add(1, SeqCst) + 1;
     desk.most_at_once.fetch_max(at_once, SeqCst);

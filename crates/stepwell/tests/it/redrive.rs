@@ -46,6 +46,11 @@ impl Shop {
         self.is_open.store(true, SeqCst);
     }
 
+    async fn ship_after_a_minute(&self) -> stepwell::Result<u32> {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        self.ship()
+    }
+
     fn ship(&self) -> stepwell::Result<u32> {
         self.run("ship");
         if self.is_open.load(SeqCst) {
@@ -442,10 +447,7 @@ async fn whoever_waits_for_what_was_deleted_is_stuck() {
 #[workflow]
 async fn side_by_side(ctx: &mut Ctx<Shop>) -> stepwell::Result<u32> {
     let shop = ctx.state();
-    let ship = async || {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        shop.ship()
-    };
+    let ship = || shop.ship_after_a_minute();
     let pack = async || {
         shop.run("pack");
         Err::<u32, _>(Failure::msg("no box"))

@@ -144,6 +144,7 @@ fn written(store: &Spoiled) -> Vec<&'static str> {
         Change::Finish(finish) => Some(match finish.end {
             End::Succeeded(_) => "succeeded",
             End::Failed { .. } => "failed",
+            End::Declined { .. } => "declined",
             End::Stuck { .. } => "stuck",
         }),
         _ => None,
