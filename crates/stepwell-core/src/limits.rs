@@ -171,7 +171,7 @@ mod tests {
         for name in [PRINCIPAL_ATTRIBUTE, REQUEST_ATTRIBUTE, "stepwell.new"] {
             let error = check_attribute(name, "ann").unwrap_err().to_string();
             assert!(
-                error.contains(&format!("`{name}` cannot be set")),
+                error.contains(&format!("{name:?} cannot be set")),
                 "{error}"
             );
         }

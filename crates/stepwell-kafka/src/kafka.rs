@@ -244,8 +244,8 @@ mod tests {
 
     /// Ways to sign in that brokers ask for: librdkafka refuses what it was built without.
     #[cfg(feature = "ssl")]
-    #[test]
-    fn encrypted_connections_and_every_way_to_sign_in_over_them_can_be_set_up() {
+    #[tokio::test]
+    async fn encrypted_connections_and_every_way_to_sign_in_over_them_can_be_set_up() {
         for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
             let kafka = Kafka::new("localhost:9092")
                 .group("g")

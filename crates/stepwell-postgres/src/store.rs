@@ -253,7 +253,7 @@ pub(crate) async fn learn_time(db: &Connection) -> Result<(), Failure> {
 
 impl Store for PostgresStore {
     fn commit(&self, batch: Batch) -> StoreFuture<'_, Written> {
-        let ring = self.bell.wanted(Tidings::of(&batch.changes));
+        let ring = self.bell.wanted(Tidings::of(&batch));
         self.write("commit a batch", (batch, ring), |db, (batch, ring)| {
             Box::pin(change::commit(db, batch, ring.as_ref()))
         })

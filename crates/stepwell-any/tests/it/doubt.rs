@@ -42,7 +42,7 @@ async fn places_and_waits(ctx: &mut Ctx<Books>) -> stepwell::Result<i64> {
     Ok(placed)
 }
 
-#[workflow]
+#[workflow(name = "loses_an_answer_in_doubt")]
 async fn loses_an_answer(ctx: &mut Ctx<Books>) -> stepwell::Result<i64> {
     ctx.tx("place", async |mut tx: Losing<AnyTx>| {
         place::plain(&mut tx.0, "order").await

@@ -342,6 +342,8 @@ fn may_end(id: &str, state: State) -> bool {
             state == State::Succeeded
         }
         Some(Deed::BodyDropPanics) => state == State::Cancelled,
+        // The time may be over before the loser has begun.
+        Some(Deed::LoserDropPanics) => state.has_ended() && state != State::Cancelled,
         // Whatever panics, somebody is told.
         _ => matches!(state, State::Failed | State::Stuck),
     }

@@ -16,7 +16,7 @@ impl Lock {
             return Self::Sqlite(db);
         }
         let mut db = PgConnection::connect(url).await.unwrap();
-        let lock = "begin; lock table stepwell.executors, stepwell.workflows in exclusive mode";
+        let lock = "begin; lock table shop.executors, shop.workflows in exclusive mode";
         db.execute(sqlx::raw_sql(AssertSqlSafe(lock.to_owned())))
             .await
             .unwrap();

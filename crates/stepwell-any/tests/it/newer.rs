@@ -65,7 +65,7 @@ async fn a_run_with_a_record_of_a_newer_version_is_stuck_here(database: &Databas
     assert_eq!(ended.state, State::Stuck);
     let reason = ended.reason.unwrap();
     assert!(
-        reason.contains("a record `teleport note` at `1`"),
+        reason.contains("a record `teleport note` at `0`"),
         "{reason}"
     );
     app.shutdown().await;

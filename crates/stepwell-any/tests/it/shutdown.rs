@@ -66,7 +66,7 @@ async fn wait(#[state] seen: &Arc<Seen>) -> stepwell::Result<()> {
     Ok(())
 }
 
-#[workflow]
+#[workflow(name = "waits_for_the_shutdown")]
 async fn waits(ctx: &mut Ctx<Shared>) -> stepwell::Result<()> {
     ctx.run(wait()).await
 }
@@ -79,7 +79,7 @@ async fn block(#[state] seen: &Arc<Seen>) -> stepwell::Result<()> {
     Ok(())
 }
 
-#[workflow]
+#[workflow(name = "blocks_the_shutdown")]
 async fn blocks(ctx: &mut Ctx<Shared>) -> stepwell::Result<()> {
     ctx.run(block()).await
 }

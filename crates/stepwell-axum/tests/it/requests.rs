@@ -42,7 +42,7 @@ async fn a_scalar_argument_takes_the_path_parameter_and_a_long_run_is_a_202() {
         json!({"workflow_id": id, "status": "started"})
     );
     let location = answer.header("location").unwrap();
-    assert_eq!(location, "/jobs/http%3APOST%20%2Fslow%2F%7Bname%7D%3Ak");
+    assert_eq!(location, "/jobs/POST%20%2Fslow%2F%7Bname%7D~key-k");
     let status = send(&shop, "GET", location, &[], "").await;
     assert_eq!(
         (status.status, status.json()["status"].clone()),

@@ -100,10 +100,13 @@ async fn a_panic_over_an_events_id_keeps_the_event_and_the_consumer_goes_on() {
         Some(key)
     });
     let consumers = consuming(&app, kafka, number);
-    assert_eq!(wait_for(&app, State::Succeeded, 1).await, ["kafka-order-1"]);
+    assert_eq!(
+        wait_for(&app, State::Succeeded, 1).await,
+        ["kafka~event-order-1"]
+    );
     assert_eq!(
         wait_for(&app, State::Failed, 1).await,
-        ["poison:kafka-orders-0-0"]
+        ["kafka~event-orders-0-0"]
     );
     stop(app, consumers).await;
 }

@@ -19,7 +19,7 @@ async fn a_day() -> Scene {
     let app = &scene.test.app;
     for number in 7..17 {
         app.client()
-            .wait(&format!("till-sale-{number}"))
+            .wait(&format!("till~event-sale-{number}"))
             .await
             .unwrap();
     }

@@ -169,7 +169,7 @@ async fn a_table_that_is_not_there_is_waited_for(place: &Place) {
     place
         .run("insert into later (payload) values ('7')".to_owned())
         .await;
-    assert_eq!(wait_for(&app, State::Succeeded, 1).await, ["later-1"]);
+    assert_eq!(wait_for(&app, State::Succeeded, 1).await, ["later~event-1"]);
     stop(app, consumers).await;
 }
 

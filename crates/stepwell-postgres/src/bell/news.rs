@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use stepwell_core::{
     WorkflowKey,
-    store::{Change, Changed, Effect, Launch, NewWorkflow, News, ScheduleChange},
+    store::{Batch, Change, Changed, Effect, Launch, NewWorkflow, News, ScheduleChange},
 };
 
 /// How many keys fit a notification of at most 8,000 bytes.
@@ -34,10 +34,13 @@ impl From<News> for Tidings {
 }
 
 impl Tidings {
-    /// What others may wait for in what changes bring about.
-    pub(crate) fn of(changes: &[Change]) -> Self {
+    /// What others may wait for in what a batch brings about. Without an executor nothing of it runs
+    /// here: what is started waits for one.
+    pub(crate) fn of(batch: &Batch) -> Self {
         let mut tidings = Self::default();
-        changes.iter().for_each(|change| tidings.note(change));
+        batch.changes.iter().for_each(|change| tidings.note(change));
+        let is_start = |change: &Change| matches!(change, Change::Start(_));
+        tidings.news.work |= batch.executor.is_none() && batch.changes.iter().any(is_start);
         tidings
     }
 
@@ -204,9 +207,17 @@ mod tests {
         })
     }
 
+    /// A batch of an executor.
+    fn batch(changes: &[Change]) -> Batch {
+        Batch {
+            executor: Some(stepwell_core::ExecutorId::generate()),
+            changes: changes.to_vec(),
+        }
+    }
+
     /// What a listener hears of changes.
     fn heard(changes: &[Change]) -> Vec<News> {
-        let (payloads, _) = Tidings::of(changes).payloads("me");
+        let (payloads, _) = Tidings::of(&batch(changes)).payloads("me");
         assert!(payloads.iter().all(|payload| payload.len() < 8_000));
         payloads
             .iter()
@@ -262,14 +273,19 @@ mod tests {
             launch: Launch::Here,
             ..NewWorkflow::new(id.clone(), "checkout", Payload::null())
         };
-        assert!(Tidings::of(&[Change::Start(here)]).is_nothing());
+        assert!(Tidings::of(&batch(&[Change::Start(here.clone())])).is_nothing());
+        let by_a_client = Batch {
+            executor: None,
+            changes: vec![Change::Start(here)],
+        };
+        assert_eq!(Tidings::of(&by_a_client).news, News::of_work());
         let anywhere = NewWorkflow::new(id, "checkout", Payload::null());
         assert_eq!(heard(&[Change::Start(anywhere)]), [News::of_work()]);
     }
 
     #[test]
     fn our_own_is_no_news() {
-        let (payloads, _) = Tidings::of(&[finish(1)]).payloads("me");
+        let (payloads, _) = Tidings::of(&batch(&[finish(1)])).payloads("me");
         assert_eq!(read(&payloads[0], "me"), None);
     }
 

@@ -108,7 +108,7 @@ async fn a_setting_out_of_bounds_is_refused_with_its_bounds() {
             it.payload_bytes_max(usize::MAX)
         }),
         ("the version is empty", |it| it.version("")),
-        ("the version `xxx", |it| it.version("x".repeat(256))),
+        ("the version \"xxx", |it| it.version("x".repeat(256))),
     ];
     for (says, set) in table {
         let app = set(App::builder("bounds").database("sqlite::memory:"));

@@ -1,6 +1,9 @@
 //! Ids that clients choose never meet ids that Stepwell makes, and each life of an id has its own work.
 
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::{
+    sync::atomic::{AtomicU32, Ordering::SeqCst},
+    time::Duration,
+};
 
 use stepwell::{
     Ctx, ErrorKind, Payload, Position, State, WorkflowId,
@@ -118,7 +121,8 @@ async fn a_fork_onto_the_id_of_another_workflow_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_key_of_a_message_that_looks_like_a_workflows_is_refused() {
     let test = Harness::new(Shop::default()).await;
-    test.app.run(order(1).id("order-1")).await.unwrap();
+    let call = order(1).id("order-1").delay(Duration::from_secs(60));
+    test.app.start(call).await.unwrap();
     let client = test.app.client();
     let send = async |key: &str| {
         let key = Some(key.to_owned());

@@ -1,9 +1,13 @@
 //! Panics of the user's code leave nothing that says `running` and that nobody runs.
 
 use serde::{Deserialize, Serialize};
-use stepwell::{Ctx, State, Topic, WorkflowError, testing::Harness, workflow};
+use stepwell::{
+    Ctx, Payload, State, Topic, WorkflowError, WorkflowId, store::NewWorkflow, testing::Harness,
+    workflow,
+};
 
-/// At least one; whoever reads another one panics.
+/// At least one; whoever reads another one panics. It is handed in without its type: what cannot be read
+/// back is refused where it is written.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Count(u32);
 
@@ -23,7 +27,7 @@ async fn counted(_ctx: &mut Ctx, count: Count) -> stepwell::Result<u32> {
 }
 
 #[workflow]
-async fn hears(ctx: &mut Ctx) -> stepwell::Result<u32> {
+async fn hears_a_count(ctx: &mut Ctx) -> stepwell::Result<u32> {
     Ok(ctx.recv(COUNTS).await.0)
 }
 
@@ -36,7 +40,10 @@ async fn remembers(ctx: &mut Ctx) -> stepwell::Result<u32> {
 #[tokio::test(start_paused = true)]
 async fn a_panic_while_arguments_are_read_makes_the_workflow_stuck() {
     let test = Harness::new(()).await;
-    let handle = test.app.start(counted(Count(0)).id("c")).await.unwrap();
+    let none = Payload::of(&(0_u32,), 100).unwrap();
+    let new = NewWorkflow::new(WorkflowId::new("c").unwrap(), "counted", none);
+    test.app.client().start(new).await.unwrap();
+    let handle = test.app.handle::<counted>("c");
     let Err(WorkflowError::Stuck(reason)) = handle.result().await else {
         panic!("the workflow is not stuck");
     };
@@ -52,8 +59,10 @@ async fn a_panic_while_arguments_are_read_makes_the_workflow_stuck() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_while_a_message_is_read_makes_the_workflow_stuck() {
     let test = Harness::new(()).await;
-    let handle = test.app.start(hears().id("h")).await.unwrap();
-    handle.send(COUNTS, Count(0)).await.unwrap();
+    let handle = test.app.start(hears_a_count().id("h")).await.unwrap();
+    let none = Payload::of(&0_u32, 100).unwrap();
+    let client = test.app.client();
+    client.send("h", COUNTS.name(), none, None).await.unwrap();
     let Err(WorkflowError::Stuck(reason)) = handle.result().await else {
         panic!("the workflow is not stuck");
     };

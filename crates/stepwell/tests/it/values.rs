@@ -80,7 +80,7 @@ async fn steps(ctx: &mut Ctx<AtomicU32>, number: usize) -> stepwell::Result<()> 
 }
 
 #[workflow]
-async fn publishes(ctx: &mut Ctx<AtomicU32>, number: usize) -> stepwell::Result<()> {
+async fn publishes_a_value(ctx: &mut Ctx<AtomicU32>, number: usize) -> stepwell::Result<()> {
     ctx.set_event(NEWS, shape(number)).await;
     Ok(())
 }
@@ -92,7 +92,7 @@ async fn appends(ctx: &mut Ctx<AtomicU32>, number: usize) -> stepwell::Result<()
 }
 
 #[workflow]
-async fn sends(ctx: &mut Ctx<AtomicU32>, number: usize) -> stepwell::Result<()> {
+async fn sends_a_value(ctx: &mut Ctx<AtomicU32>, number: usize) -> stepwell::Result<()> {
     let id = ctx.id().to_owned();
     ctx.send(&id, MAIL, shape(number)).await;
     Ok(())
@@ -127,9 +127,9 @@ async fn what_could_not_be_read_as_it_was_is_refused_wherever_it_is_written() {
         assert_eq!(refused.kind(), ErrorKind::Invalid, "{shape:?}: {refused}");
         expect_stuck(&test, returns(number), &shape).await;
         expect_stuck(&test, steps(number), &shape).await;
-        expect_stuck(&test, publishes(number), &shape).await;
+        expect_stuck(&test, publishes_a_value(number), &shape).await;
         expect_stuck(&test, appends(number), &shape).await;
-        expect_stuck(&test, sends(number), &shape).await;
+        expect_stuck(&test, sends_a_value(number), &shape).await;
     }
     assert_eq!(test.app.state().load(SeqCst), 0, "a run went on");
     let taken = Filter {

@@ -77,7 +77,7 @@ async fn hears(ctx: &mut Ctx<World>) -> stepwell::Result<u32> {
     Ok(ctx.recv(GO).await)
 }
 
-#[workflow]
+#[workflow(name = "fails_in_the_world")]
 async fn fails(_ctx: &mut Ctx<World>) -> stepwell::Result<()> {
     Err(Failure::msg("no stock"))
 }
