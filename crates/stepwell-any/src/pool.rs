@@ -178,7 +178,7 @@ fn sqlite_file(address: &StoreUrl) -> Result<&Path, Error> {
 }
 
 async fn postgres(address: &StoreUrl) -> Result<PgPool, Error> {
-    let parsed: Result<PgConnectOptions, _> = address.expose().parse();
+    let parsed: Result<PgConnectOptions, _> = for_sqlx(address).parse();
     let options = parsed.map_err(|error| {
         let what = format!(
             "`{address}` is no address of a Postgres database; write \
@@ -207,6 +207,43 @@ async fn postgres(address: &StoreUrl) -> Result<PgPool, Error> {
         .connect_lazy_with(options))
 }
 
+/// The parameters that sqlx knows.
+const OF_SQLX: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
+/// The address without the parameters that sqlx does not know: those of the store of workflows may stand
+/// in it. sqlx leaves them out as well, but says what they are in the log, and one whose name is
+/// misspelt may be a password.
+fn for_sqlx(address: &StoreUrl) -> String {
+    let Some((place, query)) = address.expose().split_once('?') else {
+        return address.expose().to_owned();
+    };
+    let is_known = |parameter: &&str| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        OF_SQLX.contains(&name) || name.starts_with("options[")
+    };
+    let known: Vec<_> = query.split('&').filter(is_known).collect();
+    format!("{place}?{}", known.join("&"))
+}
+
 async fn try_once(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
     let connected = tokio::time::timeout(CONNECT_MAX, options.connect()).await;
     connected
@@ -233,6 +270,16 @@ mod tests {
         let named = url.split('?').next().unwrap_or(url);
         assert!(said.contains(named) && said.contains(reason), "{said}");
         assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
+    }
+
+    #[test]
+    fn what_sqlx_does_not_know_is_not_handed_to_it() {
+        let of = |url| for_sqlx(&StoreUrl::new(url));
+        assert_eq!(of("postgres://a:b@db/shop"), "postgres://a:b@db/shop");
+        assert_eq!(
+            of("postgres://db/shop?schema=s&user=u&pasword=s3cr3t&options[a]=b"),
+            "postgres://db/shop?user=u&options[a]=b"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the environment sets: `PORT` and `DATABASE_URL`.
 
-use std::{env, path::PathBuf};
+use std::{env, fmt, path::PathBuf};
 
 use stepwell::{bail, store::StoreUrl};
 
@@ -8,7 +8,7 @@ const PORT: u16 = 8000;
 const DATABASE_URL: &str = "sqlite:widget-store.db";
 
 /// Where the store listens and keeps its data.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// The port; 0 takes a free one.
     pub port: u16,
@@ -19,6 +19,17 @@ pub struct Config {
     /// connection write at a time, so in one file the shop's transactions and Stepwell's records
     /// would wait for each other. Exactly once holds across the two.
     pub workflows_url: String,
+}
+
+/// Without the passwords of its addresses.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("port", &self.port)
+            .field("shop_url", &StoreUrl::new(self.shop_url.as_str()))
+            .field("workflows_url", &StoreUrl::new(self.workflows_url.as_str()))
+            .finish()
+    }
 }
 
 impl Config {
@@ -73,8 +84,9 @@ fn database_file(url: &str) -> stepwell::Result<PathBuf> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path.is_empty() || path == ":memory:" || path.contains('?') {
         bail!(
-            "DATABASE_URL is `{url}`, which names no file to survive a crash in; write \
-             `sqlite:shop.db`"
+            "DATABASE_URL is `{}`, which names no file to survive a crash in; write \
+             `sqlite:shop.db`",
+            StoreUrl::new(url)
         );
     }
     Ok(PathBuf::from(path))
@@ -94,6 +106,14 @@ mod tests {
         assert_eq!(config.port, 8000);
         assert_eq!(config.shop_url, "sqlite:widget-store.db");
         assert_eq!(config.workflows_url, "sqlite:widget-store.stepwell.db");
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        let config = read("8000", "postgres://shop:s3cr3t@db/shop").unwrap();
+        assert!(!format!("{config:?}").contains("s3cr3t"), "{config:?}");
+        let refused = read("8000", "sqlite:shop.db?key=s3cr3t").unwrap_err();
+        assert!(!refused.contains("s3cr3t"), "{refused}");
     }
 
     #[test]
