@@ -3,12 +3,12 @@
 mod body;
 mod text;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::body::Bytes;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use crate::problem::Problem;
 use body::OneOf;
@@ -35,7 +35,7 @@ pub(crate) fn arguments<A: DeserializeOwned>(arity: usize, parts: Parts) -> Resu
 /// Of what clients send that always send something, only that is taken which says nothing.
 fn none<A: DeserializeOwned>(body: &[u8]) -> Result<A, Problem> {
     match body.trim_ascii() {
-        b"" | b"null" | b"{}" | b"[]" => read(Lenient::Json(Value::Null)),
+        b"" | b"null" | b"{}" | b"[]" => read(Lenient::Json(RawValue::NULL.to_owned())),
         _ => Err(unprocessable(
             "the workflow takes no arguments; send no body",
         )),
@@ -53,9 +53,9 @@ fn one<A: DeserializeOwned>(parts: Parts) -> Result<A, Problem> {
         [(_, value)] if query.is_empty() && body.is_empty() => Some(value.clone()),
         _ => None,
     };
-    let members = match value(&body)? {
-        None => Map::new(),
-        Some(Value::Object(members)) => members,
+    let members: BTreeMap<String, Box<RawValue>> = match body.trim_ascii().first() {
+        None => BTreeMap::new(),
+        Some(b'{') => serde_json::from_slice(&body).map_err(|error| unfit(&error))?,
         Some(_) => {
             return Err(unprocessable(
                 "the body must be a JSON object, to be merged with the path and the query",
@@ -116,14 +116,14 @@ impl Members {
     }
 }
 
-/// The body as any JSON.
-fn value(body: &[u8]) -> Result<Option<Value>, Problem> {
-    if body.is_empty() {
-        return Ok(None);
-    }
-    serde_json::from_slice(body)
-        .map(Some)
-        .map_err(|error| unfit(&error))
+/// The body in parts: those of a list, or the whole.
+fn in_parts(body: &[u8]) -> Result<Vec<Box<RawValue>>, Problem> {
+    let read = match body.trim_ascii().first() {
+        None => Ok(Vec::new()),
+        Some(b'[') => serde_json::from_slice(body),
+        Some(_) => serde_json::from_slice(body).map(|whole| vec![whole]),
+    };
+    read.map_err(|error| unfit(&error))
 }
 
 fn several<A: DeserializeOwned>(arity: usize, parts: Parts) -> Result<A, Problem> {
@@ -132,12 +132,16 @@ fn several<A: DeserializeOwned>(arity: usize, parts: Parts) -> Result<A, Problem
         .into_iter()
         .map(|(_, text)| Lenient::Text(text))
         .collect();
-    match value(&parts.body)? {
-        Some(Value::Array(rest)) if rest.len() > 1 && values.len() + rest.len() == arity => {
-            values.extend(rest.into_iter().map(Lenient::Json));
-        }
-        body => values.extend(body.map(Lenient::Json)),
+    let mut rest = in_parts(&parts.body)?;
+    if rest.len() <= 1 || values.len() + rest.len() != arity {
+        // One argument, which may be a list.
+        let whole: Option<Box<RawValue>> = match parts.body.is_empty() {
+            true => None,
+            false => Some(serde_json::from_slice(&parts.body).map_err(|error| unfit(&error))?),
+        };
+        rest = whole.into_iter().collect();
     }
+    values.extend(rest.into_iter().map(Lenient::Json));
     if values.len() != arity {
         return Err(unprocessable(format!(
             "the workflow takes {arity} arguments, the path and the body hold {}",
@@ -164,7 +168,7 @@ fn unprocessable(detail: impl Into<String>) -> Problem {
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -264,6 +268,35 @@ mod tests {
             let (search,): (Search,) = arguments(1, parts(&[], &query, None)).unwrap();
             assert_eq!(search, Search { tags });
         }
+    }
+
+    #[test]
+    fn numbers_keep_their_digits_beside_a_path() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Transfer {
+            id: u64,
+            cents: u128,
+            share: f32,
+        }
+        let parts = |path: &[(&str, &str)], body: &'static str| Parts {
+            path: pairs(path),
+            query: Vec::new(),
+            body: body.into(),
+        };
+        let body = r#"{"cents": 340282366920938463463374607431768211455, "share": 0.1}"#;
+        let (transfer,): (Transfer,) = arguments(1, parts(&[("id", "7")], body)).unwrap();
+        let (cents, share) = (u128::MAX, 0.1);
+        assert_eq!(
+            transfer,
+            Transfer {
+                id: 7,
+                cents,
+                share
+            }
+        );
+        let body = "[18446744073709551617, null]";
+        let several: (u8, u128, Option<u8>) = arguments(3, parts(&[("n", "1")], body)).unwrap();
+        assert_eq!(several, (1, u128::from(u64::MAX) + 2, None));
     }
 
     #[test]

@@ -14,8 +14,9 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt, future::BoxFuture, stream};
 use http::{Extensions, HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
 use serde_json::{Value, json};
-use stepwell_core::{App, Error, Follow, Followed, Place, Progress, RecordKind, State};
+use stepwell_core::{App, Error, Follow, Followed, Payload, Place, Progress, RecordKind, State};
 
 use crate::{
     authorize::{Authorizer, Decision, Target},
@@ -302,17 +303,47 @@ impl Seen {
 fn event(operation: &Followed) -> Event {
     let record = &operation.record;
     let (name, data) = match (record.kind, &operation.entry, &record.published) {
-        (RecordKind::Append, Some((offset, value)), _) => (
-            "stream",
-            json!({ "stream": record.name, "offset": offset, "value": value }),
-        ),
-        (RecordKind::SetEvent, _, Some(value)) => {
-            ("event", json!({ "name": record.name, "value": value }))
+        (RecordKind::Append, Some((offset, value)), _) => {
+            let (stream, offset) = (record.name.as_str(), *offset);
+            (
+                "stream",
+                line(&Entry {
+                    stream,
+                    offset,
+                    value: value.as_ref(),
+                }),
+            )
         }
-        _ => ("step", describe(operation)),
+        (RecordKind::SetEvent, _, Some(value)) => {
+            let name = record.name.as_str();
+            ("event", line(&Published { name, value }))
+        }
+        _ => ("step", describe(operation).to_string()),
     };
     let event = Event::default().id(operation.number.to_string());
-    event.event(name).data(data.to_string())
+    event.event(name).data(data)
+}
+
+/// An entry of a stream. Its value is passed on as it was written: a `Value` has no room for all numbers.
+#[derive(Serialize)]
+struct Entry<'a> {
+    stream: &'a str,
+    offset: u64,
+    value: Option<&'a Payload>,
+}
+
+/// A published value, as it was written.
+#[derive(Serialize)]
+struct Published<'a> {
+    name: &'a str,
+    value: &'a Payload,
+}
+
+/// JSON on one line. Line breaks are between its parts, where somebody has written it by hand: within
+/// texts they are escaped.
+fn line<T: Serialize>(data: &T) -> String {
+    let json = serde_json::to_string(data).unwrap_or_default();
+    json.replace(['\r', '\n'], " ")
 }
 
 /// A record as clients see it: that it happened, not what came of it.

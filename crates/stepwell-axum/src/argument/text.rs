@@ -4,19 +4,24 @@ use serde::{
     Deserializer,
     de::{Error as _, IntoDeserializer, Visitor, value::MapDeserializer, value::SeqDeserializer},
 };
-use serde_json::{Error, Value};
+use serde_json::{Error, value::RawValue};
 
 /// A value of a request.
 #[derive(Debug)]
 pub(super) enum Lenient {
-    /// From a body.
-    Json(Value),
+    /// From a body, as it was written: a `Value` has no room for all numbers.
+    Json(Box<RawValue>),
     /// From a path or a query.
     Text(String),
     /// The merged members.
     Object(Vec<(String, Lenient)>),
     /// The arguments.
     List(Vec<Lenient>),
+}
+
+/// Reads JSON that lives no longer than this call.
+fn json(raw: &RawValue) -> serde_json::Deserializer<serde_json::de::IoRead<&[u8]>> {
+    serde_json::Deserializer::from_reader(raw.get().as_bytes())
 }
 
 impl IntoDeserializer<'_, Error> for Lenient {
@@ -36,6 +41,7 @@ macro_rules! parsed {
                     Ok(value) => visitor.$visit(value),
                     Err(_) => Err(Error::custom(format!("`{text}` is not {}", $what))),
                 },
+                Self::Json(raw) => json(&raw).$method(visitor),
                 other => other.deserialize_any(visitor),
             }
         })*
@@ -47,7 +53,7 @@ impl<'de> Deserializer<'de> for Lenient {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
-            Self::Json(value) => value.deserialize_any(visitor),
+            Self::Json(raw) => json(&raw).deserialize_any(visitor),
             Self::Text(text) => visitor.visit_string(text),
             Self::Object(members) => visitor.visit_map(MapDeserializer::new(members.into_iter())),
             Self::List(values) => visitor.visit_seq(SeqDeserializer::new(values.into_iter())),
@@ -72,7 +78,7 @@ impl<'de> Deserializer<'de> for Lenient {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
-            Self::Json(Value::Null) => visitor.visit_none(),
+            Self::Json(raw) if raw.get() == "null" => visitor.visit_none(),
             other => visitor.visit_some(other),
         }
     }
@@ -93,7 +99,7 @@ impl<'de> Deserializer<'de> for Lenient {
     ) -> Result<V::Value, Error> {
         match self {
             Self::Text(text) => visitor.visit_enum(text.into_deserializer()),
-            Self::Json(value) => value.deserialize_enum(name, variants, visitor),
+            Self::Json(raw) => json(&raw).deserialize_enum(name, variants, visitor),
             other => other.deserialize_any(visitor),
         }
     }

@@ -140,7 +140,8 @@ async fn letter(client: &Client, id: &str, done: &str) -> Result<Workflow, Probl
 #[serde(deny_unknown_fields)]
 struct Again {
     from: Option<RedriveFrom>,
-    input: Option<Value>,
+    /// As it was written.
+    input: Option<Payload>,
 }
 
 pub(super) async fn redrive(
@@ -162,7 +163,11 @@ pub(super) async fn redrive(
         Again {
             input: Some(input), ..
         } => {
-            let input = Payload::of(&input, operators.body_bytes_max).map_err(Error::from)?;
+            // What nests too deep could never be read as arguments.
+            input.read::<Value>().map_err(|error| {
+                let detail = format!("the input cannot be read: {error}");
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+            })?;
             client.redrive_with_input(&id, input).await?
         }
         Again { from, input: None } => {
