@@ -259,6 +259,8 @@ fn edges(app: &App, text: Text, given: &str) -> Vec<Edge> {
             ask!("pause a queue", |client, text| client
                 .pause_queue(&text, "ann", "")),
             ask!("resume a queue", |client, text| client.resume_queue(&text)),
+            ask!("unlimit a queue", |client, text| client
+                .unlimit_queue(&text)),
             ask!("limit a queue", |client, text| client
                 .limit_queue(&text, QueueLimits::default())),
             schedule(

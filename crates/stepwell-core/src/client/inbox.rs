@@ -5,6 +5,7 @@ use super::{Client, unexpected};
 use crate::{
     error::{Error, ErrorKind},
     id::WorkflowId,
+    limits::Text,
     payload::Payload,
     store::{Applied, Change, EditMessage, Edited, WaitingMessage},
 };
@@ -23,6 +24,10 @@ impl Client {
         id: &str,
         after: Option<&WaitingMessage>,
     ) -> Result<Vec<WaitingMessage>, Error> {
+        // Older messages may have no topic.
+        if let Some(after) = after.filter(|after| !after.topic.is_empty()) {
+            Text::Topic.check(&after.topic)?;
+        }
         let key = self.existing(id).await?.key;
         let messages = self.0.store.waiting_messages(key, after, PAGE).await;
         messages.map_err(|error| Error::of_store(&format!("list the inbox of `{id}`"), error))

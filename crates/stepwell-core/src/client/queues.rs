@@ -51,6 +51,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such queue.
     pub async fn unlimit_queue(&self, name: &str) -> Result<(), Error> {
+        Text::QueueName.check(name)?;
         let name = name.to_owned();
         self.change_queue(QueueChange::Unlimit { name }).await
     }
