@@ -218,7 +218,7 @@ fn drop_quietly<T>(run: &Run, body: T) {
     let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(body)));
     if let Err(panic) = dropped {
         let message = panic_message(panic.as_ref());
-        error!(workflow = %run.id, message, "a destructor of the workflow panicked");
+        error!(workflow = %run.id, panic = message, "a destructor of the workflow panicked");
     }
 }
 
@@ -255,7 +255,7 @@ fn is_answer(origin: Option<&str>, status: Option<u16>) -> bool {
 }
 
 fn panicked(run: &Run, message: &str) -> End {
-    error!(workflow = %run.id, name = run.name, message, "the workflow panicked");
+    error!(workflow = %run.id, name = run.name, panic = message, "the workflow panicked");
     let message: String = message.chars().take(10_000).collect();
     let fault = Fault::<()>::Panicked(message.clone());
     End::Failed {
