@@ -6,6 +6,7 @@ mod access;
 mod bodies;
 mod cross_site;
 mod logs;
+mod silent;
 mod slow;
 
 use std::time::Duration;
