@@ -262,19 +262,6 @@ pub async fn a_workflow_learns_that_its_message_has_no_receiver(backend: &dyn Ba
     assert_eq!(case.places(key).await, ["", "0"]);
 }
 
-/// What has ended still has an inbox: it may be resumed.
-pub async fn a_message_to_a_workflow_at_rest_is_kept(backend: &dyn Backend) {
-    let case = Case::new(backend).await;
-    let to = case.enqueue("order-1").await;
-    case.cancel("order-1").await;
-
-    assert_eq!(
-        case.send(message("order-1", json!(1))).await,
-        Sent::New { to }
-    );
-    assert_eq!(case.inbox(to, "").await, [json!(1)]);
-}
-
 /// A message that was received is no longer in the inbox; the next one is.
 pub async fn a_received_message_leaves_the_inbox(backend: &dyn Backend) {
     let case = Case::new(backend).await;

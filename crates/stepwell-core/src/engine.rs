@@ -253,18 +253,11 @@ impl Engine {
             nonce,
             name: new.name.clone(),
             deadline_at,
-            origin: self.origin(new.origin.as_ref()),
+            origin: new.origin.clone(),
             created_at: now,
             claimed: past == driver::Past::Recorded,
         };
         self.spawn(run, new.input.clone(), (past, Taken::Owned));
-    }
-
-    /// An origin, for those who measure; nobody else asks for it.
-    fn origin(&self, origin: Option<&String>) -> Option<String> {
-        origin
-            .filter(|_| self.client.0.observers.is_there())
-            .cloned()
     }
 
     /// Spawns the task of a run. One task per workflow: a new one waits for the end of the old one.

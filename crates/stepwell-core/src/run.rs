@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use abandoned::Abandoned;
 pub(crate) use control::{Control, Interrupt};
 pub(crate) use history::{History, Lookup};
-pub(crate) use running::{Running, Work};
+pub(crate) use running::Running;
 pub(crate) use waiting::{Awaited, Busy, Waiting};
 
 use crate::{
@@ -75,10 +75,8 @@ pub(crate) struct Run {
     messages: Mutex<HashSet<i64>>,
     /// What its operations are at.
     waiting: Mutex<Waiting>,
-    /// Steps that are running, and what tells them that they are cancelled.
+    /// Steps and transactions that are running, and what tells them that they are cancelled.
     pub(crate) steps: AtomicU32,
-    /// Transactions that are running: a shutdown waits for them, a cancellation undoes them.
-    pub(crate) transactions: AtomicU32,
     pub(crate) step_ended: tokio::sync::Notify,
     pub(crate) step_cancel: CancellationToken,
     /// How many commits in the user's database are on their way whose operation was dropped.
@@ -128,7 +126,6 @@ impl Run {
             messages: Mutex::default(),
             waiting: Mutex::default(),
             steps: AtomicU32::new(0),
-            transactions: AtomicU32::new(0),
             step_ended: tokio::sync::Notify::new(),
             step_cancel: CancellationToken::new(),
             sent_commits: watch::Sender::new(0),

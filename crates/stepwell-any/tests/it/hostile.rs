@@ -207,6 +207,13 @@ async fn hostile(ctx: &mut Ctx<Shared>, deed: Deed) -> stepwell::Result<Value> {
     Ok(before)
 }
 
+/// An argument that panics when it is read.
+#[workflow]
+async fn bombed(ctx: &mut Ctx<Shared>, value: Value) -> stepwell::Result<Value> {
+    ctx.run(act(Deed::Nothing)).await?;
+    Ok(value)
+}
+
 async fn launch(url: String, shared: Shared) -> App<Shared> {
     App::builder("hostile")
         .database(url)
@@ -255,7 +262,7 @@ async fn harm(db: &Database, flavor: Flavor) {
         async || {
             let left = unfinished(&client).await;
             let waiting = left.iter().filter(|it| waits_for_ever(&it.id.to_string()));
-            waiting.count() == left.len() && all(&client).await.len() == started
+            waiting.count() == left.len() && all(&client).await.len() >= started
         },
     )
     .await;
@@ -294,6 +301,12 @@ async fn start(apps: &[(Threads, App<Shared>)]) -> usize {
                     app.start(call).await.unwrap();
                 }
             }
+            if number == 0 {
+                let call = bombed(Value::Unreadable).id("Bombed-0");
+                // Whoever starts it may meet the same panic.
+                let started = tokio::spawn(async move { app.start(call).await.map(drop) });
+                drop(started.await);
+            }
         };
         threads.run(starting).await;
     }
@@ -324,7 +337,10 @@ async fn all(client: &Client) -> Vec<Workflow> {
 
 async fn unfinished(client: &Client) -> Vec<Workflow> {
     let mut left = all(client).await;
-    left.retain(|it| matches!(it.state, State::Delayed | State::Enqueued | State::Running));
+    left.retain(|it| {
+        use State::{Delayed, Enqueued, Parked, Running};
+        matches!(it.state, Delayed | Enqueued | Parked | Running)
+    });
     left
 }
 

@@ -366,3 +366,15 @@ async fn conditions_that_no_letter_could_meet_are_refused() {
     let redrives = send(&mill, "GET", "/ops/dead/redrives", &operator, "").await;
     assert_eq!(redrives.json(), json!({"redrives": []}));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_is_no_text_is_refused_like_everything_else() {
+    let test = mill_of(&[]).await;
+    for path in ["/letters/%ff", "/redrives/%ff"] {
+        let path = format!("/ops/dead{path}");
+        let answer = send(&test, "GET", &path, &[("x-operator", "look")], "").await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        let kind = answer.header("content-type");
+        assert_eq!(kind, Some("application/problem+json"), "{path}");
+    }
+}

@@ -154,7 +154,7 @@ fn launch(engine: &Arc<Engine>, claimed: Claimed, taken: Taken) {
         nonce: claimed.nonce,
         name: claimed.name,
         deadline_at: claimed.deadline_at,
-        origin: engine.origin(claimed.origin.as_ref()),
+        origin: claimed.origin,
         created_at: claimed.created_at,
         claimed: true,
     };

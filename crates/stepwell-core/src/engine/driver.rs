@@ -191,22 +191,11 @@ async fn let_steps_end<F: Future + Unpin>(run: &Arc<Run>, body: &mut F) {
     }
 }
 
-/// Returns when no step of the run is running.
-async fn steps_ended(run: &Run) {
-    ended(run, || run.steps.load(Ordering::SeqCst) == 0).await;
-}
-
 /// Returns when neither a step nor a transaction of the run is running.
-pub(super) async fn work_ended(run: &Run) {
-    let none =
-        || run.steps.load(Ordering::SeqCst) == 0 && run.transactions.load(Ordering::SeqCst) == 0;
-    ended(run, none).await;
-}
-
-async fn ended(run: &Run, none: impl Fn() -> bool) {
+pub(super) async fn steps_ended(run: &Run) {
     loop {
         let ended = run.step_ended.notified();
-        if none() {
+        if run.steps.load(Ordering::SeqCst) == 0 {
             return;
         }
         ended.await;

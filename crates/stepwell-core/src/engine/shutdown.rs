@@ -86,7 +86,7 @@ async fn let_steps_end(engine: &Engine, until: Instant) {
     debug!(workflows = running.len(), "stopping");
     for run in &running {
         // One that goes on too long is dropped, or, if it blocks its thread, left behind.
-        drop(timeout_at(until, driver::work_ended(run)).await);
+        drop(timeout_at(until, driver::steps_ended(run)).await);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     limits::InvalidInput,
     observe::{Attempted, Observation},
     payload::Payload,
-    run::{Interrupt, Running, Work},
+    run::{Interrupt, Running},
     send::in_step,
     store::NewRecord,
     workflow::{Outcome, Place, RecordKind},
@@ -347,7 +347,7 @@ async fn attempt(here: &Here, name: &str, number: u32, go: &mut Go<'_>) -> Resul
         number,
         cancelled: here.run.step_cancel.clone(),
     };
-    let _running = Running::begin(&here.run, Work::Step).await;
+    let _running = Running::begin(&here.run).await;
     let began = Instant::now();
     // The closure may panic before it has made its future.
     let tried = AssertUnwindSafe(async { go(attempt, mock).await }).catch_unwind();

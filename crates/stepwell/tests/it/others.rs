@@ -31,7 +31,7 @@ async fn quick(_ctx: &mut Ctx) -> stepwell::Result<u32> {
 }
 
 #[workflow]
-async fn publishes(ctx: &mut Ctx) -> stepwell::Result<()> {
+async fn publishes_and_ends(ctx: &mut Ctx) -> stepwell::Result<()> {
     ctx.set_event(READY, 7).await;
     Ok(())
 }
@@ -104,7 +104,7 @@ async fn who_listens_to_one_that_is_not_there_is_parked_and_finds_it_later() {
         .await
         .unwrap();
     in_state(&test.app, "l", State::Parked).await;
-    test.app.run(publishes().id("late")).await.unwrap();
+    test.app.run(publishes_and_ends().id("late")).await.unwrap();
     let heard = timeout(LONG, listener.result()).await;
     assert_eq!(heard.expect("it is not looked for").unwrap(), 7);
 }

@@ -17,7 +17,7 @@ use crate::{
     limits::InvalidInput,
     op::{Here, Ready, Slot},
     payload::Payload,
-    run::{Running, Work},
+    run::Running,
     tx::{Committed, Tx, TxError, TxOptions},
     workflow::{Outcome, RecordKind},
 };
@@ -130,7 +130,7 @@ where
         }
         here.run.begin_nothing_if_stopping().await;
         let ran = {
-            let _running = Running::begin(&here.run, Work::Transaction).await;
+            let _running = Running::begin(&here.run).await;
             if ask {
                 way.look().await
             } else {

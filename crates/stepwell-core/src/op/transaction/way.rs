@@ -12,7 +12,7 @@ use super::{
 use crate::{
     op::{Here, race::Raced},
     payload::Payload,
-    run::{Interrupt, Running, Work},
+    run::{Interrupt, Running},
     tx::{Committed, Isolation, Operation, Tx, TxError, TxOptions, Witness},
     workflow::Outcome,
 };
@@ -230,7 +230,7 @@ impl<'w, X: Tx> Way<'w, X> {
         loop {
             self.here.run.begin_nothing_if_stopping().await;
             let left = {
-                let _running = Running::begin(&self.here.run, Work::Transaction).await;
+                let _running = Running::begin(&self.here.run).await;
                 self.leave_once(came_to).await
             };
             match left {
@@ -262,7 +262,7 @@ impl<'w, X: Tx> Way<'w, X> {
         loop {
             self.here.run.begin_nothing_if_stopping().await;
             let looked = {
-                let _running = Running::begin(&self.here.run, Work::Transaction).await;
+                let _running = Running::begin(&self.here.run).await;
                 X::witnessed(self.source, &self.operation()).await
             };
             match looked {
