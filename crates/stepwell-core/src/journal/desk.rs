@@ -4,7 +4,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 
 use super::{
-    CLIENT_PATIENCE, Entry, Journal,
+    CLIENT_PATIENCE, Entry, Journal, Stand,
     attempt::{pause, silent},
     batch,
     flight::{Aloft, Cargo, Failed, Flight, HELD_UP, Landed},
@@ -79,14 +79,18 @@ impl Desk {
         until.is_some_and(|until| until > Instant::now())
     }
 
-    /// What was laid aside and is due, in one batch: once the trouble has passed all of it goes in.
-    fn take_due(&mut self, writers: usize) -> Vec<Entry> {
+    /// What was laid aside and is due, in one batch: once the trouble has passed all of it goes in. What
+    /// must not be written any more is due at once: the next run of its workflow waits for it.
+    fn take_due(&mut self, stand: &Stand, writers: usize) -> Vec<Entry> {
         if self.aside.is_empty() || !self.aloft.takes_suspects(writers) {
             return Vec::new();
         }
         let now = Instant::now();
         let mut entries = Vec::new();
-        for (_, failed) in self.aside.extract_if(.., |(at, _)| *at <= now) {
+        let is_void = |entry: &Entry| entry.is_void(stand).is_some();
+        let is_due =
+            |(at, failed): &mut (Instant, Failed)| *at <= now || failed.entries.iter().any(is_void);
+        for (_, failed) in self.aside.extract_if(.., is_due) {
             if let Some(run) = failed.run {
                 self.aloft.release(run);
             }
@@ -156,7 +160,7 @@ impl Journal {
         let stand = self.stand();
         let is_paused = desk.is_paused();
         if !is_paused {
-            let due = desk.take_due(self.store.writers());
+            let due = desk.take_due(&stand, self.store.writers());
             if !due.is_empty() {
                 return Next::Flight(Flight::new(due, stand, Cargo::Suspect));
             }
