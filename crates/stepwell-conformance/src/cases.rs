@@ -163,7 +163,7 @@ macro_rules! every_case {
                 messages_without_a_key_are_all_sent a_key_is_sent_once_by_two_senders
                 a_key_is_sent_once_by_many_senders_at_once a_message_to_nobody_is_not_kept
                 a_workflow_learns_that_its_message_has_no_receiver
-                a_message_to_a_workflow_at_rest_is_kept a_received_message_leaves_the_inbox
+                a_received_message_leaves_the_inbox
                 a_message_is_received_once a_message_to_another_workflow_cannot_be_received
                 a_key_stays_used_after_the_receive a_workflow_can_send_to_itself
             }

@@ -50,7 +50,11 @@ pub(crate) async fn payment_webhook(
     workflow
         .filter(|workflow| workflow.name == Checkout::NAME)
         .ok_or(FAILED)?;
-    store.app.send(&payment_id, PAYMENT, status).await?;
+    match store.app.send(&payment_id, PAYMENT, status).await {
+        // It has had its payment and has ended: what came of it is the answer.
+        Err(error) if error.kind() == ErrorKind::Conflict => {}
+        sent => sent?,
+    }
     let order_id = store.app.get_event(&payment_id, ORDER_ID);
     answer_of(&store, &payment_id, order_id)
         .await?

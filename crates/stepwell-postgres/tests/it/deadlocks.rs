@@ -109,6 +109,7 @@ async fn many_who_send_to_many_who_receive_do_not_wait_for_each_other() {
     let sums = soon(try_join_all((0..100).map(one))).await.unwrap();
     assert_eq!(sums, vec![BALLS * (BALLS - 1) / 2; 100]);
     app.shutdown().await;
+    drop(app);
     assert_eq!(database.deadlocks().await, 0);
 }
 
@@ -130,6 +131,7 @@ async fn partners_on_two_executors_that_send_to_each_other_do_not_wait_for_each_
     for result in results {
         assert_eq!(result.unwrap(), BALLS * (BALLS - 1) / 2);
     }
+    drop(handles);
     for app in apps {
         app.shutdown().await;
     }

@@ -179,7 +179,7 @@ async fn a_full_queue_sends_the_provider_away_for_a_while() {
     let post_as = |id: &str| post(&test, vec![("x-id", id.to_owned())], "");
     assert_eq!(post_as("1").await.0, 200);
     // The first one has a place: nobody waits.
-    let begun = test.app().get_event("internal-1", BEGUN).await;
+    let begun = test.app().get_event("internal~event-1", BEGUN).await;
     assert_eq!(begun.unwrap(), Some(true));
     assert_eq!(post_as("2").await.0, 200);
     assert_eq!(post_as("3").await.0, 429);
