@@ -409,6 +409,10 @@ impl<S: Send + Sync + 'static> App<S> {
     /// // However often the request comes, the workflow is paid once.
     /// app.send("order-7", PAID, amount).key(payment_id).await?;
     /// ```
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a message is sent away: callers have no more use for it"
+    )]
     pub fn send<T: Durable>(&self, id: &str, topic: Topic<T>, message: T) -> Sending {
         let message = Payload::of_durable(&message, self.inner.config.payload_bytes_max);
         Sending::new(self.inner.client.clone(), id, topic.name(), message)

@@ -113,6 +113,10 @@ impl<W: Workflow> Handle<W> {
     }
 
     /// Puts a message into the workflow's inbox, once it is awaited. See [`Sending`].
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a message is sent away: callers have no more use for it"
+    )]
     pub fn send<T: Durable>(&self, topic: Topic<T>, message: T) -> Sending {
         let message = Payload::of_durable(&message, self.client.0.payload_bytes_max);
         Sending::new(self.client.clone(), &self.id, topic.name(), message)

@@ -25,7 +25,7 @@ pub struct Delivery {
     /// How it looks when it comes again; alike unless the source says otherwise.
     pub repeats: Repeats,
     /// Why no workflow can be made of it, if its source knows already: it is kept as poison, and no
-    /// mapping is asked.
+    /// mapping is asked, also when it is tried again.
     pub unusable: Option<String>,
 }
 

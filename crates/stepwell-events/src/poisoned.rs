@@ -48,6 +48,9 @@ pub struct Poison {
     pub body: Body,
     /// Why no workflow can be made of it.
     pub reason: String,
+    /// What its source knew to be wrong with it: no mapping makes a workflow of it later either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
 }
 
 /// Bytes that JSON can hold.
@@ -111,6 +114,7 @@ impl Poison {
             attributes: delivery.attributes.clone(),
             body: Body::Text(String::new()),
             reason: cut(reason),
+            unusable: delivery.unusable.clone().map(cut),
         };
         if kept.json_bytes() > payload_bytes_max / 2 {
             kept.attributes.clear();
@@ -146,7 +150,7 @@ impl Poison {
             body: self.body.bytes()?.into(),
             // Whether its workflow is there by now is told either way.
             repeats: Repeats::Alike,
-            unusable: None,
+            unusable: self.unusable.clone(),
         })
     }
 }

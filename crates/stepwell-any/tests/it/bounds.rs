@@ -15,7 +15,10 @@ use stepwell::{
 use crate::store::Workflows;
 
 /// The texts that are tried, and what is said of those that are refused.
-const SAMPLES: [(&str, fn(Text) -> String); 9] = [
+/// What a text is like, and one of a kind that is.
+type Sample = (&'static str, fn(Text) -> String);
+
+const SAMPLES: [Sample; 9] = [
     ("empty", |_| String::new()),
     ("NUL", |_| "a\0b".to_owned()),
     ("NUL alone", |_| "\0".to_owned()),
@@ -188,6 +191,7 @@ fn filtered(client: &Client, filter: Filter) -> Edge {
 }
 
 /// Every edge outside a workflow that takes a text of this kind.
+#[allow(clippy::too_many_lines, reason = "a table: a row for each edge")]
 fn edges(app: &App, text: Text, given: &str) -> Vec<Edge> {
     let client = app.client().clone();
     let (app, text_given) = (app.clone(), given.to_owned());
@@ -397,8 +401,8 @@ fn edges(app: &App, text: Text, given: &str) -> Vec<Edge> {
             ScheduleSpec::new("zone", "0 3 * * *").timezone(given()),
             "rests",
         )],
-        // Within workflows alone.
-        Text::OperationName => Vec::new(),
+        // Within workflows alone, and of sources of events, which are another crate.
+        Text::OperationName | Text::SourceName => Vec::new(),
         other => panic!("{other:?} is tried nowhere: add its edges"),
     }
 }

@@ -52,7 +52,7 @@ async fn releases_roll_forward_and_back(database: &Database) {
     let client = Client::open(&database.workflows()).await.unwrap();
     let mut fleet = Fleet::new(database.workflows(), client.clone());
     let mut dice = Dice(seed.max(1));
-    println!("seed {seed}, {rounds} rounds");
+    eprintln!("seed {seed}, {rounds} rounds");
 
     fleet.launch(Release::Old).await;
     for round in 0..rounds {

@@ -185,7 +185,7 @@ async fn a_long_stream_is_told_whole_and_in_order() {
         "{rest}"
     );
     assert!(
-        rest.contains(r#""offset":60,"stream":"numbers","value":60"#),
+        rest.contains(r#""stream":"numbers","offset":60,"value":60"#),
         "{rest}"
     );
 }

@@ -163,7 +163,7 @@ pub(super) fn private(path: &Path) -> io::Result<File> {
 /// its mode may be others.
 pub(super) fn new_private(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => private_options().create_new(true).open(path),
     }
 }

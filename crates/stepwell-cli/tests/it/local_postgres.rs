@@ -41,7 +41,10 @@ impl Server {
     /// Runs a line in which `$S` is `stepwell postgres` on this directory.
     fn run(&self, line: &str) -> Output {
         let home = self.home();
-        let line = format!("S='stepwell postgres --dir {}'; {line}", home.display());
+        let line = format!(
+            "unset STEPWELL_DATABASE_URL; S='stepwell postgres --dir {}'; {line}",
+            home.display()
+        );
         shell(&line, "", self.directory.path()).output().unwrap()
     }
 

@@ -9,8 +9,10 @@ use tracing::{debug, warn};
 
 use super::{Engine, Taken, driver::Past};
 use crate::{
+    id::WorkflowKey,
     run::{Interrupt, NewRun},
     store::{Claim, Claimed, RecoveryRules, StoreError, StoreErrorKind},
+    workflow::State,
 };
 
 /// How many workflows one claim takes at most.
@@ -129,7 +131,8 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
     let owned = owned.inspect_err(|_| engine.doubt())?;
     let keys: HashSet<_> = owned.iter().map(|claimed| claimed.key).collect();
     for gone in before.into_iter().filter(|key| !keys.contains(key)) {
-        engine.interrupt(gone, Interrupt::Lost);
+        let why = why_not_owned(engine, gone).await;
+        engine.interrupt(gone, why);
     }
     let missing = owned
         .into_iter()
@@ -139,6 +142,15 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
         launch(engine, claimed, Taken::Owned);
     }
     Ok(())
+}
+
+/// Why a run's workflow is not owned any more: it was taken over, or cancelled, which may be known here
+/// before the news of it. The steps of one that was cancelled are told, and have their grace.
+async fn why_not_owned(engine: &Engine, key: WorkflowKey) -> Interrupt {
+    match engine.client.0.store.result(key).await {
+        Ok(Some((workflow, _))) if workflow.state == State::Cancelled => Interrupt::Cancelled,
+        _ => Interrupt::Lost,
+    }
 }
 
 fn launch(engine: &Arc<Engine>, claimed: Claimed, taken: Taken) {

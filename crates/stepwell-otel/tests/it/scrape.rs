@@ -101,7 +101,10 @@ async fn the_gauges_say_what_is_in_the_database() {
     // A process that was killed has counted nothing; the database has.
     scene.test.crash().await;
     let client = scene.test.app.client();
-    client.acknowledge("till-sale-7", "seen").await.unwrap();
+    client
+        .acknowledge("till~event-sale-7", "seen")
+        .await
+        .unwrap();
     // Counted at most once in a while.
     assert_eq!(
         scene
@@ -126,13 +129,13 @@ async fn redriven_letters_and_queues_are_counted() {
     app.state().door.is_open.store(true, SeqCst);
     let again = app
         .client()
-        .redrive("till-sale-7", RedriveFrom::FailedStep)
+        .redrive("till~event-sale-7", RedriveFrom::FailedStep)
         .await
         .unwrap();
     app.client().wait(&again).await.unwrap();
     // The same again starts nothing.
     app.client()
-        .redrive("till-sale-7", RedriveFrom::FailedStep)
+        .redrive("till~event-sale-7", RedriveFrom::FailedStep)
         .await
         .unwrap();
     assert_eq!(

@@ -19,10 +19,12 @@ struct Ahead<'c> {
     queues: BTreeSet<&'c str>,
 }
 
-/// Takes the locks, unless there is only one, which the change takes by itself.
+/// Takes the locks, unless the change that needs one is alone and takes it by itself. Who holds a kind
+/// may wait for a row of it, so no row is held while a kind is waited for.
 pub(super) async fn lock(db: &Connection, changes: &[Change]) -> Result<(), Failure> {
     let ahead = Ahead::of(changes);
-    if ahead.kinds.len() + ahead.queues.len() < 2 {
+    let alone = changes.len() == 1 || ahead.kinds.is_empty();
+    if alone && ahead.kinds.len() + ahead.queues.len() < 2 {
         return Ok(());
     }
     if !ahead.kinds.is_empty() {

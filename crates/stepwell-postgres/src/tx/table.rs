@@ -50,10 +50,12 @@ pub(super) async fn help(connection: &mut PgConnection, error: &sqlx::Error) -> 
         .fetch_one(connection)
         .await;
     let role: String = role.unwrap_or_else(|_| "the_role_of_the_application".to_owned());
+    // One line: whoever shows an error escapes the ends of lines.
+    let make_table = MAKE_TABLE.split_whitespace().collect::<Vec<_>>().join(" ");
     Some(format!(
         "the role {role} may not make or use the table `stepwell.witness`, which makes transactions \
-         happen once; an administrator of the database must run:\n{MAKE_SCHEMA};\n{MAKE_TABLE};\n\
-         grant usage on schema stepwell to {role};\n\
+         happen once; an administrator of the database must run: {MAKE_SCHEMA}; {make_table}; \
+         grant usage on schema stepwell to {role}; \
          grant select, insert on stepwell.witness to {role};"
     ))
 }

@@ -28,6 +28,9 @@ use stepwell::{
 };
 use tokio::sync::Notify;
 
+/// Whether a change is of a kind.
+type IsOfKind = fn(&Change) -> bool;
+
 /// Passes everything on to SQLite in memory, and loses as many answers as it is told to.
 #[derive(Debug)]
 pub(crate) struct Faulty {
@@ -35,7 +38,7 @@ pub(crate) struct Faulty {
     commits: AtomicU32,
     pub(crate) commits_to_lose: AtomicU32,
     /// While it is set, commits that hold a change of this kind find the disk full.
-    pub(crate) full: Mutex<Option<fn(&Change) -> bool>>,
+    pub(crate) full: Mutex<Option<IsOfKind>>,
     /// How many found it full.
     pub(crate) found_full: AtomicU32,
     /// Whether other processes seem to have written at every look.

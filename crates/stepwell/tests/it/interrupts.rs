@@ -88,16 +88,13 @@ async fn elsewhere(store: &Faulty) -> App {
     app.build().await.unwrap()
 }
 
-#[track_caller]
-fn until(what: &'static str, holds: impl Fn() -> bool) -> impl Future<Output = ()> {
-    async move {
-        let wait = async {
-            while !holds() {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        assert!(timeout(PATIENCE, wait).await.is_ok(), "not seen: {what}");
-    }
+async fn until(what: &'static str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, wait).await.is_ok(), "not seen: {what}");
 }
 
 async fn in_state(app: &App<Work>, id: &str, state: State) {

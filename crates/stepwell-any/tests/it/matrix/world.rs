@@ -232,7 +232,7 @@ impl Play<'_> {
             concurrency: Some(5),
             ..QueueLimits::default()
         };
-        self.until(async || self.client.limit_queue("line", limits.clone()).await)
+        self.until(async || self.client.limit_queue("line", limits).await)
             .await;
         self.until(async || self.client.pause_schedule(&schedule, "me", "").await)
             .await;

@@ -6,10 +6,10 @@ use axum::{
     routing::{get, post},
 };
 use stepwell::{
-    App, Ctx, State,
+    App, Ctx, Payload, State, WorkflowId,
     axum::{Decision, Principal, Target, events, layer, run, start, status, testing::TestApp},
     limits::PRINCIPAL_ATTRIBUTE,
-    store::Filter,
+    store::{Filter, NewWorkflow},
     workflow,
 };
 
@@ -129,8 +129,12 @@ async fn a_key_whose_id_another_ones_workflow_has_is_taken() {
     shop.app().handle::<slow>(&id).result().await.unwrap();
     shop.app().client().delete(&id).await.unwrap();
     // The same id, and Ann's.
-    let hers = slow("ann".to_owned()).id(&id).principal("ann");
-    shop.app().start(hers).await.unwrap();
+    let input = Payload::of(&("ann",), 100).unwrap();
+    let hers = NewWorkflow {
+        attributes: vec![Principal("ann".to_owned()).attribute()],
+        ..NewWorkflow::new(WorkflowId::new(&id).unwrap(), "slow", input)
+    };
+    shop.app().client().start_made(hers).await.unwrap();
     let again = send(&shop, "POST", "/jobs", &as_bob, r#""ann""#).await;
     assert_eq!(again.status, 422, "{}", again.text);
     assert_eq!(again.header("idempotency-replayed"), None);
@@ -184,7 +188,7 @@ async fn an_attribute_of_the_users_own_never_says_for_whom_a_workflow_is() {
     assert!(
         error
             .to_string()
-            .contains("`stepwell.principal` cannot be set")
+            .contains("\"stepwell.principal\" cannot be set")
     );
     let handle = shop.app().start(labelled(PRINCIPAL_ATTRIBUTE.to_owned()));
     let handle = handle.await.unwrap();

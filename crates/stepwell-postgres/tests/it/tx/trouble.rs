@@ -147,7 +147,7 @@ async fn a_role_that_may_not_make_the_table_is_told_what_to_run() {
         .unwrap_err();
     assert!(!error.is_misuse(), "it goes on when the table is there");
     let message = error.to_string();
-    let (_, statements) = message.split_once('\n').unwrap();
+    let (_, statements) = message.split_once("must run: ").unwrap();
     let statements = AssertSqlSafe(statements.to_owned());
     shop.pool.execute(statements).await.unwrap();
     orders_once(&shop, &clerk).await;
