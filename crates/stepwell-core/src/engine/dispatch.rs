@@ -144,12 +144,13 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Why a run's workflow is not owned any more: it was taken over, or cancelled, which may be known here
-/// before the news of it. The steps of one that was cancelled are told, and have their grace.
+/// Why a run's workflow is not owned any more, although the lease holds: it was cancelled, and perhaps
+/// resumed since, which may be known here before the news of it. Its steps are told, and have their grace.
 async fn why_not_owned(engine: &Engine, key: WorkflowKey) -> Interrupt {
     match engine.client.0.store.result(key).await {
         Ok(Some((workflow, _))) if workflow.state == State::Cancelled => Interrupt::Cancelled,
-        _ => Interrupt::Lost,
+        Ok(Some(_)) => Interrupt::Superseded,
+        Ok(None) | Err(_) => Interrupt::Lost,
     }
 }
 
