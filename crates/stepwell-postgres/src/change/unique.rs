@@ -41,14 +41,15 @@ macro_rules! of_a_kind {
     };
 }
 
-/// One of a kind that has not begun. It does not begin before we are done: what comes with the
-/// start must be there then.
+/// One of a kind that has not begun. It does not begin before we are done, for a claim passes over what
+/// is locked: what comes with the start must be there then. A lock for that alone: it stands beside the
+/// ends of other batches, so that two batches which meet several rows never wait for each other.
 pub(super) const WAITING: &str = of_a_kind!(
     "state in ('delayed', 'enqueued')
       and started_at is null
     order by workflow_key + 0
     limit 1
-    for no key update"
+    for key share"
 );
 
 /// One of a kind that has not ended.
@@ -56,7 +57,7 @@ pub(super) const UNFINISHED: &str = of_a_kind!(
     "state in ('delayed', 'enqueued', 'running', 'parked', 'stuck')
     order by workflow_key + 0
     limit 1
-    for no key update"
+    for key share"
 );
 
 /// The last one of a kind that was started after an instant.
