@@ -177,8 +177,9 @@ impl Engine {
         // A shutdown does not wait for a launch that waits for the database.
         let prepared = self.stopping.run_until_cancelled(self.prepare()).await;
         prepared.unwrap_or_else(|| Err(self.over()))?;
-        self.hearing.cancel();
         upkeep::start(self)?;
+        // From here on the upkeep hears.
+        self.hearing.cancel();
         info!(
             application = self.config.application,
             database = self.client.0.store.describe(),

@@ -15,7 +15,7 @@ use stepwell::{
 use crate::store::Workflows;
 
 /// The texts that are tried, and what is said of those that are refused.
-/// What a text is like, and one of a kind that is.
+/// A name for a sort of text, and how one of each kind is made.
 type Sample = (&'static str, fn(Text) -> String);
 
 const SAMPLES: [Sample; 9] = [
@@ -46,7 +46,7 @@ fn leaked(text: &str) -> &'static str {
     text.to_owned().leak()
 }
 
-/// What a workflow of the test does with a text.
+/// An action of the test's workflow with a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum Deed {
     Step,
@@ -407,7 +407,7 @@ fn edges(app: &App, text: Text, given: &str) -> Vec<Edge> {
     }
 }
 
-/// What a workflow may do with a text of this kind.
+/// The actions that take a text of this kind.
 fn deeds(text: Text) -> &'static [Deed] {
     match text {
         Text::OperationName => &[Deed::Step, Deed::Patch],

@@ -50,7 +50,7 @@ impl Database {
         }
     }
 
-    /// Where workflows may be, beside the user's tables.
+    /// The address of a database for workflows, beside the user's tables.
     pub(crate) fn workflows(&self) -> String {
         match self.url.strip_suffix("users.db") {
             Some(directory) => format!("{directory}shop.db"),

@@ -39,7 +39,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 /// Longer than the lease.
 const LONG: Duration = Duration::from_millis(1_500);
 
-/// What a workflow does to whoever runs it.
+/// A harm that a workflow does to its executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Deed {
     StepBlocks,
@@ -76,7 +76,7 @@ const DEEDS: [Deed; 14] = [
     Deed::RetryWhenPanics,
 ];
 
-/// How often each attempt of each step began, by its key and number.
+/// Counts the beginnings of each attempt of each step, by its key and number.
 #[derive(stepwell::State, Clone, Default)]
 struct Shared {
     #[provide]

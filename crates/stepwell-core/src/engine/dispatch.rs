@@ -130,7 +130,9 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
     let ended = engine.ended().take().unwrap_or_default();
     let owned = owned.inspect_err(|_| engine.doubt())?;
     let keys: HashSet<_> = owned.iter().map(|claimed| claimed.key).collect();
-    for gone in before.into_iter().filter(|key| !keys.contains(key)) {
+    // Most that is not owned has just ended by itself: there the database need not be asked.
+    let is_gone = |key: &WorkflowKey| !keys.contains(key) && engine.runs_here(*key);
+    for gone in before.into_iter().filter(is_gone) {
         let why = why_not_owned(engine, gone).await;
         engine.interrupt(gone, why);
     }
