@@ -9,10 +9,9 @@ use tracing::{debug, warn};
 
 use super::{Engine, Taken, driver::Past};
 use crate::{
-    id::WorkflowKey,
+    id::{ExecutorId, WorkflowKey},
     run::{Interrupt, NewRun},
-    store::{Claim, Claimed, RecoveryRules, StoreError, StoreErrorKind},
-    workflow::State,
+    store::{Claim, Claimed, RecoveryRules, Renewed, StoreError, StoreErrorKind},
 };
 
 /// How many workflows one claim takes at most.
@@ -130,11 +129,16 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
     let ended = engine.ended().take().unwrap_or_default();
     let owned = owned.inspect_err(|_| engine.doubt())?;
     let keys: HashSet<_> = owned.iter().map(|claimed| claimed.key).collect();
-    // Most that is not owned has just ended by itself: there the database need not be asked.
     let is_gone = |key: &WorkflowKey| !keys.contains(key) && engine.runs_here(*key);
-    for gone in before.into_iter().filter(is_gone) {
-        let why = why_not_owned(engine, gone).await;
-        engine.interrupt(gone, why);
+    let gone: Vec<_> = before.into_iter().filter(is_gone).collect();
+    if !gone.is_empty() && is_lease_lost(engine, &me).await? {
+        super::lease::lost(engine, &me);
+        return Ok(());
+    }
+    // While the lease holds, these were cancelled, and perhaps resumed since: their steps have their
+    // grace, whichever look at the database finds it first.
+    for key in gone {
+        engine.interrupt(key, Interrupt::Superseded);
     }
     let missing = owned
         .into_iter()
@@ -146,14 +150,11 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Why a run's workflow is not owned any more, although the lease holds: it was cancelled, and perhaps
-/// resumed since, which may be known here before the news of it. Its steps are told, and have their grace.
-async fn why_not_owned(engine: &Engine, key: WorkflowKey) -> Interrupt {
-    match engine.client.0.store.result(key).await {
-        Ok(Some((workflow, _))) if workflow.state == State::Cancelled => Interrupt::Cancelled,
-        Ok(Some(_)) => Interrupt::Superseded,
-        Ok(None) | Err(_) => Interrupt::Lost,
-    }
+/// Whether nothing is owned because everything was taken over. Asked as the lease is renewed, on the
+/// connection that it stands on: no silent one may hold up whoever keeps it.
+async fn is_lease_lost(engine: &Engine, me: &ExecutorId) -> Result<bool, StoreError> {
+    let renewed = engine.client.0.store.renew(me).await;
+    Ok(renewed.inspect_err(|_| engine.doubt())? == Renewed::Lost)
 }
 
 fn launch(engine: &Arc<Engine>, claimed: Claimed, taken: Taken) {

@@ -18,8 +18,9 @@ pub(crate) enum Interrupt {
     Panicked(String),
     /// It runs elsewhere, or nobody knows: this process must not touch it any more.
     Lost,
-    /// A later run of the same workflow is here and waits for its end: it was cancelled and resumed,
-    /// or parked and woken, and this process has not heard of the first yet.
+    /// The workflow is not this run's any more, though the lease holds: it was cancelled and resumed, or
+    /// parked and woken, and this process has not heard of the first yet. A later run may wait for the
+    /// end of this one.
     Superseded,
     /// Its executor shuts down: what has ended is still recorded, the rest goes on elsewhere.
     HandedBack,
