@@ -92,7 +92,7 @@ identity-long:
 # 10,000 random sequences on each store against the model in memory; half an hour on Postgres.
 oracle-long:
     STEPWELL_ORACLE_SEQUENCES=10000 cargo test -p stepwell-sqlite --test it oracle -- --nocapture
-    STEPWELL_ORACLE_SEQUENCES=10000 tests/with-postgres cargo test -p stepwell-postgres --test it oracle -- --nocapture
+    STEPWELL_ORACLE_SEQUENCES=10000 tests/with-postgres cargo test -p stepwell-postgres --test postgres oracle -- --nocapture
 
 # Every kind of change, refused in every way, on both databases: an hour.
 fault-matrix-long:
