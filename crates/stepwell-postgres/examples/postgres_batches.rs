@@ -1,5 +1,5 @@
 //! What a batch costs beside a bare insert of one row: `STEPWELL_TEST_POSTGRES=postgres://… cargo run
-//! --release -p stepwell-postgres --example batches`.
+//! --release -p stepwell-postgres --example postgres_batches`.
 //!
 //! Workflows of ten steps go through the store as the engine hands them in: so many at once, a
 //! record of each in a batch, three batches in flight where there are enough of them. Prints the

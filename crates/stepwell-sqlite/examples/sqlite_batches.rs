@@ -1,5 +1,5 @@
 //! What a batch costs beside bare inserts of the same rows: `cargo run --release -p stepwell-sqlite
-//! --example batches`.
+//! --example sqlite_batches`.
 //!
 //! Workflows of ten steps go through the store as the engine hands them in, a batch for each step
 //! of all of them; the same records go into a bare table in transactions of the same size. Both
