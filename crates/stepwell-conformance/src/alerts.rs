@@ -15,6 +15,7 @@ fn failed() -> End {
     End::Failed {
         error: payload(json!("no stock")),
         fingerprint: "OutOfStock: no stock".to_owned(),
+        reason: "no stock".to_owned(),
     }
 }
 

@@ -45,6 +45,7 @@ async fn expect_kept(case: &Case<'_>, worker: &Worker, payload: Payload) {
     let failed = stepwell_core::End::Failed {
         error: payload.clone(),
         fingerprint: String::new(),
+        reason: String::new(),
     };
     worker.finish(key, failed).await;
 

@@ -85,7 +85,8 @@ macro_rules! every_case {
             }
             finish {
                 an_output_is_kept an_error_is_kept the_result_is_the_last_record
-                an_end_has_its_time_and_its_executor a_stuck_workflow_has_a_reason_and_no_result
+                an_end_has_its_time_and_its_executor a_failed_workflow_says_its_message
+                a_stuck_workflow_has_a_reason_and_no_result
                 a_running_workflow_has_no_result_yet a_cancelled_workflow_has_no_result
                 an_unknown_key_has_no_result the_first_end_wins
                 an_end_after_being_stuck_comes_too_late an_end_after_a_cancellation_comes_too_late

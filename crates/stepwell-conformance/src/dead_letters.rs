@@ -114,6 +114,7 @@ pub async fn what_was_declined_has_failed_and_nobody_need_look_at_it(backend: &d
     let end = End::Declined {
         error: payload(json!("no money")),
         fingerprint: "Declined: no money".to_owned(),
+        reason: "no money".to_owned(),
     };
     assert_eq!(worker.finish(key, end.clone()).await, Finished::Now);
     let again = worker.finish(key, end).await;

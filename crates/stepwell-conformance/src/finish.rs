@@ -72,6 +72,32 @@ pub async fn an_end_has_its_time_and_its_executor(backend: &dyn Backend) {
     assert_eq!(row.executor, Some(worker.id));
 }
 
+/// A list can say why: one that is declined no less. A fork is work of its own, and says nothing of it.
+pub async fn a_failed_workflow_says_its_message(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let (failed, declined) = (worker.start("order-1").await, worker.start("order-2").await);
+    worker.fail(failed, json!({"code": 7})).await;
+    let end = End::Declined {
+        error: payload(json!({"code": 8})),
+        fingerprint: "Declined: no money".to_owned(),
+        reason: "no money".to_owned(),
+    };
+    worker.finish(declined, end).await;
+    let succeeded = worker.start("order-3").await;
+    worker.succeed(succeeded, json!(1)).await;
+    case.fork("order-1", "order-1b", 0).await;
+
+    for (id, reason) in [
+        ("order-1", Some("no stock")),
+        ("order-2", Some("no money")),
+        ("order-3", None),
+        ("order-1b", None),
+    ] {
+        assert_eq!(case.find(id).await.reason.as_deref(), reason, "{id}");
+    }
+}
+
 /// A stuck workflow keeps its reason and has no result.
 pub async fn a_stuck_workflow_has_a_reason_and_no_result(backend: &dyn Backend) {
     let case = Case::new(backend).await;

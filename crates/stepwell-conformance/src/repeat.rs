@@ -127,6 +127,7 @@ pub async fn a_repeated_end_happens_once(backend: &dyn Backend) {
             End::Failed {
                 error: payload(json!(1)),
                 fingerprint: "E".to_owned(),
+                reason: "no stock".to_owned(),
             },
             State::Failed,
         ),

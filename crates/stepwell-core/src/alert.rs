@@ -194,7 +194,9 @@ impl Alerts {
         }
         let (state, error, fingerprint, reason) = match end {
             End::Succeeded(_) | End::Declined { .. } => return Vec::new(),
-            End::Failed { error, fingerprint } => {
+            End::Failed {
+                error, fingerprint, ..
+            } => {
                 let fits = error.as_str().len() <= ERROR_BYTES_MAX;
                 let error = fits.then(|| error.clone());
                 (State::Failed, error, Some(fingerprint.clone()), None)

@@ -33,6 +33,8 @@ pub(crate) struct FailedBody {
     pub(crate) fault: Payload,
     /// Type and message without digits and ids.
     pub(crate) fingerprint: String,
+    /// The message, shortened.
+    pub(crate) reason: String,
     /// The HTTP status that it has.
     pub(crate) status: Option<u16>,
 }
@@ -86,13 +88,14 @@ fn run_body<W: Workflow>(state: Arc<W::State>) -> RunBody {
             match W::run(&mut ctx, args).await {
                 Ok(output) => Ok(Ok(Payload::of_durable(&output, bytes_max)?)),
                 Err(error) => {
-                    let fingerprint =
-                        fingerprint(std::any::type_name::<W::Error>(), &error.to_string());
+                    let message = error.to_string();
+                    let fingerprint = fingerprint(std::any::type_name::<W::Error>(), &message);
                     let status = status_of(&error);
                     let fault = Payload::of_durable(&Fault::Failed(error), bytes_max)?;
                     Ok(Err(FailedBody {
                         fault,
                         fingerprint,
+                        reason: shortened(&message),
                         status,
                     }))
                 }
@@ -137,6 +140,23 @@ pub(crate) fn fingerprint(type_name: &str, message: &str) -> String {
         visible.take(FINGERPRINT_PART_CHARS_MAX).collect()
     };
     format!("{}: {}", of(&without_paths(type_name)), of(&words))
+}
+
+/// How long the message of an error is where it is shown in a list.
+const REASON_CHARS_MAX: usize = 200;
+
+/// The message of an error on one line, cut off where it is long. It holds nothing that steers a
+/// terminal; the whole message is in the result.
+pub(crate) fn shortened(message: &str) -> String {
+    // Of a message that is very long only the beginning is looked at.
+    let beginning: String = message.chars().take(REASON_CHARS_MAX * 4).collect();
+    let words: Vec<_> = beginning.split_whitespace().collect();
+    let visible = words.join(" ").replace(char::is_control, "");
+    let mut short: String = visible.chars().take(REASON_CHARS_MAX).collect();
+    if short.len() < visible.len() || beginning.len() < message.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// `alloc::vec::Vec<shop::PayError>` as `Vec<PayError>`: a type that moves stays the same error.
@@ -256,6 +276,22 @@ mod tests {
         assert!(long.contains(": a[mb 🦀"), "{long}");
         assert_eq!(Text::Fingerprint.check(&long), Ok(()));
         assert!(!long.contains(char::is_control));
+    }
+
+    #[test]
+    fn a_message_is_shortened_to_a_line() {
+        assert_eq!(
+            shortened("no pan\n  on\u{1b}[31m stock\0 7"),
+            "no pan on[31m stock 7"
+        );
+        let long = shortened(&"数 ".repeat(1_000_000));
+        assert_eq!(long.chars().count(), REASON_CHARS_MAX + 1);
+        assert!(long.ends_with('…'), "{long}");
+        assert_eq!(
+            shortened(&"x".repeat(REASON_CHARS_MAX)),
+            "x".repeat(REASON_CHARS_MAX)
+        );
+        assert!(shortened(&" ".repeat(10_000)).ends_with('…'));
     }
 
     #[test]

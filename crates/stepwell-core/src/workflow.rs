@@ -117,7 +117,8 @@ pub struct Workflow {
     pub name: String,
     /// Where it is in its life.
     pub state: State,
-    /// Why it is cancelled, stuck or dead, or what it waits for if it is parked, in a sentence.
+    /// Why it is cancelled, stuck or dead, or what it waits for if it is parked, in a sentence; of one
+    /// that failed the error's message, shortened to 200 characters.
     pub reason: Option<String>,
     /// What it has in common with others that failed alike: the error's type, and its message without
     /// digits and ids.
@@ -502,6 +503,8 @@ pub enum End {
         error: Payload,
         /// The error's type and message without digits and ids.
         fingerprint: String,
+        /// The error's message, shortened: what a list shows.
+        reason: String,
     },
     /// With an error that is the answer to the request that started it: nobody need look at it. Kept like
     /// `Failed`, and acknowledged with [`DECLINED_NOTE`] in the same moment.
@@ -510,6 +513,8 @@ pub enum End {
         error: Payload,
         /// The error's type and message without digits and ids.
         fingerprint: String,
+        /// The error's message, shortened: what a list shows.
+        reason: String,
     },
     /// Not at all, with this code.
     Stuck {

@@ -207,10 +207,12 @@ impl Resolve<'_> {
                 1 => End::Failed {
                     error: value(number),
                     fingerprint: "OutOfStock".to_owned(),
+                    reason: format!("no stock {number}"),
                 },
                 2 => End::Declined {
                     error: value(number),
                     fingerprint: "Refused".to_owned(),
+                    reason: format!("refused {number}"),
                 },
                 _ => End::Stuck {
                     reason: format!("no {number} here"),

@@ -134,6 +134,8 @@ impl Client {
             return Ok(Looked::GoesOn(self.see_to_deadline(&workflow).await));
         }
         let Workflow { state, reason, .. } = workflow;
+        // Of one that failed the result says it.
+        let reason = reason.filter(|_| state != State::Failed);
         if self.may_be_tried(key, state).await.map_err(failed)? {
             return Ok(Looked::GoesOn(LOOK_AT_STUCK));
         }

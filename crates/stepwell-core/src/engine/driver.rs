@@ -224,10 +224,12 @@ fn ended_by_itself(run: &Run, end: BodyEnd) -> Result<End, Interrupt> {
         Ok(Err(failed)) if is_answer(run.origin.as_deref(), failed.status) => Ok(End::Declined {
             error: failed.fault,
             fingerprint: failed.fingerprint,
+            reason: failed.reason,
         }),
         Ok(Err(failed)) => Ok(End::Failed {
             error: failed.fault,
             fingerprint: failed.fingerprint,
+            reason: failed.reason,
         }),
         Err(invalid) => Err(Interrupt::Stuck(format!(
             "its result cannot be stored: {invalid}"
@@ -250,6 +252,7 @@ fn panicked(run: &Run, message: &str) -> End {
     End::Failed {
         error: Payload::of_ours(&fault).unwrap_or_else(|_: InvalidInput| Payload::null()),
         fingerprint: crate::registry::fingerprint("panic", &message),
+        reason: crate::registry::shortened(&format!("panicked: {message}")),
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) const END: &str = "
     with ended as (
         update {schema}.workflows
         set state = $2,
-            reason = null,
+            reason = $6,
             fingerprint = $3,
             ended_at = $5
         where workflow_key = $1
@@ -74,15 +74,23 @@ pub(super) async fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Fini
     let watched: bool = get(&row, 2)?;
     match &finish.end {
         End::Succeeded(output) => {
-            end(scope, finish, (State::Succeeded, output, None)).await?;
+            end(scope, finish, (State::Succeeded, output), None).await?;
         }
-        End::Failed { error, fingerprint } => {
-            let fingerprint = Some(sentence(fingerprint));
-            end(scope, finish, (State::Failed, error, fingerprint)).await?;
+        End::Failed {
+            error,
+            fingerprint,
+            reason,
+        } => {
+            let why = Some((sentence(fingerprint), sentence(reason)));
+            end(scope, finish, (State::Failed, error), why).await?;
         }
-        End::Declined { error, fingerprint } => {
-            let fingerprint = Some(sentence(fingerprint));
-            end(scope, finish, (State::Failed, error, fingerprint)).await?;
+        End::Declined {
+            error,
+            fingerprint,
+            reason,
+        } => {
+            let why = Some((sentence(fingerprint), sentence(reason)));
+            end(scope, finish, (State::Failed, error), why).await?;
             let key = finish.key.0;
             let db = scope.db;
             db.execute(ACKNOWLEDGE, params![key, At(scope.now), DECLINED_NOTE])
@@ -109,11 +117,13 @@ pub(super) async fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Fini
 async fn end(
     scope: &Scope<'_>,
     finish: &Finish,
-    (state, payload, fingerprint): (State, &Payload, Option<String>),
+    (state, payload): (State, &Payload),
+    why: Option<(String, String)>,
 ) -> Result<(), Failure> {
+    let (fingerprint, reason) = why.unzip();
     let (key, now) = (finish.key.0, At(scope.now));
     let (state, payload) = (state.as_str(), payload.as_str());
-    let values = params![key, state, fingerprint, payload, now];
+    let values = params![key, state, fingerprint, payload, now, reason];
     scope.db.execute(END, values).await?;
     Ok(())
 }

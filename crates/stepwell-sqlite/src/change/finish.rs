@@ -40,14 +40,24 @@ pub(super) fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Finished, 
             update(scope, finish, State::Succeeded, (None, None))?;
             scope.wake_waiters(finish.key)?;
         }
-        End::Failed { error, fingerprint } => {
+        End::Failed {
+            error,
+            fingerprint,
+            reason,
+        } => {
             result(scope, finish, Outcome::Err(error.clone()))?;
-            update(scope, finish, State::Failed, (None, Some(fingerprint)))?;
+            let why = (Some(reason), Some(fingerprint));
+            update(scope, finish, State::Failed, why)?;
             scope.wake_waiters(finish.key)?;
         }
-        End::Declined { error, fingerprint } => {
+        End::Declined {
+            error,
+            fingerprint,
+            reason,
+        } => {
             result(scope, finish, Outcome::Err(error.clone()))?;
-            update(scope, finish, State::Failed, (None, Some(fingerprint)))?;
+            let why = (Some(reason), Some(fingerprint));
+            update(scope, finish, State::Failed, why)?;
             scope.db.prepare_cached(ACKNOWLEDGE)?.execute(params![
                 finish.key.0,
                 scope.now_micros(),

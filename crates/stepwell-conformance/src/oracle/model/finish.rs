@@ -35,11 +35,21 @@ impl Model {
         let result = |outcome| (Place::Result, RecordKind::Result, outcome);
         let (state, last) = match &finish.end {
             End::Succeeded(output) => (State::Succeeded, result(Outcome::Ok(output.clone()))),
-            End::Failed { error, fingerprint } => {
+            End::Failed {
+                error,
+                fingerprint,
+                reason,
+            } => {
+                row.workflow.reason = Some(reason.clone());
                 row.workflow.fingerprint = Some(fingerprint.clone());
                 (State::Failed, result(Outcome::Err(error.clone())))
             }
-            End::Declined { error, fingerprint } => {
+            End::Declined {
+                error,
+                fingerprint,
+                reason,
+            } => {
+                row.workflow.reason = Some(reason.clone());
                 row.workflow.fingerprint = Some(fingerprint.clone());
                 row.workflow.acknowledged = Some(Acknowledgement {
                     at: now,

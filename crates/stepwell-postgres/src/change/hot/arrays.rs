@@ -47,6 +47,7 @@ struct Ends<'c> {
     states: Vec<&'static str>,
     fingerprints: Vec<Option<String>>,
     payloads: Vec<&'c str>,
+    reasons: Vec<Option<String>>,
 }
 
 #[derive(Default)]
@@ -180,6 +181,7 @@ impl<'c> Arrays<'c> {
             e.states,
             e.fingerprints,
             e.payloads,
+            e.reasons,
         ];
         values.to_vec()
     }
@@ -219,16 +221,22 @@ impl<'c> Records<'c> {
 
 impl<'c> Ends<'c> {
     fn add(&mut self, finish: &'c Finish) {
-        let (state, payload, fingerprint) = match &finish.end {
+        let (state, payload, why) = match &finish.end {
             End::Succeeded(output) => (State::Succeeded, output, None),
-            End::Failed { error, fingerprint } => (State::Failed, error, Some(fingerprint)),
+            End::Failed {
+                error,
+                fingerprint,
+                reason,
+            } => (State::Failed, error, Some((fingerprint, reason))),
             // Never hot.
             End::Declined { .. } | End::Stuck { .. } => return,
         };
         self.keys.push(finish.key.0);
         self.states.push(state.as_str());
+        let (fingerprint, reason) = why.unzip();
         self.fingerprints
             .push(fingerprint.map(|text| sentence(text)));
+        self.reasons.push(reason.map(|text| sentence(text)));
         self.payloads.push(payload.as_str());
     }
 }

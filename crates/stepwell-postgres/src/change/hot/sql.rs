@@ -72,12 +72,12 @@ macro_rules! ends {
         ended as (
             update {schema}.workflows as w
             set state = i.state,
-                reason = null,
+                reason = i.reason,
                 fingerprint = i.fingerprint,
                 ended_at = f.now
             from fence as f
-            cross join unnest($12::bigint[], $13::text[], $14::text[], $15::text[])
-                as i (workflow_key, state, fingerprint, payload)
+            cross join unnest($12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[])
+                as i (workflow_key, state, fingerprint, payload, reason)
             where w.workflow_key = any (array[i.workflow_key])
               and coalesce(w.state, '') = 'running'
               and coalesce(w.executor_id, '') = $1
@@ -115,9 +115,9 @@ macro_rules! starts {
                 f.now + i.deadline_us * interval '1 microsecond',
                 f.now + i.delay_us * interval '1 microsecond', i.nonce::uuid
             from fence as f
-            cross join unnest($16::text[], $17::text[], $18::text[], $19::text[], $20::bigint[],
-                $21::boolean[], $22::text[], $23::bigint[], $24::bigint[], $37::text[],
-                $38::bigint[], $39::boolean[], $40::text[]) with ordinality
+            cross join unnest($17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[],
+                $22::boolean[], $23::text[], $24::bigint[], $25::bigint[], $38::text[],
+                $39::bigint[], $40::boolean[], $41::text[]) with ordinality
                 as i (workflow_id, name, state, queue_name, parent_key, detached, origin,
                     deadline_us, delay_us, queue_key, advance_us, let_in, nonce, number)
             where i.let_in
@@ -135,14 +135,14 @@ macro_rules! starts {
                 (workflow_key, place, kind, name, failed, payload, attempts, started_at, recorded_at)
             select s.workflow_key, '', 'input', '', false, i.payload, 1, s.created_at, s.created_at
             from started as s
-            join unnest($16::text[], $25::text[]) as i (workflow_id, payload)
+            join unnest($17::text[], $26::text[]) as i (workflow_id, payload)
               on i.workflow_id = s.workflow_id
         ),
         described as (
             insert into {schema}.attributes (workflow_key, name, value)
             select s.workflow_key, i.name, i.value
             from started as s
-            join unnest($26::text[], $27::text[], $28::text[]) as i (workflow_id, name, value)
+            join unnest($27::text[], $28::text[], $29::text[]) as i (workflow_id, name, value)
               on i.workflow_id = s.workflow_id
         ),
         queued as (
@@ -153,8 +153,8 @@ macro_rules! starts {
                 i.queue_name, i.concurrency, i.executor_concurrency, i.key_concurrency,
                 i.rate_starts, i.rate_period_ms, i.waiting_max, s.created_at
             from started as s
-            join unnest($29::text[], $30::text[], $31::bigint[], $32::bigint[], $33::bigint[],
-                $34::bigint[], $35::bigint[], $36::bigint[]) with ordinality
+            join unnest($30::text[], $31::text[], $32::bigint[], $33::bigint[], $34::bigint[],
+                $35::bigint[], $36::bigint[], $37::bigint[]) with ordinality
                 as i (workflow_id, queue_name, concurrency, executor_concurrency, key_concurrency,
                     rate_starts, rate_period_ms, waiting_max, number)
               on i.workflow_id = s.workflow_id
