@@ -16,6 +16,14 @@ macro_rules! every_case {
                 a_lowered_limit_is_reached_by_draining
                 a_start_does_not_undo_a_persons_limit
             }
+            explaining {
+                an_executor_says_what_it_registers
+                what_an_executor_says_of_its_runs_stays_until_it_says_more
+                who_has_lost_its_lease_says_nothing_more
+                the_names_of_what_waits_are_told
+                the_queue_of_a_workflow_is_seen_as_it_stands_for_that_one
+                a_workflow_without_a_queue_has_none_to_be_seen
+            }
             newer {
                 an_unknown_state_keeps_nothing_from_being_read
                 an_unknown_state_is_left_alone

@@ -37,6 +37,7 @@ pub mod declarations;
 pub mod delays;
 pub mod delete;
 pub mod events;
+pub mod explaining;
 pub mod finish;
 pub mod follow;
 pub mod fork;

@@ -14,10 +14,10 @@ use stepwell_core::{
     BoxFuture, ExecutorId, Outcome, Payload, Place, Record, Takeover, WorkflowId, WorkflowKey,
     store::{
         Applied, Batch, Change, Claim, Claimed, DeadLetters, Deadline, Executor, ExecutorStore,
-        Filter, FollowStore, Mark, Message, MessageStore, Moment, NewExecutor, News,
-        PublishedEvent, QueueInfo, QueueLimited, QueueStore, Recorded, Renewed, ScheduleInfo,
-        ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture, StreamEntry, TakeOver,
-        TakenOver, Tally, Values, WaitingMessage, Workflow, WorkflowStore, Written,
+        Filter, FollowStore, Mark, Message, MessageStore, Moment, NameWaiting, NewExecutor, News,
+        PublishedEvent, QueueInfo, QueueLimited, QueueSeen, QueueStore, Recorded, Renewal, Renewed,
+        ScheduleInfo, ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture, StreamEntry,
+        TakeOver, TakenOver, Tally, Values, WaitingMessage, Workflow, WorkflowStore, Written,
     },
 };
 use tokio::sync::Notify;
@@ -278,6 +278,7 @@ pass_on!(WorkflowStore {
     fn children(key: WorkflowKey) -> Vec<Workflow>;
     fn dead_letters() -> Vec<DeadLetters>;
     fn tallies() -> Vec<Tally>;
+    fn names_waiting() -> Vec<NameWaiting>;
 });
 
 pass_on!(FollowStore {
@@ -305,6 +306,7 @@ pass_on!(MessageStore {
 pass_on!(QueueStore {
     fn queues() -> Vec<QueueInfo>;
     fn limits() -> Vec<QueueLimited>;
+    fn queue_of(workflow: WorkflowKey) -> Option<QueueSeen>;
 });
 
 pass_on!(ScheduleStore {
@@ -313,7 +315,8 @@ pass_on!(ScheduleStore {
 
 pass_on!(ExecutorStore {
     fn register(executor: NewExecutor) -> ();
-    fn renew(executor: &ExecutorId) -> Renewed;
+    fn renew(renewal: Renewal) -> Renewed;
+    fn doing(executor: &ExecutorId) -> Option<Payload>;
     fn take_over(look: TakeOver) -> TakenOver;
     fn claim(claim: Claim) -> Vec<Claimed>;
     fn owned(executor: &ExecutorId) -> Vec<Claimed>;

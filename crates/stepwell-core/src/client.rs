@@ -2,6 +2,7 @@
 //!
 //! The application, the web integration, the CLI, the console and other languages all go through it.
 
+mod explain;
 mod follow;
 mod hearing;
 mod inbox;

@@ -8,6 +8,7 @@ mod answers;
 mod deadlines;
 pub(crate) mod declare;
 mod dispatch;
+mod doing;
 mod driver;
 mod interrupts;
 mod lease;
@@ -15,6 +16,7 @@ mod parking;
 mod pulse;
 mod schedules;
 mod shutdown;
+mod unregistered;
 mod upkeep;
 
 pub(crate) use driver::panic_message;
@@ -192,6 +194,7 @@ impl Engine {
         self.tasks.spawn(parking::run(Arc::clone(self)));
         self.tasks.spawn(interrupts::run(Arc::clone(self)));
         self.tasks.spawn(alerts::run(Arc::clone(self)));
+        self.tasks.spawn(unregistered::tell(Arc::clone(self)));
         *stage = Stage::Running;
         Ok(())
     }
@@ -222,7 +225,15 @@ impl Engine {
             pid: std::process::id(),
             lease: self.config.lease,
             declares: declare::schedules(&self.registry),
+            names: self.names(),
         }
+    }
+
+    /// The workflows that it registers, by name, in their order.
+    fn names(&self) -> Vec<String> {
+        let mut names = self.registry.names();
+        names.sort();
+        names
     }
 
     /// Runs what a start of this executor has made or found, if it is to run here.

@@ -20,6 +20,7 @@ mod client;
 pub mod clock;
 mod config;
 mod ctx;
+mod doing;
 mod durable;
 mod engine;
 mod enlist;
@@ -46,6 +47,7 @@ pub mod store;
 pub mod testing;
 mod tx;
 mod unique;
+mod why;
 mod workflow;
 
 pub use alert::{DeadLetter, RepeatedFailures};
@@ -53,6 +55,7 @@ pub use app::{App, AppBuilder};
 pub use call::Call;
 pub use client::{Client, Ended, Follow, Followed, History, Progress, ScheduleSpec, StartOutcome};
 pub use ctx::{Bound, Ctx};
+pub use doing::Doing;
 pub use durable::{Durable, DurableError, Provide, Result, Step, Workflow};
 pub use enlist::{Enlist, store_as};
 pub use error::{Error, ErrorKind, WorkflowError};
@@ -81,6 +84,7 @@ pub use schedule::{Missed, Schedule};
 pub use send::Sending;
 pub use tx::{Committed, Isolation, Operation, Tx, TxError, TxOptions, Witness};
 pub use unique::{Unique, UniqueRule, UniqueScope};
+pub use why::{Home, Release, Why};
 pub use workflow::{
     Acknowledgement, DECLINED_NOTE, End, Outcome, Place, Record, RecordKind, State, Takeover,
     kind_and_name,

@@ -31,7 +31,7 @@ use crate::{
     limits::{InvalidInput, NAME_BYTES_MAX, Text},
     payload::Payload,
     position::Position,
-    run::{Interrupt, Lookup, ReservedMessage, Run},
+    run::{Interrupt, Lookup, ReservedMessage, Run, Site},
     store::{Cancel, CancelCause, Effect, NewRecord},
     workflow::{Outcome, Place, RecordKind},
 };
@@ -339,6 +339,16 @@ impl Here {
 
     pub(crate) fn bytes_max(&self) -> usize {
         self.run.engine.config.payload_bytes_max
+    }
+
+    /// How the operation is named to a person who asks what the run is at.
+    pub(crate) fn site(&self, kind: RecordKind, name: &'static str) -> Site {
+        Site {
+            position: self.position.clone(),
+            kind,
+            name,
+            attempt: 0,
+        }
     }
 
     pub(crate) fn record(&self, kind: RecordKind, name: &str, outcome: Outcome) -> NewRecord {

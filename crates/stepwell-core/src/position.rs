@@ -4,26 +4,24 @@
 //! second members that run side by side (of a join or a race), the third operations of one member, and
 //! so on. So a number never depends on timing, and two positions say whether one comes after the other.
 
-use std::fmt;
+use std::{fmt, iter, sync::Arc};
 
-/// A path of numbers that names one operation of a workflow.
+/// A path of numbers that names one operation of a workflow. Cheap to clone: whoever is at an operation
+/// says where, and a step that is quick should not pay for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Position(Vec<u32>);
+pub struct Position(Arc<[u32]>);
 
 impl Position {
     /// The `number`-th operation of the workflow's body.
     #[must_use]
     pub fn top(number: u32) -> Self {
-        Self(vec![number])
+        Self(Arc::new([number]))
     }
 
     /// The `number`-th position below this one.
     #[must_use]
     pub fn child(&self, number: u32) -> Self {
-        let mut path = Vec::with_capacity(self.0.len() + 1);
-        path.extend_from_slice(&self.0);
-        path.push(number);
-        Self(path)
+        Self(self.0.iter().copied().chain(iter::once(number)).collect())
     }
 
     /// The number in the workflow's body that this position is at or below.
@@ -34,7 +32,7 @@ impl Position {
 
     /// The positions that this one lies below, the outermost first.
     pub(crate) fn enclosing(&self) -> impl Iterator<Item = Self> + '_ {
-        (1..self.0.len()).map(|length| Self(self.0[..length].to_vec()))
+        (1..self.0.len()).map(|length| Self(self.0[..length].into()))
     }
 
     /// For each level that counts what comes one after the other: the position behind this one there,
@@ -43,8 +41,8 @@ impl Position {
         (0..self.0.len()).step_by(2).map(|level| {
             let mut next = self.0[..=level].to_vec();
             next[level] = next[level].saturating_add(1);
-            let within = (level > 0).then(|| Self(self.0[..level].to_vec()));
-            (Self(next), within)
+            let within = (level > 0).then(|| Self(self.0[..level].into()));
+            (Self(next.into()), within)
         })
     }
 
@@ -83,7 +81,7 @@ impl Position {
     /// Whether what stands here came after what stands at `other`, and not beside it or before it.
     #[must_use]
     pub fn is_after(&self, other: &Self) -> bool {
-        let mut pairs = self.0.iter().zip(&other.0).enumerate();
+        let mut pairs = self.0.iter().zip(other.0.iter()).enumerate();
         match pairs.find(|(_, (mine, others))| mine != others) {
             Some((level, (mine, others))) => level % 2 == 0 && mine > others,
             // The record of what encloses an operation is made when that has ended.
@@ -122,7 +120,7 @@ impl Position {
         };
         text.split('.')
             .map(number)
-            .collect::<Option<Vec<u32>>>()
+            .collect::<Option<Arc<[u32]>>>()
             .map(Self)
     }
 }
@@ -205,7 +203,7 @@ mod tests {
             a in prop::collection::vec(0u32..2_000_000, 1..4),
             b in prop::collection::vec(0u32..2_000_000, 1..4),
         ) {
-            let (a, b) = (Position(a), Position(b));
+            let (a, b) = (Position(a.into()), Position(b.into()));
             prop_assert_eq!(a.encode().as_bytes().cmp(b.encode().as_bytes()), a.cmp(&b));
             prop_assert_eq!(Position::parse(&a.encode()), Some(a));
         }

@@ -25,7 +25,7 @@ pub(crate) use abandoned::Abandoned;
 pub(crate) use control::{Control, Interrupt};
 pub(crate) use history::{History, Lookup};
 pub(crate) use running::Running;
-pub(crate) use waiting::{Awaited, Busy, Waiting};
+pub(crate) use waiting::{Awaited, Site, Underway, Waiting};
 
 use crate::{
     engine::Engine,

@@ -34,8 +34,8 @@ pub use driver::{
 };
 pub use error::{StoreError, StoreErrorKind};
 pub use executors::{
-    Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, RecoveryRules, Renewed,
-    TakenOver,
+    Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, RecoveryRules, Renewal,
+    Renewed, TakenOver,
 };
 pub use follow::{FollowStore, Mark, Moment, Recorded, Values};
 pub use leases::{Lease, TakeOver};
@@ -44,7 +44,7 @@ pub use news::{Changed, News};
 pub use park::{Park, Parked, Wait};
 pub use queues::{
     COUNTED_MAX, PRIORITY_STEP, QueueChange, QueueChanged, QueueInfo, QueueLimited, QueueLimits,
-    QueueStore, QueueUsed, Rate,
+    QueueSeen, QueueStore, QueueUsed, Rate,
 };
 pub use releases::{DECLARATIONS_KEPT, Declaring, RELEASE_KEPT, Standing};
 pub use room::{Bound, Room};
@@ -56,7 +56,8 @@ pub use start::{Launch, NewWorkflow, Owner, QueueUse, StartMessage, Started};
 pub use turns::{KEYS_PER_LOOK, Lane, Turns, enough, take_turns};
 pub use url::StoreUrl;
 pub use workflows::{
-    DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, PAGE_BYTES_MAX, TALLIES_MAX, Tally, WorkflowStore,
+    DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, LOOKED_AT_MAX, NAMES_WAITING_MAX, NameWaiting,
+    PAGE_BYTES_MAX, TALLIES_MAX, Tally, WorkflowStore,
 };
 
 use crate::BoxFuture;

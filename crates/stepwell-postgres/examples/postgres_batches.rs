@@ -187,6 +187,7 @@ async fn main() {
         pid: std::process::id(),
         lease: Duration::from_secs(3600),
         declares: Vec::new(),
+        names: Vec::new(),
     });
     registered.await.unwrap();
     bare(&url).await;

@@ -9,10 +9,10 @@ use std::{
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use stepwell_core::{
-    ExecutorId, WorkflowKey,
+    ExecutorId, Payload, WorkflowKey,
     store::{
-        Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, News, Renewed, StoreFuture,
-        TakeOver, TakenOver,
+        Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, News, Renewal, Renewed,
+        StoreFuture, TakeOver, TakenOver,
     },
 };
 use tokio_postgres::Row;
@@ -36,8 +36,8 @@ const REMOVED_MAX: i64 = 1_000;
 const INSERT: &str = "
     insert into {schema}.executors
         (executor_id, application, version, host, pid, lease_ms, started_at, lease_expires_at,
-         release_number, declares)
-    select $1, $2, $3, $4, $5, $6, at.now, at.now + $6 * interval '1 millisecond', $7, $8
+         release_number, declares, names)
+    select $1, $2, $3, $4, $5, $6, at.now, at.now + $6 * interval '1 millisecond', $7, $8, $9
     from (select {schema}.clock() as now) as at
     on conflict do nothing";
 
@@ -53,11 +53,17 @@ const REMOVE_OLD: &str = "
 
 const RENEW: &str = "
     update {schema}.executors
-    set lease_expires_at = at.now + lease_ms * interval '1 millisecond'
+    set lease_expires_at = at.now + lease_ms * interval '1 millisecond',
+        doing = coalesce($2, doing)
     from (select {schema}.clock() as now) as at
     where executor_id = $1
       and ended_at is null
     returning at.now";
+
+const DOING: &str = "
+    select doing
+    from {schema}.executors
+    where executor_id = $1";
 
 const TAKE_INTERRUPTS: &str = "
     delete from {schema}.interrupts
@@ -107,7 +113,8 @@ pub(crate) const DEADLINES: &str = "
 
 /// Every executor that is live or has work, in the order of their starts.
 const ACTIVE: &str = "
-    select executor_id, application, version, host, pid, started_at, lease_expires_at, ended_at
+    select executor_id, application, version, host, pid, started_at, lease_expires_at, ended_at,
+        names
     from {schema}.executors
     where drained_at is null
     order by started_at, executor_id";
@@ -147,10 +154,21 @@ impl ExecutorStore for PostgresStore {
         })
     }
 
-    fn renew(&self, executor: &ExecutorId) -> StoreFuture<'_, Renewed> {
+    fn renew(&self, renewal: Renewal) -> StoreFuture<'_, Renewed> {
+        self.prompt("renew a lease", renewal, |db, renewal| {
+            renew(db, renewal).boxed()
+        })
+    }
+
+    fn doing(&self, executor: &ExecutorId) -> StoreFuture<'_, Option<Payload>> {
         let executor = executor.clone();
-        self.prompt("renew a lease", executor, |db, executor| {
-            renew(db, executor).boxed()
+        self.side("read what an executor does", executor, |db, executor| {
+            async move {
+                let row = db.query_opt(DOING, params![executor.as_str()]).await?;
+                let doing: Option<String> = row.map_or(Ok(None), |row| get(&row, 0))?;
+                Ok(doing.map(Payload::from_stored))
+            }
+            .boxed()
         })
     }
 
@@ -282,6 +300,7 @@ async fn register(db: &Connection, executor: &NewExecutor) -> Result<(), Failure
             millis(executor.lease),
             release,
             executor.declares,
+            executor.names,
         ],
     )
     .await?;
@@ -289,9 +308,12 @@ async fn register(db: &Connection, executor: &NewExecutor) -> Result<(), Failure
 }
 
 /// Lengthens the lease. The answer tells the server's time as well.
-async fn renew(db: &Connection, executor: &ExecutorId) -> Result<Renewed, Failure> {
+async fn renew(db: &Connection, renewal: &Renewal) -> Result<Renewed, Failure> {
+    let Renewal { executor, doing } = renewal;
+    let doing = doing.as_ref().map(Payload::as_str);
     let asked = Instant::now();
-    let Some(row) = db.query_opt(RENEW, params![executor.as_str()]).await? else {
+    let id = executor.as_str();
+    let Some(row) = db.query_opt(RENEW, params![id, doing]).await? else {
         db.server.losses.forget(executor);
         return Ok(Renewed::Lost);
     };
@@ -321,5 +343,6 @@ fn executor(row: &Row) -> Result<Executor, Failure> {
         started_at: instant(row, 5)?,
         lease_expires_at: instant(row, 6)?,
         ended_at: instant_opt(row, 7)?,
+        names: get(row, 8)?,
     })
 }

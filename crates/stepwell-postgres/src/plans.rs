@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 use crate::{
     change, claim,
     connection::{Connection, Role},
-    executors, messages,
+    executors, messages, queues,
     store::PostgresStore,
     take_over, workflows,
 };
@@ -236,6 +236,10 @@ async fn check_reads(tables: &Tables) {
     tables
         .uses(workflows::FIND, "workflows_workflow_id_key")
         .await;
+    tables
+        .uses(workflows::NAMES_WAITING, "workflows_enqueued")
+        .await;
+    tables.uses(queues::SEEN, "workflows_running_queue").await;
     tables.uses(workflows::RESULT, "records_pkey").await;
     tables.uses(workflows::CHILDREN, "workflows_parent").await;
     tables.uses(workflows::HISTORY_FIRST, "records_pkey").await;

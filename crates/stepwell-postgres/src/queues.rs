@@ -1,8 +1,12 @@
 //! Reads of queues.
 
 use futures_util::FutureExt;
-use stepwell_core::store::{
-    COUNTED_MAX, Paused, QueueInfo, QueueLimited, QueueLimits, QueueStore, Rate, StoreFuture,
+use stepwell_core::{
+    WorkflowKey,
+    store::{
+        COUNTED_MAX, Paused, QueueInfo, QueueLimited, QueueLimits, QueueSeen, QueueStore, Rate,
+        StoreFuture,
+    },
 };
 use tokio_postgres::Row;
 
@@ -56,6 +60,61 @@ impl QueueStore for PostgresStore {
             .boxed()
         })
     }
+
+    fn queue_of(&self, workflow: WorkflowKey) -> StoreFuture<'_, Option<QueueSeen>> {
+        self.side("read the queue of a workflow", workflow, |db, workflow| {
+            async move {
+                let (key, counted_max) = (workflow.0, i64::from(COUNTED_MAX));
+                let row = db.query_opt(SEEN, params![key, counted_max]).await?;
+                row.map(|row| seen(&row)).transpose()
+            }
+            .boxed()
+        })
+    }
+}
+
+/// What [`seen`] reads: the queue of a workflow, counted no further than a bound.
+pub(crate) const SEEN: &str = "
+    select q.queue_name, q.concurrency, q.executor_concurrency, q.key_concurrency, q.rate_starts,
+        q.rate_period_ms, q.waiting_max, q.paused_at, q.paused_by, q.paused_why, w.queue_key,
+        (select count(*) from (
+            select
+            from {schema}.workflows as r
+            where r.state = 'running'
+              and r.queue_name = q.queue_name
+              and r.queue_name <> ''
+            limit $2
+        ) as running),
+        (select count(*) from (
+            select
+            from {schema}.workflows as r
+            where r.state = 'running'
+              and r.queue_name = q.queue_name
+              and r.queue_name <> ''
+              and r.queue_key = w.queue_key
+            limit $2
+        ) as running),
+        (select count(*) from (
+            select
+            from {schema}.queue_starts as s
+            where s.queue_name = q.queue_name
+              and s.started_at > (select {schema}.clock()) - q.rate_period_ms * interval '1 millisecond'
+            limit $2
+        ) as started)
+    from {schema}.workflows as w
+    join {schema}.queues as q on q.queue_name = w.queue_name
+    where w.workflow_key = $1";
+
+fn seen(row: &Row) -> Result<QueueSeen, Failure> {
+    Ok(QueueSeen {
+        name: get(row, 0)?,
+        limits: limits(row, 1)?,
+        paused: paused(row, 7)?,
+        key: get(row, 10)?,
+        running: number(row, 11)?,
+        running_of_key: number(row, 12)?,
+        started: number(row, 13)?,
+    })
 }
 
 const LIMITS: &str = "

@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use stepwell_core::{
     ExecutorId, Outcome, Place, Record, Takeover, WorkflowId, WorkflowKey,
     store::{
-        DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, StoreFuture, TALLIES_MAX, Tally, Workflow,
-        WorkflowStore,
+        DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, LOOKED_AT_MAX, NAMES_WAITING_MAX, NameWaiting,
+        StoreFuture, TALLIES_MAX, Tally, Workflow, WorkflowStore,
     },
 };
 use tokio_postgres::Row;
@@ -127,6 +127,26 @@ fn dead_letters(row: &Row) -> Result<DeadLetters, Failure> {
         first_at: instant(row, 4)?,
         last_at: instant(row, 5)?,
         newest: rows::workflow_id(row, 6)?,
+    })
+}
+
+/// The names of what waits for an executor, read in the index of those.
+pub(crate) const NAMES_WAITING: &str = "
+    select waiting.name, count(*) as workflows
+    from (
+        select name
+        from {schema}.workflows
+        where state = 'enqueued'
+        limit $1
+    ) as waiting
+    group by waiting.name
+    order by workflows desc, waiting.name
+    limit $2";
+
+fn name_waiting(row: &Row) -> Result<NameWaiting, Failure> {
+    Ok(NameWaiting {
+        name: get(row, 0)?,
+        count: u64::from(rows::number(row, 1)?),
     })
 }
 
@@ -268,6 +288,20 @@ impl WorkflowStore for PostgresStore {
             async move {
                 let rows = db.query(TALLIES, params![i64::from(TALLIES_MAX)]).await?;
                 rows.iter().map(tally).collect()
+            }
+            .boxed()
+        })
+    }
+
+    fn names_waiting(&self) -> StoreFuture<'_, Vec<NameWaiting>> {
+        self.side("look for the names of what waits", (), |db, ()| {
+            async move {
+                let (rows_max, names_max) = (LOOKED_AT_MAX, NAMES_WAITING_MAX);
+                let (rows_max, names_max) = (i64::from(rows_max), i64::from(names_max));
+                let rows = db
+                    .query(NAMES_WAITING, params![rows_max, names_max])
+                    .await?;
+                rows.iter().map(name_waiting).collect()
             }
             .boxed()
         })

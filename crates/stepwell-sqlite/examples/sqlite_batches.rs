@@ -127,6 +127,7 @@ impl Runner {
             pid: 1,
             lease: Duration::from_secs(3_600),
             declares: Vec::new(),
+            names: Vec::new(),
         };
         store.register(new).await.unwrap();
         Self {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use stepwell_core::{
     ExecutorId, Payload, WorkflowKey,
     store::{
-        Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, Renewed, Store,
+        Claim, Claimed, Deadline, Executor, ExecutorStore, NewExecutor, Renewal, Renewed, Store,
         StoreFuture, TakeOver, TakenOver,
     },
 };
@@ -31,8 +31,8 @@ const REMOVED_MAX: u32 = 1_000;
 const INSERT: &str = "
     insert into executors
         (executor_id, application, version, host, pid, lease_ms, started_at, lease_expires_at,
-         release_number, declares)
-    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         release_number, declares, names)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
     on conflict do nothing";
 
 const REMOVE_OLD: &str = "
@@ -47,9 +47,15 @@ const REMOVE_OLD: &str = "
 
 const RENEW: &str = "
     update executors
-    set lease_expires_at = ?2 + lease_ms * 1000
+    set lease_expires_at = ?2 + lease_ms * 1000,
+        doing = coalesce(?3, doing)
     where executor_id = ?1
       and ended_at is null";
+
+const DOING: &str = "
+    select doing
+    from executors
+    where executor_id = ?1";
 
 const TAKE_INTERRUPTS: &str = "
     delete from interrupts
@@ -93,7 +99,8 @@ pub(crate) const DEADLINES: &str = "
 
 /// Every executor that is live or has work, in the order of their starts.
 const ACTIVE: &str = "
-    select executor_id, application, version, host, pid, started_at, lease_expires_at, ended_at
+    select executor_id, application, version, host, pid, started_at, lease_expires_at, ended_at,
+        names
     from executors
     where drained_at is null
     order by started_at, executor_id";
@@ -112,16 +119,17 @@ impl ExecutorStore for SqliteStore {
         })
     }
 
-    fn renew(&self, executor: &ExecutorId) -> StoreFuture<'_, Renewed> {
+    fn renew(&self, renewal: Renewal) -> StoreFuture<'_, Renewed> {
         let now = self.now();
         let (locks, presence) = (self.locks(), self.presence());
-        let executor = executor.clone();
+        let Renewal { executor, doing } = renewal;
         self.write("renew a lease", move |db| {
             // An idle process hears of it, too.
             presence.map_or(Ok(()), |presence| presence.check())?;
             let renewed = transaction(db, |db| {
                 let mut renew = db.prepare_cached(RENEW)?;
-                Ok(renew.execute(params![executor.as_str(), micros(now)])?)
+                let doing = doing.as_ref().map(Payload::as_str);
+                Ok(renew.execute(params![executor.as_str(), micros(now), doing])?)
             })?;
             if renewed == 1 {
                 return Ok(Renewed::Live);
@@ -130,6 +138,16 @@ impl ExecutorStore for SqliteStore {
                 locks.remove(&executor);
             }
             Ok(Renewed::Lost)
+        })
+    }
+
+    fn doing(&self, executor: &ExecutorId) -> StoreFuture<'_, Option<Payload>> {
+        let executor = executor.clone();
+        self.read("read what an executor does", move |db| {
+            let mut doing = db.prepare_cached(DOING)?;
+            let doing = doing.query_row(params![executor.as_str()], |row| row.get(0));
+            let doing: Option<Option<String>> = doing.optional()?;
+            Ok(doing.flatten().map(Payload::from_stored))
         })
     }
 
@@ -240,6 +258,7 @@ fn register(db: &Connection, executor: &NewExecutor, now: Timestamp) -> Result<(
         micros(after(now, executor.lease)),
         release,
         json_array(&executor.declares),
+        json_array(&executor.names),
     ])?;
     crate::change::fence(db, &executor.id)
 }
@@ -248,6 +267,11 @@ fn register(db: &Connection, executor: &NewExecutor, now: Timestamp) -> Result<(
 fn json_array(names: &[String]) -> String {
     // Text is always JSON; nothing of it can be refused.
     Payload::of(&names, usize::MAX).map_or_else(|_| "[]".to_owned(), |it| it.as_str().to_owned())
+}
+
+/// Names as [`json_array`] has written them. Of what is none nothing is known.
+fn names(text: Option<String>) -> Option<Vec<String>> {
+    text.and_then(|text| Payload::from_stored(text).read().ok())
 }
 
 fn executor(row: &Row<'_>) -> rusqlite::Result<Executor> {
@@ -260,5 +284,6 @@ fn executor(row: &Row<'_>) -> rusqlite::Result<Executor> {
         started_at: instant(row.get(5)?)?,
         lease_expires_at: instant(row.get(6)?)?,
         ended_at: row.get::<_, Option<i64>>(7)?.map(instant).transpose()?,
+        names: names(row.get(8)?),
     })
 }

@@ -104,6 +104,7 @@ fn check_all(db: &Connection) {
     uses(db, take_over::OTHERS, "executors_active");
     uses(db, queues::LIST, "workflows_enqueued");
     uses(db, queues::LIST, "workflows_running_queue");
+    uses(db, queues::SEEN, "workflows_running");
     uses(db, messages::INBOX, "messages_inbox");
     uses(db, messages::WAITING, "messages_inbox");
     flat(db, messages::EVENT);
@@ -140,6 +141,15 @@ fn a_list_of_troubled_workflows_reads_only_those() {
             plan.iter().any(|line| line.contains("workflows_troubled")),
             "{plan:#?}"
         );
+    }
+}
+
+#[test]
+fn what_waits_is_named_from_its_index() {
+    for db in [empty(), full()] {
+        let plan = plan(&db, workflows::NAMES_WAITING);
+        let uses = |index| plan.iter().any(|line| line.contains(index));
+        assert!(uses("COVERING INDEX workflows_enqueued"), "{plan:#?}");
     }
 }
 

@@ -1,11 +1,16 @@
 //! Reads of queues.
 
-use rusqlite::{Row, params};
-use stepwell_core::store::{COUNTED_MAX, Paused, QueueInfo, QueueLimited, QueueStore, StoreFuture};
+use rusqlite::{OptionalExtension, Row, params};
+use stepwell_core::{
+    WorkflowKey,
+    store::{
+        COUNTED_MAX, Paused, QueueInfo, QueueLimited, QueueSeen, QueueStore, Store, StoreFuture,
+    },
+};
 
 use crate::{
     connection::snapshot,
-    rows::{instant, limits},
+    rows::{instant, limits, micros},
     store::SqliteStore,
 };
 
@@ -56,6 +61,59 @@ impl QueueStore for SqliteStore {
             Ok(queues.collect::<rusqlite::Result<_>>()?)
         })
     }
+
+    fn queue_of(&self, workflow: WorkflowKey) -> StoreFuture<'_, Option<QueueSeen>> {
+        let now = micros(self.now());
+        self.read("read the queue of a workflow", move |db| {
+            let mut find = db.prepare_cached(SEEN)?;
+            let found = find.query_row(params![workflow.0, COUNTED_MAX, now], seen);
+            Ok(found.optional()?)
+        })
+    }
+}
+
+/// What [`seen`] reads: the queue of a workflow, counted no further than a bound.
+pub(crate) const SEEN: &str = "
+    select q.queue_name, q.concurrency, q.executor_concurrency, q.key_concurrency, q.rate_starts,
+        q.rate_period_ms, q.waiting_max, q.paused_at, q.paused_by, q.paused_why, w.queue_key,
+        (select count(*) from (
+            select 1
+            from workflows as r
+            where r.state = 'running'
+              and r.queue_name = q.queue_name
+              and r.queue_name is not null
+            limit ?2
+        )),
+        (select count(*) from (
+            select 1
+            from workflows as r
+            where r.state = 'running'
+              and r.queue_name = q.queue_name
+              and r.queue_name is not null
+              and r.queue_key = w.queue_key
+            limit ?2
+        )),
+        (select count(*) from (
+            select 1
+            from queue_starts as s
+            where s.queue_name = q.queue_name
+              and s.started_at > ?3 - q.rate_period_ms * 1000
+            limit ?2
+        ))
+    from workflows as w
+    join queues as q on q.queue_name = w.queue_name
+    where w.workflow_key = ?1";
+
+fn seen(row: &Row<'_>) -> rusqlite::Result<QueueSeen> {
+    Ok(QueueSeen {
+        name: row.get(0)?,
+        limits: limits(row, 1)?,
+        paused: paused(row)?,
+        key: row.get(10)?,
+        running: row.get(11)?,
+        running_of_key: row.get(12)?,
+        started: row.get(13)?,
+    })
 }
 
 const LIMITS: &str = "
@@ -65,20 +123,25 @@ const LIMITS: &str = "
     order by queue_name";
 
 fn queue(row: &Row<'_>) -> rusqlite::Result<QueueInfo> {
-    let paused_at = row.get::<_, Option<i64>>(7)?.map(instant).transpose()?;
-    let paused = paused_at.map(|at| -> rusqlite::Result<_> {
+    Ok(QueueInfo {
+        name: row.get(0)?,
+        limits: limits(row, 1)?,
+        limited_at: row.get::<_, Option<i64>>(12)?.map(instant).transpose()?,
+        paused: paused(row)?,
+        waiting: row.get(10)?,
+        running: row.get(11)?,
+    })
+}
+
+/// Reads since when a queue is paused, by whom and why.
+fn paused(row: &Row<'_>) -> rusqlite::Result<Option<Paused>> {
+    let at = row.get::<_, Option<i64>>(7)?.map(instant).transpose()?;
+    let paused = |at| {
         Ok(Paused {
             at,
             by: row.get(8)?,
             why: row.get(9)?,
         })
-    });
-    Ok(QueueInfo {
-        name: row.get(0)?,
-        limits: limits(row, 1)?,
-        limited_at: row.get::<_, Option<i64>>(12)?.map(instant).transpose()?,
-        paused: paused.transpose()?,
-        waiting: row.get(10)?,
-        running: row.get(11)?,
-    })
+    };
+    at.map(paused).transpose()
 }

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use stepwell_core::{
     ExecutorId, Outcome, Place, Record, State, Takeover, WorkflowId, WorkflowKey,
     store::{
-        DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, Store, StoreFuture, TALLIES_MAX, Tally,
-        Workflow, WorkflowStore,
+        DEAD_LETTER_GROUPS_MAX, DeadLetters, Filter, LOOKED_AT_MAX, NAMES_WAITING_MAX, NameWaiting,
+        Store, StoreFuture, TALLIES_MAX, Tally, Workflow, WorkflowStore,
     },
 };
 
@@ -113,6 +113,26 @@ fn tally(row: &Row<'_>) -> rusqlite::Result<Tally> {
         name: row.get(1)?,
         state: State::of_stored(row.get_ref(2)?.as_str()?),
         count: row.get::<_, u32>(3)?.into(),
+    })
+}
+
+/// The names of what waits for an executor, read in the index of those.
+pub(crate) const NAMES_WAITING: &str = "
+    select name, count(*) as waiting
+    from (
+        select name
+        from workflows indexed by workflows_enqueued
+        where state = 'enqueued'
+        limit ?1
+    )
+    group by name
+    order by waiting desc, name
+    limit ?2";
+
+fn name_waiting(row: &Row<'_>) -> rusqlite::Result<NameWaiting> {
+    Ok(NameWaiting {
+        name: row.get(0)?,
+        count: row.get::<_, u32>(1)?.into(),
     })
 }
 
@@ -225,6 +245,15 @@ impl WorkflowStore for SqliteStore {
             let mut statement = db.prepare_cached(TALLIES)?;
             let tallies = statement.query_map(params![TALLIES_MAX], tally)?;
             Ok(tallies.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    fn names_waiting(&self) -> StoreFuture<'_, Vec<NameWaiting>> {
+        self.read("look for the names of what waits", move |db| {
+            let mut statement = db.prepare_cached(NAMES_WAITING)?;
+            let names =
+                statement.query_map(params![LOOKED_AT_MAX, NAMES_WAITING_MAX], name_waiting)?;
+            Ok(names.collect::<rusqlite::Result<_>>()?)
         })
     }
 

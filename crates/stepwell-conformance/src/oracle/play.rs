@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use stepwell_core::{
     BoxFuture, ExecutorId, Timestamp, WorkflowKey,
     store::{
-        Batch, Claim, NewExecutor, RecoveryRules, Store, StoreError, StoreErrorKind, TakeOver,
-        TakenOver,
+        Batch, Claim, NewExecutor, RecoveryRules, Renewal, Store, StoreError, StoreErrorKind,
+        TakeOver, TakenOver,
     },
 };
 
@@ -128,6 +128,7 @@ impl<'a> Play<'a> {
             pid: 7,
             lease: half_minutes(lease),
             declares: Vec::new(),
+            names: Vec::new(),
         };
         self.slots[usize::from(slot)] = Some(new.clone());
         self.register_it(new).await
@@ -249,7 +250,7 @@ impl<'a> Play<'a> {
 
     async fn renew(&mut self, slot: u8) -> Result<(), String> {
         let (executor, _) = self.executor(slot);
-        let actual = read(self.store.renew(&executor)).await?;
+        let actual = read(self.store.renew(Renewal::of(executor.clone()))).await?;
         same("a renewal", &actual, &self.model.renew(&executor))
     }
 

@@ -11,7 +11,7 @@ use super::{Engine, Taken, driver::Past};
 use crate::{
     id::{ExecutorId, WorkflowKey},
     run::{Interrupt, NewRun},
-    store::{Claim, Claimed, RecoveryRules, Renewed, StoreError, StoreErrorKind},
+    store::{Claim, Claimed, RecoveryRules, Renewal, Renewed, StoreError, StoreErrorKind},
 };
 
 /// How many workflows one claim takes at most.
@@ -153,7 +153,7 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
 /// Whether nothing is owned because everything was taken over. Asked as the lease is renewed, on the
 /// connection that it stands on: no silent one may hold up whoever keeps it.
 async fn is_lease_lost(engine: &Engine, me: &ExecutorId) -> Result<bool, StoreError> {
-    let renewed = engine.client.0.store.renew(me).await;
+    let renewed = engine.client.0.store.renew(Renewal::of(me.clone())).await;
     Ok(renewed.inspect_err(|_| engine.doubt())? == Renewed::Lost)
 }
 

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
-use super::{Engine, answers::Answers, dispatch, pulse::Pulse};
+use super::{Engine, answers::Answers, dispatch, doing::Saying, pulse::Pulse};
 use crate::{
     id::ExecutorId,
-    store::{Renewed, StoreError, StoreErrorKind, TakeOver},
+    store::{Renewal, Renewed, StoreError, StoreErrorKind, TakeOver},
 };
 
 /// How many workflows of dead executors one call hands back.
@@ -85,13 +85,14 @@ pub(super) async fn keep(engine: &Arc<Engine>, pulse: &mut Pulse) {
     // The launch may have left something.
     watch.reset_immediately();
     let mut answers = Answers::new(engine.config.lease, Instant::now(), engine.client.now());
+    let mut saying = Saying::default();
     loop {
         tokio::select! {
             biased;
             () = engine.client.0.journal.fenced.notified() => begin_anew(engine).await,
             _ = renewal.tick() => {
                 pulse.feel();
-                renew(engine, &mut answers).await;
+                renew(engine, &mut answers, &mut saying).await;
             }
             _ = watch.tick() => {
                 if take_over(engine, &mut answers).await == Left::More {
@@ -110,12 +111,18 @@ fn ticks(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
-async fn renew(engine: &Arc<Engine>, answers: &mut Answers) {
+async fn renew(engine: &Arc<Engine>, answers: &mut Answers, saying: &mut Saying) {
     let Some(me) = engine.client.0.journal.executor() else {
         return begin_anew(engine).await;
     };
-    match engine.client.0.store.renew(&me).await {
+    let doing = saying.news(engine, &me);
+    let renewal = Renewal {
+        executor: me.clone(),
+        doing: doing.clone(),
+    };
+    match engine.client.0.store.renew(renewal).await {
         Ok(Renewed::Live) => {
+            saying.said(me, doing);
             answers.came(Instant::now(), engine.client.now());
             if let Err(error) = look_at_what_is_owned(engine).await {
                 warn!(%error, "could not ask what this executor owns");
@@ -124,6 +131,7 @@ async fn renew(engine: &Arc<Engine>, answers: &mut Answers) {
         Ok(Renewed::Lost) => lost(engine, &me),
         Err(error) => {
             warn!(%error, "could not renew the lease");
+            saying.doubt(me);
             answers.failed(Instant::now());
         }
     }

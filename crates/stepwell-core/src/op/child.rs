@@ -12,7 +12,7 @@ use crate::{
     handle::{Handle, result_of},
     id::made,
     payload::Payload,
-    run::{Awaited, Busy, Run},
+    run::{Awaited, Run, Underway},
     store::{Effect, NewWorkflow, Wait},
     workflow::{Outcome, RecordKind, State},
 };
@@ -108,30 +108,37 @@ async fn await_result<W: Workflow>(
     if let Some(result) = here.recorded_value(RecordKind::Await, W::NAME).await {
         return Ready::recorded(result);
     }
-    let busy = here.run.busy();
+    let busy = here.run.busy(here.site(RecordKind::Await, W::NAME));
     // The child exists on disk before it is looked for.
     here.run.settle().await;
     // Stuck and dead are no ends: somebody, or another version, may let the child go on.
-    let ended = ended(here, (id, known), busy).await;
+    let ended = ended(here, W::NAME, (id, known), busy).await;
     let result = result_of::<W>(id, &ended);
     let payload = here.stored(W::NAME, Payload::of_ours(&result)).await;
     let record = here.record(RecordKind::Await, W::NAME, Outcome::Ok(payload));
     Ready::new(result, record, Vec::new())
 }
 
-async fn ended(here: &Here, (id, known): (&str, bool), busy: Busy<'_>) -> crate::client::Ended {
+async fn ended(
+    here: &Here,
+    name: &'static str,
+    (id, known): (&str, bool),
+    busy: Underway<'_>,
+) -> crate::client::Ended {
     let client: &Client = &here.run.engine.client;
+    let site = here.site(RecordKind::Await, name);
     let (other, busy) = match known {
         true => (known_one(here, id).await, busy),
         // One of another may not be there yet.
         false => {
             drop(busy);
-            (other::exists(here, id).await, here.run.busy())
+            let other = other::exists(here, id, &site).await;
+            (other, here.run.busy(site.clone()))
         }
     };
     other::refuse_ring(here, &other).await;
     let end = Wait::End { of: other.key };
-    let _waits = here.run.waits_for(Awaited::Change(end));
+    let _waits = here.run.waits_for(site, Awaited::Change(end));
     drop(busy);
     loop {
         match client.wait_until(other.key, id, State::has_ended).await {

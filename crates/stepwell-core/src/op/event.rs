@@ -57,13 +57,15 @@ impl<S: Send + Sync + 'static, T: Durable> Op<S> for GetEvent<T> {
     }
 }
 
-async fn published(here: &Here, id: &str, name: &str) -> Payload {
+async fn published(here: &Here, id: &str, name: &'static str) -> Payload {
     let client = &here.run.engine.client;
-    let key = other::exists(here, id).await.key;
-    let _waits = here.run.waits_for(Awaited::Change(Wait::Event {
+    let site = here.site(RecordKind::GetEvent, name);
+    let key = other::exists(here, id, &site).await.key;
+    let awaited = Awaited::Change(Wait::Event {
         of: key,
         name: name.to_owned(),
-    }));
+    });
+    let _waits = here.run.waits_for(site, awaited);
     let watch = client.0.hub.watch(key);
     loop {
         let changed = watch.next();

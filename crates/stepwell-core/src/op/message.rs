@@ -117,12 +117,14 @@ struct Taken {
 
 /// Takes the oldest messages, and waits for the first. What is rare is boxed: many thousands wait here,
 /// and each has room for all that it may do.
-async fn next(here: &Here, topic: &str, at_most: u32) -> Taken {
+async fn next(here: &Here, topic: &'static str, at_most: u32) -> Taken {
     let client = &here.run.engine.client.0;
     let watch = client.hub.watch(here.run.key);
-    let _waits = here.run.waits_for(Awaited::Change(Wait::Message {
+    let awaited = Awaited::Change(Wait::Message {
         topic: topic.to_owned(),
-    }));
+    });
+    let site = here.site(RecordKind::Recv, topic);
+    let _waits = here.run.waits_for(site, awaited);
     let look_at = at_most.saturating_add(IN_HAND);
     // What was received before stays in the inbox until that is on disk.
     let mut is_settled = at_most > 1;

@@ -5,7 +5,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Here;
-use crate::{error::ErrorKind, id::WorkflowKey, run::Interrupt, workflow::Workflow};
+use crate::{
+    error::ErrorKind,
+    id::WorkflowKey,
+    run::{Interrupt, Site},
+    workflow::Workflow,
+};
 
 /// How often a workflow that is not there is looked for at first.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -19,11 +24,11 @@ const ANCESTORS_MAX: u32 = 64;
 
 /// Waits until a workflow is there. No store wakes anybody for one that is not, so it is looked for:
 /// every second at first, and then so seldom that the one that waits can be parked in between.
-pub(super) async fn exists(here: &Here, id: &str) -> Workflow {
+pub(super) async fn exists(here: &Here, id: &str, site: &Site) -> Workflow {
     let begun = Instant::now();
     loop {
         {
-            let _busy = here.run.busy();
+            let _busy = here.run.busy(site.clone());
             match here.run.engine.client.get(id).await {
                 Ok(Some(workflow)) => return workflow,
                 Ok(None) => {}
@@ -43,7 +48,7 @@ pub(super) async fn exists(here: &Here, id: &str) -> Workflow {
         };
         let now = here.run.engine.client.now();
         let at = now.checked_add(pause).unwrap_or(now);
-        here.run.wait_until(at).await;
+        here.run.wait_until(site.clone(), at).await;
     }
 }
 

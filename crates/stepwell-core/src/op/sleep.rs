@@ -45,7 +45,8 @@ async fn wait(here: &Here, duration: Duration) {
         Some(until) => until,
         None => begin(here, duration).await,
     };
-    here.run.wait_until(until).await;
+    let site = here.site(RecordKind::Sleep, "");
+    here.run.wait_until(site, until).await;
 }
 
 async fn begin(here: &Here, duration: Duration) -> Timestamp {

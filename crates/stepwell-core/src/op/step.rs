@@ -20,7 +20,7 @@ use crate::{
     limits::InvalidInput,
     observe::{Attempted, Observation},
     payload::Payload,
-    run::{Interrupt, Running},
+    run::{Interrupt, Running, Site},
     send::in_step,
     store::NewRecord,
     workflow::{Outcome, Place, RecordKind},
@@ -293,15 +293,15 @@ struct FailedAttempt<E> {
 }
 
 /// The life of a step: what was recorded, or attempts and pauses until one counts.
-async fn run<'a>(here: &Here, name: &str, plan: Plan, mut go: Go<'a>) -> Ready<Outcome> {
+async fn run<'a>(here: &Here, name: &'static str, plan: Plan, mut go: Go<'a>) -> Ready<Outcome> {
     if let Some(outcome) = here.recorded(RecordKind::Step, name).await {
         return Ready::recorded(outcome);
     }
-    let mut number = resume_after_attempts(here).await + 1;
+    let mut number = resume_after_attempts(here, name).await + 1;
     loop {
         let last = number >= plan.attempts_max;
         let (started, tried) = {
-            let _busy = here.run.busy();
+            let _busy = here.run.busy(site(here, name, number));
             here.run.settle().await;
             (Instant::now(), attempt(here, name, number, &mut go).await)
         };
@@ -332,6 +332,14 @@ async fn run<'a>(here: &Here, name: &str, plan: Plan, mut go: Go<'a>) -> Ready<O
             }
         }
         number += 1;
+    }
+}
+
+/// The step at one of its attempts.
+fn site(here: &Here, name: &'static str, attempt: u32) -> Site {
+    Site {
+        attempt,
+        ..here.site(RecordKind::Step, name)
     }
 }
 
@@ -367,7 +375,7 @@ async fn attempt(here: &Here, name: &str, number: u32, go: &mut Go<'_>) -> Resul
 /// Records a failed attempt together with the instant of the next one, and waits for that.
 async fn pause(
     here: &Here,
-    name: &str,
+    name: &'static str,
     (plan, number): (&Plan, u32),
     error: &Payload,
     elapsed: Duration,
@@ -390,11 +398,12 @@ async fn pause(
     };
     tracing::debug!(workflow = %here.run.id, step = name, number, ?pause, ?error, "trying again");
     here.run.record(vec![record], Vec::new(), false);
-    here.run.wait_until(next_at).await;
+    let next = site(here, name, number.saturating_add(1));
+    here.run.wait_until(next, next_at).await;
 }
 
 /// The number of attempts that were recorded before; waits for the instant that the last one named.
-async fn resume_after_attempts(here: &Here) -> u32 {
+async fn resume_after_attempts(here: &Here, name: &'static str) -> u32 {
     let (count, last) = here.run.history(|history| {
         let attempts = history.attempts(&here.position);
         (
@@ -404,9 +413,11 @@ async fn resume_after_attempts(here: &Here) -> u32 {
                 .map(|record| record.outcome.payload().clone()),
         )
     });
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
     if let Some(last) = last {
         let failed: FailedAttempt<serde::de::IgnoredAny> = here.read("attempt", &last).await;
-        here.run.wait_until(failed.next_at).await;
+        let next = site(here, name, count.saturating_add(1));
+        here.run.wait_until(next, failed.next_at).await;
     }
-    u32::try_from(count).unwrap_or(u32::MAX)
+    count
 }

@@ -16,7 +16,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Interrupt, Run};
-use crate::store::{Change, Park, Parked, Refusal, Wait};
+use crate::{
+    doing::Doing,
+    position::Position,
+    store::{Change, Park, Parked, Refusal, Wait},
+    workflow::RecordKind,
+};
 
 /// How many other workflows a parked one waits for at most. Each of them that ends wakes it, and it
 /// is replayed; one that waits for many is cheaper in memory.
@@ -31,12 +36,30 @@ pub(crate) enum Awaited {
     Change(Wait),
 }
 
+/// An operation, as it is named to a person. Made without an allocation: quick steps have one, too.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    pub(crate) position: Position,
+    pub(crate) kind: RecordKind,
+    pub(crate) name: &'static str,
+    /// Which attempt it is at; 0 where there are none.
+    pub(crate) attempt: u32,
+}
+
+/// What one operation is at.
+#[derive(Debug, Clone)]
+struct At {
+    number: u32,
+    site: Site,
+    since: Instant,
+    /// None of one that does something, or waits for what no store could wake it for.
+    awaited: Option<Awaited>,
+}
+
 /// What the operations of a run are at.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    /// How many do something, or wait for what no store could wake them for.
-    busy: u32,
-    waits: Vec<(u32, Awaited)>,
+    at: Vec<At>,
     next: u32,
     /// When the last of the waits began.
     since: Option<Instant>,
@@ -53,27 +76,21 @@ enum Parking {
     Never,
 }
 
-/// An operation is busy as long as this is there.
+/// An operation is busy, or waits, as long as this is there.
 #[derive(Debug)]
-pub(crate) struct Busy<'r>(&'r Run);
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.waiting().busy -= 1;
-    }
-}
-
-/// An operation waits as long as this is there.
-#[derive(Debug)]
-pub(crate) struct Waits<'r> {
+pub(crate) struct Underway<'r> {
     run: &'r Run,
     number: u32,
 }
 
-impl Drop for Waits<'_> {
+impl Drop for Underway<'_> {
     fn drop(&mut self) {
         let mut waiting = self.run.waiting();
-        waiting.waits.retain(|(number, _)| *number != self.number);
+        // Operations that run side by side mostly end in the order in which they began.
+        let place = waiting.at.iter().position(|it| it.number == self.number);
+        if let Some(place) = place {
+            waiting.at.swap_remove(place);
+        }
     }
 }
 
@@ -83,26 +100,33 @@ impl Waiting {
         let is_long = self.since.is_some_and(|since| since.elapsed() >= after);
         let left = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
         let is_far = self.until().is_none_or(|at| left(at) > after);
-        let others = self.waits.iter().filter(|(_, wait)| wait.of_another());
-        self.busy == 0
+        let others = self.waits().filter(|wait| wait.of_another());
+        self.at.iter().all(|it| it.awaited.is_some())
             && self.parking == Parking::No
-            && !self.waits.is_empty()
+            && !self.at.is_empty()
             && is_long
             && is_far
             && others.count() <= OTHERS_MAX
     }
 
+    /// What is waited for.
+    fn waits(&self) -> impl Iterator<Item = &Awaited> {
+        self.at.iter().filter_map(|it| it.awaited.as_ref())
+    }
+
     /// The earliest instant that one of them waits for.
     fn until(&self) -> Option<Timestamp> {
-        let instants = self.waits.iter().filter_map(|(_, wait)| match wait {
+        let instants = self.waits().filter_map(|wait| match wait {
             Awaited::Instant(at) => Some(*at),
             Awaited::Change(_) => None,
         });
         instants.min()
     }
 
-    fn changes(&self) -> Vec<Wait> {
-        let changes = self.waits.iter().filter_map(|(_, wait)| match wait {
+    /// What others are to write, in the order in which it was asked for.
+    fn changes(&mut self) -> Vec<Wait> {
+        self.at.sort_by_key(|it| it.number);
+        let changes = self.waits().filter_map(|wait| match wait {
             Awaited::Instant(_) => None,
             Awaited::Change(wait) => Some(wait.clone()),
         });
@@ -113,6 +137,33 @@ impl Waiting {
 impl Awaited {
     fn of_another(&self) -> bool {
         matches!(self, Self::Change(wait) if wait.of().is_some())
+    }
+
+    fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Instant(at) => Some(*at),
+            Self::Change(_) => None,
+        }
+    }
+}
+
+impl At {
+    /// What is told of it, `since` an instant of the store's clock.
+    fn doing(&self, since: Timestamp) -> Doing {
+        let Site {
+            position,
+            kind,
+            name,
+            attempt,
+        } = &self.site;
+        Doing {
+            position: position.clone(),
+            kind: *kind,
+            name: (*name).to_owned(),
+            attempt: Some(*attempt).filter(|attempt| *attempt > 0),
+            since,
+            until: self.awaited.as_ref().and_then(Awaited::until),
+        }
     }
 }
 
@@ -137,28 +188,54 @@ fn sentence(until: Option<Timestamp>, waits: &[Wait]) -> String {
 
 impl Run {
     /// Says that an operation is at something that must not be left before it is over.
-    pub(crate) fn busy(&self) -> Busy<'_> {
-        self.waiting().busy += 1;
-        Busy(self)
+    pub(crate) fn busy(&self, site: Site) -> Underway<'_> {
+        self.begin(site, None)
     }
 
     /// Says that an operation waits, and for what. What it waits for must be found by whoever looks
     /// at the database after this.
-    pub(crate) fn waits_for(&self, awaited: Awaited) -> Waits<'_> {
+    pub(crate) fn waits_for(&self, site: Site, awaited: Awaited) -> Underway<'_> {
+        self.begin(site, Some(awaited))
+    }
+
+    fn begin(&self, site: Site, awaited: Option<Awaited>) -> Underway<'_> {
+        let since = Instant::now();
         let mut waiting = self.waiting();
         let number = waiting.next;
         waiting.next = number.wrapping_add(1);
-        // Most runs wait for one thing at a time.
-        waiting.waits.reserve_exact(1);
-        waiting.waits.push((number, awaited));
-        waiting.since = Some(Instant::now());
-        Waits { run: self, number }
+        if awaited.is_some() {
+            waiting.since = Some(since);
+        }
+        // Most runs are at one thing at a time.
+        waiting.at.reserve_exact(1);
+        waiting.at.push(At {
+            number,
+            site,
+            since,
+            awaited,
+        });
+        Underway { run: self, number }
     }
 
     /// Waits until an instant of the store's clock.
-    pub(crate) async fn wait_until(&self, at: Timestamp) {
-        let _waits = self.waits_for(Awaited::Instant(at));
+    pub(crate) async fn wait_until(&self, site: Site, at: Timestamp) {
+        let _waits = self.waits_for(site, Awaited::Instant(at));
         self.engine.wait_until(at).await;
+    }
+
+    /// What its operations have been at for at least so long; `instant` says when that was by the
+    /// store's clock.
+    pub(crate) fn doing(
+        &self,
+        at_least: Duration,
+        instant: impl Fn(Instant) -> Timestamp,
+    ) -> Vec<Doing> {
+        let waiting = self.waiting();
+        let long = waiting
+            .at
+            .iter()
+            .filter(|it| it.since.elapsed() >= at_least);
+        long.map(|it| it.doing(instant(it.since))).collect()
     }
 
     /// Whether it should be asked to leave memory.
@@ -230,10 +307,26 @@ mod tests {
 
     /// Waits that began long ago.
     fn waiting(waits: &[Awaited]) -> Waiting {
+        let since = Instant::now().checked_sub(AFTER * 2);
+        let at = (0..).zip(waits).map(|(number, wait)| At {
+            number,
+            site: site(),
+            since: since.unwrap(),
+            awaited: Some(wait.clone()),
+        });
         Waiting {
-            waits: (0..).zip(waits.iter().cloned()).collect(),
-            since: Instant::now().checked_sub(AFTER * 2),
+            at: at.collect(),
+            since,
             ..Waiting::default()
+        }
+    }
+
+    fn site() -> Site {
+        Site {
+            position: Position::top(0),
+            kind: RecordKind::Recv,
+            name: "",
+            attempt: 0,
         }
     }
 
@@ -251,10 +344,10 @@ mod tests {
     fn only_who_waits_and_does_nothing_else_is_idle() {
         check(&waiting(&[message("")]), true);
         check(&waiting(&[]), false);
-        let busy = Waiting {
-            busy: 1,
-            ..waiting(&[message("")])
-        };
+        let mut busy = waiting(&[message(""), message("")]);
+        busy.at[1].awaited = None;
+        check(&busy, false);
+        busy.at.remove(0);
         check(&busy, false);
         let new = Waiting {
             since: Some(Instant::now()),

@@ -17,8 +17,12 @@ pub trait ExecutorStore {
     /// release, newer than those that are known.
     fn register(&self, executor: NewExecutor) -> StoreFuture<'_, ()>;
 
-    /// Lengthens the lease by its duration from now, if the executor is still live.
-    fn renew(&self, executor: &ExecutorId) -> StoreFuture<'_, Renewed>;
+    /// Lengthens the lease by its duration from now, if the executor is still live, and keeps what it
+    /// says of its runs. One row is written, and nothing else.
+    fn renew(&self, renewal: Renewal) -> StoreFuture<'_, Renewed>;
+
+    /// What an executor has said last of its runs ([`Renewal::doing`]); none if it has said nothing.
+    fn doing(&self, executor: &ExecutorId) -> StoreFuture<'_, Option<Payload>>;
 
     /// Declares every executor of the same application dead whose lease is over
     /// ([`TakeOver::is_over`]) or whose process is gone (where the store can see that), and hands its
@@ -90,6 +94,29 @@ pub struct NewExecutor {
     /// The schedules that its code declares, by name: while it lives, no other one's code withdraws
     /// them.
     pub declares: Vec<String>,
+    /// The workflows that it registers, by name.
+    pub names: Vec<String>,
+}
+
+/// A renewal of a lease.
+#[derive(Debug, Clone)]
+pub struct Renewal {
+    /// The executor whose lease it is.
+    pub executor: ExecutorId,
+    /// What its runs are at: text for [`ExecutorStore::doing`], which no store looks into. None leaves
+    /// what was said before.
+    pub doing: Option<Payload>,
+}
+
+impl Renewal {
+    /// A renewal that says nothing of the runs.
+    #[must_use]
+    pub fn of(executor: ExecutorId) -> Self {
+        Self {
+            executor,
+            doing: None,
+        }
+    }
 }
 
 /// What a renewal came to.
@@ -195,4 +222,14 @@ pub struct Executor {
     pub lease_expires_at: Timestamp,
     /// When it was declared dead or retired.
     pub ended_at: Option<Timestamp>,
+    /// The workflows that it registers, by name; none if its version of Stepwell does not say.
+    pub names: Option<Vec<String>>,
+}
+
+impl Executor {
+    /// Whether it has neither ended nor been silent for its whole lease.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.ended_at.is_none() && self.lease_expires_at >= now
+    }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Declaring, Paused, StoreFuture};
-use crate::id::ExecutorId;
+use crate::id::{ExecutorId, WorkflowKey};
 
 /// How far workflows of a queue are counted for a listing, so that it stays quick beside a million.
 pub const COUNTED_MAX: u32 = 10_000;
@@ -55,6 +55,28 @@ pub trait QueueStore {
 
     /// The limits of every queue, without a count.
     fn limits(&self) -> StoreFuture<'_, Vec<QueueLimited>>;
+
+    /// How the queue of a workflow stands for that one; none if it goes through no queue.
+    fn queue_of(&self, workflow: WorkflowKey) -> StoreFuture<'_, Option<QueueSeen>>;
+}
+
+/// A queue, as it stands for one of its workflows. Nothing is counted further than [`COUNTED_MAX`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueSeen {
+    /// Its name.
+    pub name: String,
+    /// How much of it may run at once.
+    pub limits: QueueLimits,
+    /// Since when it is paused, by whom and why.
+    pub paused: Option<Paused>,
+    /// The key under which the workflow goes through it; may be empty.
+    pub key: String,
+    /// How many of it run.
+    pub running: u32,
+    /// How many run of the workflow's key.
+    pub running_of_key: u32,
+    /// How many began in the last [`Rate::period`]; 0 without a rate.
+    pub started: u32,
 }
 
 /// The limits of a queue.

@@ -50,6 +50,10 @@ pub trait WorkflowStore {
     /// [`TALLIES_MAX`]. Reads every workflow, or an index of all.
     fn tallies(&self) -> StoreFuture<'_, Vec<Tally>>;
 
+    /// The names of workflows that wait for an executor, the most frequent first, up to
+    /// [`NAMES_WAITING_MAX`]. Looks at no more than [`LOOKED_AT_MAX`] workflows.
+    fn names_waiting(&self) -> StoreFuture<'_, Vec<NameWaiting>>;
+
     /// The take-overs of a workflow, oldest first.
     fn takeovers(&self, key: WorkflowKey) -> StoreFuture<'_, Vec<Takeover>>;
 
@@ -92,6 +96,21 @@ pub struct Tally {
     /// Where they are in their lives.
     pub state: State,
     /// How many there are.
+    pub count: u64,
+}
+
+/// How many names of workflows that wait are told at most.
+pub const NAMES_WAITING_MAX: u32 = 1_000;
+
+/// How many workflows that wait are looked at for their names.
+pub const LOOKED_AT_MAX: u32 = 100_000;
+
+/// How many workflows of a name wait for an executor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NameWaiting {
+    /// The name of the function.
+    pub name: String,
+    /// How many there are, of those that were looked at.
     pub count: u64,
 }
 

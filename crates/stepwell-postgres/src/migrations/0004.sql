@@ -210,3 +210,8 @@ $function$;
 create or replace function {schema}.clock() returns timestamptz
     language sql volatile
     return pg_catalog.clock_timestamp();
+
+-- `names` are the workflows that the executor registers; null of one whose version does not say. `doing`
+-- is JSON: what its runs have been at for a while, as of the last renewal of its lease.
+alter table {schema}.executors add column names text[];
+alter table {schema}.executors add column doing text;

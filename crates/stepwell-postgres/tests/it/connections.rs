@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use stepwell_core::{
     State,
-    store::{ExecutorStore, Filter, Store, StoreErrorKind, WorkflowStore},
+    store::{ExecutorStore, Filter, Renewal, Store, StoreErrorKind, WorkflowStore},
 };
 use stepwell_postgres::PostgresStore;
 
@@ -71,7 +71,7 @@ async fn a_store_outlives_its_connections() {
         let listed = until_it_is_back(async || store.list(Filter::default()).await).await;
         assert_eq!(listed.len(), 2 * round + 1);
         break_all(&application).await;
-        until_it_is_back(async || store.renew(&executor.id).await).await;
+        until_it_is_back(async || store.renew(Renewal::of(executor.id.clone())).await).await;
         until_it_is_back(async || {
             server::try_start(&store, &executor.id, &format!("after-{round}")).await
         })

@@ -47,6 +47,7 @@ pub(crate) fn new_executor() -> NewExecutor {
         pid: std::process::id(),
         lease: Duration::from_secs(60 * 60),
         declares: Vec::new(),
+        names: Vec::new(),
     }
 }
 

@@ -12,7 +12,8 @@ use std::{
 use stepwell_core::{
     ExecutorId, Timestamp,
     store::{
-        Batch, ExecutorStore, Filter, Renewed, Store, StoreErrorKind, TakeOver, WorkflowStore,
+        Batch, ExecutorStore, Filter, Renewal, Renewed, Store, StoreErrorKind, TakeOver,
+        WorkflowStore,
     },
 };
 use stepwell_postgres::PostgresStore;
@@ -109,7 +110,10 @@ async fn a_lease_does_not_wait_for_a_silent_connection() {
     let reads = tokio::spawn(async move { reads.list(Filter::default()).await });
     let writes = tokio::spawn(async move { writes.commit(batch).await });
     let in_time = tokio::time::timeout(Duration::from_secs(60), async {
-        assert_eq!(store.renew(&me).await.unwrap(), Renewed::Live);
+        assert_eq!(
+            store.renew(Renewal::of(me.clone())).await.unwrap(),
+            Renewed::Live
+        );
         store.take_over(look(&me)).await.unwrap();
         for given_up in [
             reads.await.unwrap().map(drop).unwrap_err(),

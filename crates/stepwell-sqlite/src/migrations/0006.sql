@@ -35,3 +35,8 @@ create index workflows_deadline on workflows (deadline_at)
 
 -- The place before which a fork was copied: what tells a fork that is asked for again from another one.
 alter table workflows add column forked_place text;
+
+-- `names` is a JSON array: the workflows that the executor registers; null of one whose version does not
+-- say. `doing` is JSON: what its runs have been at for a while, as of the last renewal of its lease.
+alter table executors add column names text;
+alter table executors add column doing text;

@@ -177,6 +177,7 @@ async fn an_executor_is_removed_a_day_after_its_end() {
             pid: 1,
             lease: Duration::from_secs(10),
             declares: Vec::new(),
+            names: Vec::new(),
         })
     };
     register("e-1").await.unwrap();

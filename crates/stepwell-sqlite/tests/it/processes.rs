@@ -11,7 +11,7 @@ use stepwell_core::{
     ExecutorId, Payload, State, Timestamp, WorkflowId,
     store::{
         Batch, Change, Claim, ExecutorStore, Launch, NewExecutor, NewWorkflow, RecoveryRules,
-        Store, StoreErrorKind, TakeOver, WorkflowStore,
+        Renewal, Store, StoreErrorKind, TakeOver, WorkflowStore,
     },
 };
 use stepwell_sqlite::SqliteStore;
@@ -34,6 +34,7 @@ async fn register(store: &SqliteStore) -> ExecutorId {
         pid: std::process::id(),
         lease: Duration::from_secs(3_600),
         declares: Vec::new(),
+        names: Vec::new(),
     };
     let id = executor.id.clone();
     store.register(executor).await.unwrap();
@@ -188,7 +189,11 @@ async fn a_file_that_was_deleted_or_replaced_takes_nothing_more() {
         };
         let refused = [
             store.commit(batch).await.map(drop).unwrap_err(),
-            store.renew(&me).await.map(drop).unwrap_err(),
+            store
+                .renew(Renewal::of(me.clone()))
+                .await
+                .map(drop)
+                .unwrap_err(),
         ];
         for error in refused {
             assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{error}");

@@ -24,6 +24,7 @@ async fn open_and_register(path: &Path) -> SqliteStore {
         pid: std::process::id(),
         lease: Duration::from_secs(3_600),
         declares: Vec::new(),
+        names: Vec::new(),
     };
     store.register(executor).await.unwrap();
     store

@@ -18,11 +18,12 @@ use stepwell::{
     step,
     store::{
         Applied, Batch, Change, Claim, Claimed, DeadLetters, Deadline, Executor, ExecutorStore,
-        Filter, FollowStore, Mark, Message, MessageStore, Moment, NewExecutor, NewSchedule, News,
-        Progressed, PublishedEvent, QueueChange, QueueInfo, QueueLimited, QueueStore, QueueUse,
-        Recorded, Renewed, ScheduleChange, ScheduleInfo, ScheduleStore, Store, StoreError,
-        StoreErrorKind, StoreFuture, StoreUrl, StreamEntry, TakeOver, TakenOver, Tally, Values,
-        WaitingMessage, Workflow, WorkflowStore, Written, open_store,
+        Filter, FollowStore, Mark, Message, MessageStore, Moment, NameWaiting, NewExecutor,
+        NewSchedule, News, Progressed, PublishedEvent, QueueChange, QueueInfo, QueueLimited,
+        QueueSeen, QueueStore, QueueUse, Recorded, Renewal, Renewed, ScheduleChange, ScheduleInfo,
+        ScheduleStore, Store, StoreError, StoreErrorKind, StoreFuture, StoreUrl, StreamEntry,
+        TakeOver, TakenOver, Tally, Values, WaitingMessage, Workflow, WorkflowStore, Written,
+        open_store,
     },
     workflow,
 };
@@ -186,6 +187,7 @@ pass_on!(WorkflowStore {
     fn children(key: WorkflowKey) -> Vec<Workflow>;
     fn dead_letters() -> Vec<DeadLetters>;
     fn tallies() -> Vec<Tally>;
+    fn names_waiting() -> Vec<NameWaiting>;
 });
 
 pass_on!(FollowStore {
@@ -206,6 +208,7 @@ pass_on!(MessageStore {
 pass_on!(QueueStore {
     fn queues() -> Vec<QueueInfo>;
     fn limits() -> Vec<QueueLimited>;
+    fn queue_of(workflow: WorkflowKey) -> Option<QueueSeen>;
 });
 
 pass_on!(ScheduleStore {
@@ -214,7 +217,8 @@ pass_on!(ScheduleStore {
 
 pass_on!(ExecutorStore {
     fn register(executor: NewExecutor) -> ();
-    fn renew(executor: &ExecutorId) -> Renewed;
+    fn renew(renewal: Renewal) -> Renewed;
+    fn doing(executor: &ExecutorId) -> Option<stepwell::Payload>;
     fn take_over(look: TakeOver) -> TakenOver;
     #[claims_to_lose]
     fn claim(claim: Claim) -> Vec<Claimed>, behind claim_gate;

@@ -11,6 +11,7 @@ mod concurrency;
 mod crashes;
 mod deadlines;
 mod enlist;
+mod explain;
 mod faults;
 mod ids;
 mod interrupts;

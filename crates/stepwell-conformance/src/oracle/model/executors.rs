@@ -40,6 +40,7 @@ impl Model {
             started_at: self.now,
             lease_expires_at: self.now + new.lease,
             ended_at: None,
+            names: Some(new.names.clone()),
         };
         let release = self.release_of(new);
         self.executors.push(Incarnation {

@@ -115,7 +115,8 @@ async fn until_done<S, X: Tx, T: Durable, E: DurableError>(
 where
     S: Send + Sync + 'static + Provide<X::Source>,
 {
-    let _busy = here.run.busy();
+    let site = here.site(RecordKind::Transaction, code.name);
+    let _busy = here.run.busy(site);
     here.run.settle().await;
     let source = <S as Provide<X::Source>>::provide(&at.state);
     let way = Way::<X>::new(here, source, (code.name, code.options), at.race.as_ref());
