@@ -16,6 +16,11 @@ use crate::{
 pub(crate) enum Command {
     /// List the processes that run workflows, or did until lately
     List,
+    /// Show one, with the workflows that it registers
+    Get {
+        /// Its id
+        executor: String,
+    },
 }
 
 /// An executor, and whether it lives by the database's clock.
@@ -72,6 +77,14 @@ impl Shown for Line<'_> {
             Cell::at(Some(it.lease_expires_at)),
         ]
     }
+
+    fn fields(&self) -> Vec<(&'static str, Cell)> {
+        let mut fields: Vec<_> = Self::COLUMNS.iter().copied().zip(self.cells()).collect();
+        for name in self.executor.names.iter().flatten() {
+            fields.push(("REGISTERS", Cell::new(name)));
+        }
+        fields
+    }
 }
 
 /// Runs a command.
@@ -87,6 +100,16 @@ pub(crate) async fn run(
             let now = client.now();
             let lines: Vec<_> = executors.iter().map(|it| Line::of(it, now)).collect();
             output.list(&lines)
+        }
+        Command::Get { executor } => {
+            let executors = client.executors().await?;
+            let found = executors.iter().find(|it| it.id.as_str() == executor);
+            let found = found.ok_or_else(|| {
+                let message = format!("there is no executor `{executor}` that is live or has work");
+                Problem::new(Exit::NotFound, message)
+                    .hint("`stepwell executor list` shows those that there are")
+            })?;
+            output.one(&Line::of(found, client.now()))
         }
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 use stepwell_core::{
-    Client, Error, Outcome, Payload, Takeover,
+    Client, Error, Outcome, Payload, State, Takeover, Why,
     store::{PublishedEvent, Workflow},
 };
 
@@ -32,6 +32,7 @@ struct Found {
     events: Vec<PublishedEvent>,
     takeovers: Vec<Takeover>,
     children: Vec<Workflow>,
+    why: Why,
 }
 
 /// Its page.
@@ -46,6 +47,16 @@ struct Page<'a> {
     takeovers: &'a [Takeover],
     /// Their ids.
     children: Vec<&'a str>,
+    /// Why it does not go on, or what it does.
+    why: Because<'a>,
+}
+
+/// A reason, and the same in a sentence.
+#[derive(Debug, Serialize)]
+struct Because<'a> {
+    #[serde(flatten)]
+    why: &'a Why,
+    sentence: String,
 }
 
 impl Found {
@@ -60,6 +71,7 @@ impl Found {
             events: client.events(id).await?,
             takeovers: client.takeovers(id).await?,
             children: client.children(id).await?,
+            why: client.explain(id).await?,
         })
     }
 
@@ -77,6 +89,10 @@ impl Found {
             events: &self.events,
             takeovers: &self.takeovers,
             children: self.children.iter().map(|it| it.id.as_str()).collect(),
+            why: Because {
+                why: &self.why,
+                sentence: self.why.to_string(),
+            },
         }
     }
 }
@@ -94,6 +110,14 @@ impl Shown for Page<'_> {
 
     fn fields(&self) -> Vec<(&'static str, Cell)> {
         let mut fields = self.workflow.fields();
+        // Below the state and the reason. Of what rests or is parked the reason says all.
+        let is_said = matches!(
+            self.workflow.state,
+            State::Delayed | State::Enqueued | State::Running
+        );
+        if is_said {
+            fields.insert(3, ("WHY", Cell::new(&self.why.sentence)));
+        }
         fields.push(("INPUT", Cell::maybe(self.input.map(Payload::as_str))));
         fields.push(("OUTPUT", Cell::maybe(self.output.map(Payload::as_str))));
         let error = Cell::maybe(self.error.map(Payload::as_str)).toned(Tone::Bad);

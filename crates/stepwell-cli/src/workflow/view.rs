@@ -23,7 +23,9 @@ impl Shown for Workflow {
             Cell::maybe(self.queue.as_ref()),
             Cell::at(Some(self.created_at)),
             Cell::at(self.ended_at),
-            Cell::maybe(self.reason.as_ref()).short(REASON_CHARACTERS),
+            // What failed before the message was kept has its fingerprint.
+            Cell::maybe(self.reason.as_ref().or(self.fingerprint.as_ref()))
+                .short(REASON_CHARACTERS),
         ]
     }
 

@@ -20,6 +20,9 @@ async fn a_live_executor_is_listed_until_it_stops() {
         let app = app.launch().await.unwrap();
         let expected = r#""application":"shop","version":"v7","state":"live""#;
         assert_eq!(states(&place), expected);
+        let line = "stepwell executor get $(stepwell executor list -o ids) | grep REGISTERS";
+        let output = shell(line, &place.url, place.path()).output().unwrap();
+        assert!(text(&output.stdout).contains("checkout"), "{output:?}");
         app.shutdown().await;
         assert!(!states(&place).contains("live"), "{}", states(&place));
     }
