@@ -118,7 +118,7 @@ fn state(text: &str) -> Result<State, String> {
     })
 }
 
-fn attribute(text: &str) -> Result<(String, String), String> {
+pub(crate) fn attribute(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write the name and the value: `customer=ada`".to_owned()),

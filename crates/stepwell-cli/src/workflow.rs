@@ -5,6 +5,7 @@ pub(crate) mod get;
 pub(crate) mod list;
 mod messages;
 mod send;
+mod start;
 mod steps;
 pub(crate) mod view;
 
@@ -24,10 +25,12 @@ use crate::{
 pub(crate) enum Command {
     /// List workflows, newest first
     List(list::List),
-    /// Show workflows with their input, result, events, take-overs and children
+    /// Show workflows: why they do not go on or what they do, their input, result, events, take-overs and children
     Get(get::Get),
     /// Show what a workflow has recorded, failed attempts among it
     Steps(steps::Steps),
+    /// Start a workflow by its name, to be run by an executor that registers it
+    Start(start::Start),
     /// Cancel workflows and their attached children
     Cancel(Bulk),
     /// Let cancelled, stuck or dead workflows go on from their last record
@@ -75,6 +78,7 @@ pub(crate) async fn run(
         Command::List(command) => list::run(&command, Which::All, &client, output).await,
         Command::Get(command) => get::run(&command, &client, output).await,
         Command::Steps(command) => steps::run(&command, &client, output).await,
+        Command::Start(command) => start::run(&command, &client, output).await,
         Command::Cancel(command) => bulk::run(command, &CANCEL, &client, output).await,
         Command::Resume(command) => bulk::run(command, &RESUME, &client, output).await,
         Command::Fork(command) => fork::run(&command, &client, output).await,

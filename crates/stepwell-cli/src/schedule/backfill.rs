@@ -2,10 +2,12 @@
 
 use anstream::eprintln;
 use clap::Args;
-use jiff::SignedDuration;
 use stepwell_core::{Client, Timestamp};
 
-use super::{StartedLine, find, next::TickLine};
+use super::{
+    StartedLine, find,
+    next::{TickLine, just_before},
+};
 use crate::{
     bulk::counted,
     confirm::{Answer, Care, confirm},
@@ -89,12 +91,8 @@ async fn ticks(
         );
     }
     let known = find(client, name).await?;
-    // What comes after an instant does not include it.
-    let just_before = from
-        .checked_sub(SignedDuration::from_nanos(1))
-        .unwrap_or(from);
     let zone = known.timezone.as_deref();
-    let ticks = Client::next_ticks(&known.spec, zone, just_before, TICKS_MAX + 1)?;
+    let ticks = Client::next_ticks(&known.spec, zone, just_before(from), TICKS_MAX + 1)?;
     let ticks: Vec<_> = ticks.into_iter().take_while(|tick| *tick < to).collect();
     if ticks.len() > TICKS_MAX {
         return Err(Problem::usage(format!(

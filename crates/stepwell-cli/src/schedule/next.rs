@@ -1,6 +1,7 @@
 //! `stepwell schedule next`: when it will tick.
 
 use clap::Args;
+use jiff::SignedDuration;
 use serde::Serialize;
 use stepwell_core::{Client, Timestamp};
 
@@ -8,6 +9,7 @@ use super::find;
 use crate::{
     database::Database,
     exit::{Exit, Problem},
+    instant::{self, Instant},
     output::{Output, Shown},
     table::Cell,
 };
@@ -24,6 +26,9 @@ pub(crate) struct Next {
     /// The time zone that `--spec` is read in, by its IANA name; UTC without one
     #[arg(long, requires = "spec", value_name = "ZONE")]
     timezone: Option<String>,
+    /// The first tick may be then: an instant, a date, or how long ago (`2h`, `7d`); after now without it
+    #[arg(long, value_parser = instant::parse, value_name = "INSTANT")]
+    from: Option<Instant>,
     /// How many ticks
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: u16,
@@ -56,6 +61,12 @@ impl Shown for TickLine {
     }
 }
 
+/// What comes after an instant does not include it: the instant after which it comes, too.
+pub(super) fn just_before(instant: Timestamp) -> Timestamp {
+    let before = instant.checked_sub(SignedDuration::from_nanos(1));
+    before.unwrap_or(instant)
+}
+
 /// Runs the command.
 pub(crate) async fn run(
     command: &Next,
@@ -71,6 +82,7 @@ pub(crate) async fn run(
         }
     };
     let count = usize::from(command.count);
-    let ticks = Client::next_ticks(&spec, timezone.as_deref(), now, count)?;
+    let after = command.from.map_or(now, |from| just_before(from.by(now)));
+    let ticks = Client::next_ticks(&spec, timezone.as_deref(), after, count)?;
     output.list(&ticks.into_iter().map(TickLine::of).collect::<Vec<_>>())
 }

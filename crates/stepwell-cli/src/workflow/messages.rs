@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use stepwell_core::{Client, store::WaitingMessage};
 
-use super::send::read_message;
+use super::send::read;
 use crate::{
     exit::{Exit, Problem},
     output::{Output, Shown},
@@ -95,7 +95,7 @@ pub(crate) async fn run(
         }
         Messages::Replace { which, message } => {
             let Which { id, number } = which;
-            let message = read_message(message)?;
+            let message = read("message", message)?;
             client.replace_message(id, *number, message).await?;
             eprintln!("replaced the message {number} of `{id}`");
             Ok(Exit::Ok)

@@ -27,19 +27,19 @@ pub(crate) struct Send {
 
 /// Runs the command.
 pub(crate) async fn run(command: &Send, client: &Client) -> Result<Exit, Problem> {
-    let message = read_message(&command.message)?;
+    let message = read("message", &command.message)?;
     let (id, topic) = (&command.id, &command.topic);
     client.send(id, topic, message, command.key.clone()).await?;
     eprintln!("sent to `{topic}` of `{id}`");
     Ok(Exit::Ok)
 }
 
-/// A message as it was written, or from standard input for `-`.
-pub(super) fn read_message(text: &str) -> Result<Payload, Problem> {
+/// A value as it was written, or from standard input for `-`. `what` names it.
+pub(super) fn read(what: &str, text: &str) -> Result<Payload, Problem> {
     if text != "-" {
-        return payload("message", text);
+        return payload(what, text);
     }
     let mut text = String::new();
     io::stdin().read_to_string(&mut text)?;
-    payload("message", &text)
+    payload(what, &text)
 }

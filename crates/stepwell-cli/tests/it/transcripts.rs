@@ -48,6 +48,58 @@ async fn a_workflow_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_is_started_by_its_name() {
+    let start =
+        "stepwell workflow start checkout '[\"cup\"]' --id order-7 --attribute customer=ada";
+    let lines = [
+        start,
+        // The same start again starts nothing.
+        start,
+        "stepwell workflow start checkout '[\"pot\"]' --id order-7",
+        "stepwell workflow start refund --id order-7",
+        "echo '[\"pan\"]' | stepwell workflow start checkout - --id order-8 --queue orders --key ada \
+         --priority -2 -o json",
+        "stepwell workflow start checkout '[\"cup\"]' --id order-9 --at 2099-01-01 -o ids",
+        "stepwell workflow start checkout '[\"cup\"]' --id order-10 --delay 876000h",
+        "stepwell workflow list --id-prefix order-1 --state enqueued,delayed",
+        "stepwell workflow get order-7",
+        "stepwell workflow get order-9 -o json | grep kind",
+        "stepwell workflow start checkout '\"cup\"'",
+        "seq -s , 100 | tr -d '\\n' | sed 's/.*/\"&\"/' | stepwell workflow start checkout -",
+        "stepwell workflow start checkout cup",
+        "stepwell workflow start checkout --id 'order~7'",
+        "stepwell workflow start checkout --id order-11 --delay 9000000h",
+        "stepwell workflow start checkout --delay soon",
+        "stepwell workflow start checkout --at 2h",
+        "stepwell workflow start checkout --key ada",
+        "stepwell workflow start checkout --delay 1s --at 2099-01-01",
+        "stepwell workflow start",
+    ];
+    check("workflow-start", &lines).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_an_inbox_are_seen_and_mended() {
+    let lines = [
+        "stepwell workflow messages list mail-1",
+        "stepwell workflow send mail-1 payment '\"paid\"' --key k-1",
+        "stepwell workflow send mail-1 payment '\"twice\"' --key k-1",
+        "stepwell workflow send mail-1 refund '{\"amount\": 7}' --key k-2",
+        "stepwell workflow messages list mail-1",
+        "stepwell workflow messages list mail-1 -o ids | tail -1 > last",
+        "stepwell workflow messages replace mail-1 $(cat last) '{\"amount\": 8}'",
+        "stepwell workflow messages replace mail-1 $(cat last) eight",
+        "stepwell workflow messages list mail-1 -o json",
+        "stepwell workflow messages drop mail-1 $(cat last)",
+        "stepwell workflow messages drop mail-1 $(cat last)",
+        "stepwell workflow messages drop mail-2 4711",
+        "stepwell workflow messages list mail-1",
+        "stepwell workflow messages list nobody",
+    ];
+    check("workflow-messages", &lines).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn workflows_are_cancelled_and_resumed() {
     let lines = [
         "stepwell workflow cancel",
@@ -164,6 +216,9 @@ async fn schedules_are_steered() {
         "stepwell schedule backfill nightly --from 1900-01-01 --to 2020-03-28 --yes",
         "stepwell schedule next nightly --count 2",
         "stepwell schedule next --spec '@every 1h' --count 3 | wc -l",
+        "stepwell schedule next nightly --from 2020-03-28 --count 3",
+        "stepwell schedule next --spec '0 3 * * *' --from 2020-03-28T03:00:00Z --count 2 -o json",
+        "stepwell schedule next nightly --from soon",
         "stepwell schedule next --spec 'at noon'",
         "stepwell schedule next",
         "stepwell schedule get weekly",
