@@ -94,7 +94,7 @@ oracle-long:
     STEPWELL_ORACLE_SEQUENCES=10000 cargo test -p stepwell-sqlite --test it oracle -- --nocapture
     STEPWELL_ORACLE_SEQUENCES=10000 tests/with-postgres cargo test -p stepwell-postgres --test postgres oracle -- --nocapture
 
-# Every kind of change, refused in every way, on both databases: an hour.
+# Every kind of change, refused in every way, on both databases: ten minutes.
 fault-matrix-long:
     STEPWELL_FAULTS=all tests/with-postgres cargo test -p stepwell-any --test it matrix -- --nocapture
 
