@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use stepwell::{
@@ -47,9 +47,24 @@ pub(crate) struct Faulty {
     pub(crate) interrupts_gate: Gate,
     commits_to_refuse: AtomicU32,
     claims_to_lose: AtomicU32,
+    pub(crate) renewals_to_lose: AtomicU32,
+    pub(crate) looks_to_lose: AtomicU32,
+    /// The looks for dead executors, in their order.
+    pub(crate) looks: Mutex<Vec<Look>>,
     claim_gate: Gate,
     owned_gate: Gate,
     unruly: Option<Unruly>,
+}
+
+/// A look for dead executors.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    /// When it began, by a clock that cannot be moved, and by the store's.
+    pub(crate) begun: Instant,
+    pub(crate) now: Timestamp,
+    pub(crate) asked: TakeOver,
+    /// Whether its answer was lost.
+    pub(crate) is_lost: bool,
 }
 
 /// Holds an answer back that names a workflow, once it is closed.
@@ -90,6 +105,9 @@ impl Faulty {
             commits_to_lose,
             commits_to_refuse,
             claims_to_lose,
+            renewals_to_lose: AtomicU32::new(0),
+            looks_to_lose: AtomicU32::new(0),
+            looks: Mutex::default(),
             claim_gate: Gate::default(),
             owned_gate: Gate::default(),
             full: Mutex::default(),
@@ -163,8 +181,9 @@ impl Store for Faulty {
 macro_rules! pass_on {
     ($trait:ident { $(
         $(#[$lost:ident])? fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty $(, behind $gate:ident)?;
-    )* }) => {
+    )* } $({ $($own:tt)* })?) => {
         impl $trait for Faulty {
+            $($($own)*)?
             $(fn $name(&self, $($arg: $type),*) -> StoreFuture<'_, $out> {
                 let answer = self.inner.$name($($arg),*);
                 $(if take_one(&self.$lost) {
@@ -217,9 +236,9 @@ pass_on!(ScheduleStore {
 
 pass_on!(ExecutorStore {
     fn register(executor: NewExecutor) -> ();
+    #[renewals_to_lose]
     fn renew(renewal: Renewal) -> Renewed;
     fn doing(executor: &ExecutorId) -> Option<stepwell::Payload>;
-    fn take_over(look: TakeOver) -> TakenOver;
     #[claims_to_lose]
     fn claim(claim: Claim) -> Vec<Claimed>, behind claim_gate;
     fn owned(executor: &ExecutorId) -> Vec<Claimed>, behind owned_gate;
@@ -228,6 +247,17 @@ pass_on!(ExecutorStore {
     fn take_interrupts(executor: &ExecutorId) -> Vec<WorkflowKey>, behind interrupts_gate;
     fn retire(executor: &ExecutorId) -> ();
     fn executors() -> Vec<Executor>;
+} {
+    fn take_over(&self, asked: TakeOver) -> StoreFuture<'_, TakenOver> {
+        let is_lost = take_one(&self.looks_to_lose);
+        self.looks.lock().unwrap().push(Look {
+            begun: Instant::now(),
+            now: self.now(),
+            asked: asked.clone(),
+            is_lost,
+        });
+        or_lost(self.inner.take_over(asked), is_lost)
+    }
 });
 
 static LINE: Queue = Queue::new("line");

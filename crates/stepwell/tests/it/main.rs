@@ -17,6 +17,7 @@ mod ids;
 mod interrupts;
 mod keys;
 mod letters;
+mod looks;
 mod messages;
 mod others;
 mod panics;
