@@ -39,6 +39,7 @@ struct Desk {
     /// What a step that was cancelled waits for before it ends.
     may_end: Notify,
     done: Notify,
+    marked: AtomicU32,
 }
 
 /// Works until it is told to be done. When it is cancelled it takes its time.
@@ -56,6 +57,24 @@ async fn work(#[state] desk: &Desk, #[attempt] attempt: &Attempt) -> stepwell::R
     }
     desk.at_once.fetch_sub(1, SeqCst);
     Ok(begun)
+}
+
+/// Is done at once.
+#[step]
+async fn mark(#[state] desk: &Desk) -> stepwell::Result<u32> {
+    Ok(desk.marked.fetch_add(1, SeqCst))
+}
+
+#[workflow]
+async fn marker(ctx: &mut Ctx<Work>) -> stepwell::Result<u32> {
+    ctx.run(mark()).await
+}
+
+#[workflow]
+async fn marks_and_works(ctx: &mut Ctx<Work>) -> stepwell::Result<u32> {
+    let (worked, marked) = ctx.join((work(), mark())).await;
+    marked?;
+    worked
 }
 
 #[workflow]
@@ -153,19 +172,56 @@ async fn a_resumed_run_waits_for_the_end_of_the_one_before() {
     app.client().cancel("w").await.unwrap();
     app.client().resume("w").await.unwrap();
     in_state(&app, "w", State::Running).await;
-    // What is claimed after it has come to its step.
-    app.start(worker().id("x").anywhere()).await.unwrap();
-    until("the next claim begins", || desk.begun.load(SeqCst) == 2).await;
-    assert_eq!(
-        desk.at_once.load(SeqCst),
-        2,
-        "only one of `w` and the one of `x`"
-    );
+    // What is claimed after it comes to its end, one after the other.
+    for _ in 0..3 {
+        let marked = timeout(PATIENCE, app.run(marker().anywhere())).await;
+        marked.expect("the next claim runs").unwrap();
+    }
+    assert_eq!(desk.begun.load(SeqCst), 1, "its step runs in two runs");
     desk.may_end.notify_one();
-    until("the step begins again", || desk.begun.load(SeqCst) == 3).await;
+    until("the step begins again", || desk.begun.load(SeqCst) == 2).await;
     assert_eq!(desk.cleaned_up.load(SeqCst), 1);
-    assert_eq!(desk.most_at_once.load(SeqCst), 2);
-    (0..2).for_each(|_| desk.done.notify_one());
+    assert_eq!(desk.most_at_once.load(SeqCst), 1);
+    desk.done.notify_one();
+}
+
+/// When it was claimed nothing was recorded yet.
+#[tokio::test]
+async fn a_resumed_run_replays_what_the_one_before_records_last() {
+    let store = Faulty::new().await;
+    let app = launch(&store).await;
+    let elsewhere = elsewhere(&store).await;
+    let desk = &app.state().desk;
+    *store.full.lock().unwrap() = Some(|change| matches!(change, Change::Progress(_)));
+    let handle = app.start(marks_and_works().id("w")).await.unwrap();
+    until("both steps begin", || {
+        desk.begun.load(SeqCst) == 1 && store.found_full.load(SeqCst) > 0
+    })
+    .await;
+    store.is_busy.store(true, SeqCst);
+    elsewhere.client().cancel("w").await.unwrap();
+    elsewhere.client().resume("w").await.unwrap();
+    in_state(&app, "w", State::Running).await;
+    *store.full.lock().unwrap() = None;
+    let recorded = async {
+        while elsewhere
+            .client()
+            .history("w")
+            .await
+            .unwrap()
+            .operations
+            .is_empty()
+        {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(PATIENCE, recorded).await.expect("it is recorded");
+    desk.may_end.notify_one();
+    until("the step begins again", || desk.begun.load(SeqCst) == 2).await;
+    desk.done.notify_one();
+    let result = timeout(PATIENCE, handle.result()).await;
+    assert_eq!(result.expect("it ends").unwrap(), 1);
+    assert_eq!(desk.marked.load(SeqCst), 1, "a recorded step ran again");
 }
 
 #[tokio::test]
