@@ -186,7 +186,8 @@ async fn a_witness_of_another_transaction_is_no_answer() {
         tokio::task::yield_now().await;
     }
     test.crash().await;
-    let Err(WorkflowError::Stuck(reason)) = handle.result().await else {
+    let ended = tokio::time::timeout(Duration::from_secs(10 * 60), handle.result());
+    let Ok(Err(WorkflowError::Stuck(reason))) = ended.await else {
         panic!("it is not stuck");
     };
     assert!(

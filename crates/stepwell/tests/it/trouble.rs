@@ -25,6 +25,9 @@ const READY: Event<u32> = Event::new("ready");
 const DONE: Event<u32> = Event::new("done");
 const GO: Topic<u32> = Topic::new("go");
 
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Every kind of trouble that may pass.
 const PASSING: [StoreErrorKind; 7] = [
     StoreErrorKind::Unavailable,
@@ -160,15 +163,33 @@ async fn state(app: &App<Seen>, id: &str) -> State {
     app.client().get(id).await.unwrap().unwrap().state
 }
 
-async fn until_stuck(app: &App<Seen>, id: &str) -> String {
-    loop {
-        let workflow = app.client().get(id).await.unwrap().unwrap();
-        match workflow.state {
-            State::Stuck => return workflow.reason.unwrap(),
-            State::Running => tokio::time::sleep(Duration::from_millis(20)).await,
-            state => panic!("it is {state}, not stuck"),
-        }
+/// What comes of it, in time. By a clock that does not skip: the thread that keeps the lease, and compares
+/// what runs with what is owned, goes by that one.
+async fn in_time<T>(waits: impl Future<Output = T>) -> T {
+    let (late, is_late) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        std::thread::sleep(PATIENCE);
+        drop(late);
+    });
+    tokio::select! {
+        biased;
+        waited = waits => waited,
+        _ = is_late => panic!("it would wait for ever"),
     }
+}
+
+async fn until_stuck(app: &App<Seen>, id: &str) -> String {
+    in_time(async {
+        loop {
+            let workflow = app.client().get(id).await.unwrap().unwrap();
+            match workflow.state {
+                State::Stuck => return workflow.reason.unwrap(),
+                State::Running => tokio::time::sleep(Duration::from_millis(20)).await,
+                state => panic!("it is {state}, not stuck"),
+            }
+        }
+    })
+    .await
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +199,7 @@ async fn after_a_refusal_for_good_nothing_is_written_but_that_the_workflow_is_st
     let refusal = Spoil::Refuse(StoreErrorKind::Refused);
     let fault = store.spoil(refusal, (0, None), sets_event);
     let handle = app.start(publishes().id("order-1")).await.unwrap();
-    let ended = handle.result().await;
+    let ended = in_time(handle.result()).await;
     let Err(WorkflowError::Stuck(reason)) = ended else {
         panic!("{ended:?}");
     };
@@ -211,7 +232,7 @@ async fn a_refused_change_stops_no_other_workflow() {
         sets_event,
     );
     let runs = (0..10).map(|_| app.run(publishes()));
-    let ended = futures_util::future::join_all(runs).await;
+    let ended = in_time(futures_util::future::join_all(runs)).await;
     let stuck = ended.iter().filter(|it| it.is_err()).count();
     assert_eq!(stuck, 1, "{ended:?}");
 }
@@ -394,7 +415,7 @@ async fn a_workflow_that_is_owned_and_run_by_nobody_is_taken_up() {
     store.commit(batch).await.unwrap();
     assert_eq!(state(&app, "order-1").await, State::Running);
     let handle = app.handle::<three_steps>("order-1");
-    assert_eq!(handle.result().await.unwrap(), 3);
+    assert_eq!(in_time(handle.result()).await.unwrap(), 3);
     assert_eq!(app.state().steps.load(SeqCst), 3, "it ran twice");
 }
 
