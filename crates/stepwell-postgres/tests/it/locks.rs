@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use stepwell_core::{
-    End, ExecutorId, Payload, WorkflowId,
+    End, ExecutorId, Payload, WorkflowId, WorkflowKey,
     store::{
-        Applied, Batch, Cancel, CancelCause, Cancelled, Change, ExecutorStore, Finish, Finished,
-        Launch, NewWorkflow, QueueLimits, QueueUse, Started, Store, StoreError, Written,
+        Applied, Batch, Cancel, CancelCause, Cancelled, Change, Claim, ExecutorStore, Finish,
+        Finished, Launch, NewExecutor, NewWorkflow, QueueLimits, QueueUse, RecoveryRules, Started,
+        Store, StoreError, Written,
     },
 };
 use stepwell_postgres::PostgresStore;
@@ -60,7 +61,16 @@ impl Shop {
         let store = Arc::clone(&self.store);
         let changes = vec![change];
         let batch = Batch { executor, changes };
-        let waiting = tokio::spawn(async move { store.commit(batch).await });
+        self.waits_in(async move { store.commit(batch).await })
+            .await
+    }
+
+    /// Has something done, and comes back when it waits for a lock.
+    async fn waits_in<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        let waiting = tokio::spawn(work);
         let look = "select count(*) from pg_stat_activity
             where wait_event_type = 'Lock' and application_name = $1";
         loop {
@@ -159,27 +169,63 @@ async fn a_bounded_queue_is_counted_by_one_at_a_time() {
     );
 }
 
-/// Who gets stuck first in commit order has the lower number: a cursor passes none by.
-#[tokio::test]
-async fn what_gets_stuck_waits_until_the_one_before_it_is_committed() {
-    let shop = Shop::open().await;
-    let key = server::start(&shop.store, &shop.executor, "order-1").await;
-    let other = shop
-        .hold("select pg_advisory_xact_lock(hashtextextended('stepwell stuck ' || '\"{schema}\"', 0))")
-        .await;
-    let finish = Change::Finish(Finish {
+/// As whoever gets stuck, or takes what is stuck.
+const HOLD_STUCK: &str =
+    "select pg_advisory_xact_lock(hashtextextended('stepwell stuck ' || '\"{schema}\"', 0))";
+
+fn sticks(key: WorkflowKey) -> Change {
+    Change::Finish(Finish {
         key,
         end: End::Stuck {
             reason: "another code".to_owned(),
         },
         version: "v1".to_owned(),
         alerts: Vec::new(),
-    });
-    let waiting = shop.waits(Some(shop.executor.clone()), finish).await;
+    })
+}
+
+/// Who gets stuck first in commit order has the lower number: a cursor passes none by.
+#[tokio::test]
+async fn what_gets_stuck_waits_until_the_one_before_it_is_committed() {
+    let shop = Shop::open().await;
+    let key = server::start(&shop.store, &shop.executor, "order-1").await;
+    let other = shop.hold(HOLD_STUCK).await;
+    let waiting = shop.waits(Some(shop.executor.clone()), sticks(key)).await;
     other.batch_execute("commit").await.unwrap();
     let applied = came_to(waiting).await;
     assert!(
         matches!(applied, Applied::Finish(Finished::Now)),
         "{applied:?}"
     );
+}
+
+/// Two of one version would move its cursor at once, past what only the other one has seen.
+#[tokio::test]
+async fn who_takes_what_is_stuck_waits_for_whoever_does_just_now() {
+    let shop = Shop::open().await;
+    let key = server::start(&shop.store, &shop.executor, "order-1").await;
+    let stuck = Batch {
+        executor: Some(shop.executor.clone()),
+        changes: vec![sticks(key)],
+    };
+    shop.store.commit(stuck).await.unwrap();
+    let newer = NewExecutor {
+        version: "v2".to_owned(),
+        ..new_executor()
+    };
+    let claim = Claim {
+        executor: newer.id.clone(),
+        names: vec!["checkout".to_owned()],
+        version: "v2".to_owned(),
+        limit: 10,
+        rules: RecoveryRules { recoveries_max: 10 },
+    };
+    shop.store.register(newer).await.unwrap();
+    let other = shop.hold(HOLD_STUCK).await;
+    let store = Arc::clone(&shop.store);
+    let waiting = shop.waits_in(async move { store.claim(claim).await }).await;
+    other.batch_execute("commit").await.unwrap();
+    let claimed = waiting.await.unwrap().unwrap();
+    let keys: Vec<_> = claimed.iter().map(|it| it.key).collect();
+    assert_eq!(keys, [key]);
 }
