@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use stepwell::{Ctx, Failure, PostgresTx, axum::HttpError, transaction, workflow};
 
-use crate::processor::Processor;
+use crate::{names::check_name, processor::Processor};
 
 /// The request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,7 @@ pub struct Append {
 /// Writes an event down, and answers what the account is now.
 #[workflow]
 pub async fn append_event(ctx: &mut Ctx<Processor>, append: Append) -> stepwell::Result<Account> {
+    check_name("account_id", &append.account_id)?;
     ctx.run(append_to_account(&append)).await
 }
 

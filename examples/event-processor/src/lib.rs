@@ -12,7 +12,7 @@
 //!   sourcing), [`readings`] (composite ids): one pattern each.
 //! - [`alerts`]: what happens when something fails for good.
 //! - [`processor`]: the state and the tables. [`outside`]: services of others.
-//! - [`server`]: the routes. [`config`]: what the environment says.
+//! - [`server`]: the routes. `names`: which texts they take. [`config`]: what the environment says.
 
 #![allow(
     clippy::missing_errors_doc,
@@ -24,6 +24,7 @@ pub mod alerts;
 pub mod config;
 pub mod events;
 pub mod inventory;
+mod names;
 pub mod orders;
 pub mod outside;
 pub mod payments;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use stepwell::{Attempt, Ctx, PostgresTx, axum::HttpError, step, transaction, workflow};
 
 use crate::{
+    names::check_name,
     outside::{Outside, Service, patience},
     processor::Processor,
 };
@@ -36,6 +37,7 @@ pub async fn process_payment(ctx: &mut Ctx<Processor>, payment: Payment) -> step
         let nothing = HttpError::new(StatusCode::BAD_REQUEST).code("NOTHING_TO_PAY");
         return Err(nothing.message("`amount_cents` is 0; pay at least 1"))?;
     }
+    check_name("customer_id", &payment.customer_id)?;
     let payment_id = ctx.uuid().await.to_string();
     ctx.run(create_payment(&payment_id, &payment)).await?;
     let charge_id = ctx.run(charge(&payment).retry(patience())).await?;

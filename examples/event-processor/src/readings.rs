@@ -10,7 +10,7 @@ use stepwell::{
     transaction, workflow,
 };
 
-use crate::processor::Processor;
+use crate::{names::check_name, processor::Processor};
 
 /// What a sensor says. All of it together tells it from others: the same reading twice is one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,11 +35,13 @@ impl Reading {
 /// `POST /readings`.
 ///
 /// # Errors
-/// 503 without a database.
+/// 422 if a text is no name, 503 without a database.
 pub async fn read(
     State(app): State<App<Processor>>,
     Json(reading): Json<Reading>,
 ) -> Result<Json<Value>, Problem> {
+    check_name("sensor", &reading.sensor)?;
+    check_name("taken_at", &reading.taken_at)?;
     let id = reading.id();
     let (handle, outcome) = app.start_new(process_reading(reading).id(id)).await?;
     let duplicate = outcome != StartOutcome::New;

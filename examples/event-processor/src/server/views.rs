@@ -4,6 +4,8 @@ use axum::{Json, extract::Path, http::StatusCode};
 use serde_json::Value;
 use stepwell::{PostgresTx, axum::HttpError};
 
+use crate::names::is_name;
+
 /// How many rows a list shows.
 const ROWS_MAX: i64 = 100;
 
@@ -69,8 +71,13 @@ async fn row(
     sql: &'static str,
     id: String,
 ) -> stepwell::Result<Json<Value>> {
-    let found = sqlx::query_scalar(sql).bind(&id);
-    let found = found.fetch_optional(&mut tx).await?;
+    let found = match is_name(&id) {
+        true => {
+            let found = sqlx::query_scalar(sql).bind(&id);
+            found.fetch_optional(&mut tx).await?
+        }
+        false => None,
+    };
     let missing = HttpError::new(StatusCode::NOT_FOUND);
     Ok(Json(found.ok_or_else(|| {
         missing.message(format!("there is no {what} `{id}`"))

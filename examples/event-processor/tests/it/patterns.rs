@@ -131,6 +131,7 @@ at_a_place!(
     readings_alike_are_one,
     metrics_tell_what_came,
     operators_are_paged,
+    a_text_that_is_no_name_is_its_senders_mistake,
 );
 
 async fn a_webhook_is_logged_and_acted_upon_once(place: Place) {
@@ -403,4 +404,33 @@ async fn operators_are_paged(place: Place) {
         .await
         .unwrap();
     assert_eq!(place.asked("pager").await, ["process_event has failed"]);
+}
+
+/// Postgres keeps no NUL: what is sent with one must not become the operators' work.
+async fn a_text_that_is_no_name_is_its_senders_mistake(place: Place) {
+    for n in 0..6 {
+        for text in ["\0", "", &"a".repeat(256)] {
+            let key = format!("{n}-{}", text.len());
+            let payment = json!({ "customer_id": text, "amount_cents": 5 });
+            let paid = place.post_once("/payments", &key, &payment).await;
+            assert_eq!(paid.0, 422, "{}", paid.1);
+            let reading = json!({ "sensor": text, "taken_at": "now", "value": n });
+            let read = place.post("/readings", &Vec::new(), &reading).await;
+            assert_eq!(read.0, 422, "{}", read.1);
+        }
+        let created = json!({ "type": "account.created", "data": { "initial_balance_cents": 1 } });
+        let append = json!({ "expected_version": 0, "event": created });
+        let key = n.to_string();
+        let appended = place.post_once("/accounts/%00/events", &key, &append).await;
+        assert_eq!(appended.0, 422, "{}", appended.1);
+    }
+    for path in ["/orders", "/accounts", "/payments", "/inventory"] {
+        let (status, body) = place
+            .ask("GET", &format!("{path}/%00"), &Vec::new(), "")
+            .await;
+        assert_eq!(status, 404, "{path}: {body}");
+    }
+    let letters = place.test.app().client().dead_letters().await.unwrap();
+    assert!(letters.is_empty(), "{letters:?}");
+    assert_eq!(place.asked("pager").await, [] as [&str; 0]);
 }
