@@ -13,6 +13,7 @@ use stepwell_core::{App, Call, Workflow};
 
 mod answer;
 mod asked;
+mod fingerprint;
 
 use crate::{
     authorize::{Authorizer, Decision, Target},

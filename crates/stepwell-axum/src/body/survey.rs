@@ -16,7 +16,8 @@ const VALUES_MAX: usize = 100_000;
 /// What is known of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Survey {
-    /// The same for bodies that say the same: neither blanks nor the order of members count.
+    /// The same for bodies that say the same: neither blanks nor the order of members count. Numbers count
+    /// as they are written.
     pub(crate) digest: String,
 }
 
@@ -30,16 +31,19 @@ pub(crate) fn survey(body: &[u8]) -> Result<Survey, Problem> {
             digest: hex::encode(Sha256::digest(b"")),
         });
     }
-    let mut left = VALUES_MAX;
+    let mut reading = Reading {
+        left: VALUES_MAX,
+        numbers: Numbers(body),
+    };
     let mut json = serde_json::Deserializer::from_slice(body);
-    let read = Value { left: &mut left }.deserialize(&mut json);
+    let read = Value(&mut reading).deserialize(&mut json);
     let read = read.and_then(|digest| json.end().map(|()| digest));
     match read {
         Ok(Sum(digest)) => Ok(Survey {
             digest: hex::encode(digest),
         }),
         // Counted out: the error is ours.
-        Err(_) if left == 0 => Err(Problem::new(
+        Err(_) if reading.left == 0 => Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("the body holds more than the {VALUES_MAX} values that are allowed"),
         )),
@@ -74,26 +78,31 @@ impl Sum {
     }
 }
 
-struct Value<'a> {
-    left: &'a mut usize,
+/// How far the reading has come.
+struct Reading<'b> {
+    /// How many values may still come.
+    left: usize,
+    numbers: Numbers<'b>,
 }
 
-impl Value<'_> {
+struct Value<'a, 'b>(&'a mut Reading<'b>);
+
+impl Value<'_, '_> {
     fn count<E: serde::de::Error>(&mut self) -> Result<(), E> {
-        match self.left.checked_sub(1) {
+        match self.0.left.checked_sub(1) {
             Some(left) if left > 0 => {
-                *self.left = left;
+                self.0.left = left;
                 Ok(())
             }
             _ => {
-                *self.left = 0;
+                self.0.left = 0;
                 Err(E::custom("too many values"))
             }
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
+impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
     type Value = Sum;
 
     fn deserialize<D: Deserializer<'de>>(mut self, json: D) -> Result<Sum, D::Error> {
@@ -102,7 +111,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Value<'_> {
+impl<'de> Visitor<'de> for Value<'_, '_> {
     type Value = Sum;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,15 +127,19 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Sum, E> {
+        self.0.numbers.next();
         Ok(Sum::of(b'u', &[&value.to_le_bytes()]))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Sum, E> {
+        self.0.numbers.next();
         Ok(Sum::of(b'i', &[&value.to_le_bytes()]))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Sum, E> {
-        Ok(Sum::of(b'f', &[&value.to_bits().to_le_bytes()]))
+    /// A number with a fraction, or one that 64 bits do not hold: then it is rounded already.
+    fn visit_f64<E>(self, _rounded: f64) -> Result<Sum, E> {
+        let text = self.0.numbers.next().unwrap_or_default();
+        Ok(Sum::of(b'd', &[text]))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Sum, E> {
@@ -136,7 +149,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Sum, A::Error> {
         let mut all = Sha256::new();
         all.update(b"a");
-        while let Some(Sum(value)) = values.next_element_seed(Value { left: self.left })? {
+        while let Some(Sum(value)) = values.next_element_seed(Value(self.0))? {
             all.update(value);
         }
         Ok(Sum(all.finalize().into()))
@@ -144,11 +157,46 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Sum, A::Error> {
         let mut all = Sum::default();
-        while let Some(Sum(name)) = members.next_key_seed(Value { left: self.left })? {
-            let Sum(value) = members.next_value_seed(Value { left: self.left })?;
+        while let Some(Sum(name)) = members.next_key_seed(Value(self.0))? {
+            let Sum(value) = members.next_value_seed(Value(self.0))?;
             all.add(Sum::of(b'm', &[&name, &value]));
         }
         Ok(Sum::of(b'o', &[&all.0]))
+    }
+}
+
+/// The texts of the numbers in what is left of a body, in their order; values are visited in the same.
+struct Numbers<'b>(&'b [u8]);
+
+impl<'b> Iterator for Numbers<'b> {
+    type Item = &'b [u8];
+
+    fn next(&mut self) -> Option<&'b [u8]> {
+        let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+        loop {
+            match self.0 {
+                [] => return None,
+                [b'"', rest @ ..] => self.0 = behind_string(rest),
+                [b'-' | b'0'..=b'9', ..] => {
+                    let end = self.0.iter().position(|byte| !is_part(byte));
+                    let (number, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
+                    self.0 = rest;
+                    return Some(number);
+                }
+                [_, rest @ ..] => self.0 = rest,
+            }
+        }
+    }
+}
+
+/// What follows a string that has begun.
+fn behind_string(mut text: &[u8]) -> &[u8] {
+    loop {
+        match text {
+            [] => return text,
+            [b'"', rest @ ..] => return rest,
+            [b'\\', _, rest @ ..] | [_, rest @ ..] => text = rest,
+        }
     }
 }
 
@@ -197,6 +245,30 @@ mod tests {
         ];
         let digests: std::collections::HashSet<_> = bodies.map(digest).into_iter().collect();
         assert_eq!(digests.len(), bodies.len());
+    }
+
+    /// As floats these are one number each.
+    #[test]
+    fn numbers_count_as_they_are_written() {
+        for [one, other] in [
+            ["18446744073709551616", "18446744073709551617"],
+            ["0.1", "0.10000000000000000001"],
+            [r#"{"1\"2": 3, "a": 1.50}"#, r#"{"1\"2": 3, "a": 1.5}"#],
+        ] {
+            assert_ne!(digest(one), digest(other), "{one}");
+            assert_eq!(digest(one), digest(&format!(" {one}")));
+        }
+        let numbers = Numbers(br#"{"1\\": -1.5e-3,"2":[true,7 ,"\"8"],"c":1E+2}"#);
+        let numbers: Vec<_> = numbers.map(String::from_utf8_lossy).collect();
+        assert_eq!(numbers, ["-1.5e-3", "7", "1E+2"]);
+    }
+
+    /// Digests of bodies without fractions are kept by workflows that started before.
+    #[test]
+    fn a_digest_stays_what_it_was() {
+        let body = r#"{"a": [1, -2, true, null, "x"]}"#;
+        let before = "8f4fa469c7fa76458467e62f038eea6a23dd116c1d2011c1a18e6c48541abb9d";
+        assert_eq!(digest(body), before);
     }
 
     #[test]

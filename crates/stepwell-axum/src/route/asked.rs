@@ -12,6 +12,7 @@ use stepwell_core::{
 use super::{
     KeyIs, Mode, WorkflowRoute,
     answer::{answer_within, key_of_another, still_running},
+    fingerprint::fingerprint,
 };
 use crate::{
     argument::{Parts, arguments},
@@ -33,7 +34,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 struct Asked {
     /// The id that the request's key gives the workflow, and what kind of key it is.
     id: Option<(CallId, KeyForm)>,
-    /// What the body says.
+    /// What path, query and body say.
     digest: String,
     /// Where the request came to.
     path: String,
@@ -100,7 +101,7 @@ where
         } = request;
         let arity = self.arity;
         let (arguments, digest) = parse(body.len(), move || {
-            let digest = survey(&body)?.digest;
+            let digest = fingerprint(&path, &query, survey(&body)?.digest);
             let parts = Parts { path, query, body };
             Ok((arguments(arity, parts)?, digest))
         })

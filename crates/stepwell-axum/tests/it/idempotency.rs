@@ -86,6 +86,36 @@ async fn a_key_that_was_used_for_something_else_is_a_422() {
     assert_eq!(charges(&shop), 1);
 }
 
+/// The type ignores all of these: it would be answered with the result of another request.
+#[tokio::test(start_paused = true)]
+async fn a_key_belongs_to_path_query_and_body() {
+    let five = r#"{"amount": 5}"#;
+    let large = r#"{"amount": 5, "reference": 18446744073709551616}"#;
+    for (path, body, same, other_path, other_body) in [
+        (
+            "/pay?currency=EUR",
+            five,
+            "/pay?currency=EUR",
+            "/pay?currency=USD",
+            five,
+        ),
+        ("/pay?a=1&b=2", five, "/pay?b=2&a=1", "/pay?a=2&b=1", five),
+        ("/pay?a=1&a=2", five, "/pay?a=1&a=2", "/pay?a=2&a=1", five),
+        ("/pay", five, "/pay", "/pay?currency=USD", five),
+        ("/of/ann", five, "/of/ann", "/of/bob", five),
+        ("/pay", large, "/pay", "/pay", &large.replace("616", "617")),
+    ] {
+        let shop = shop().await;
+        assert_eq!(send(&shop, "POST", path, &[KEY], body).await.status, 200);
+        let again = send(&shop, "POST", same, &[KEY], body).await;
+        let replayed = again.header("idempotency-replayed");
+        assert_eq!((again.status, replayed), (200, Some("true")), "{same}");
+        let other = send(&shop, "POST", other_path, &[KEY], other_body).await;
+        assert_eq!(other.status, 422, "{other_path} {other_body}");
+        assert_eq!(charges(&shop), 1);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn keys_of_different_routes_do_not_meet() {
     let shop = shop().await;
