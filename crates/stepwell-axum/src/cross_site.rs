@@ -1,12 +1,23 @@
 //! Requests that another site sends in a browser's name.
 
-use http::{HeaderMap, Method, StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
 
 use crate::problem::Problem;
 
 /// Marks a request that the layer has let through.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Checked;
+
+/// Refuses what another site has sent, on a route that no layer is around.
+///
+/// # Errors
+/// 403.
+pub(crate) fn check_by_itself(parts: &Parts) -> Result<(), Problem> {
+    match parts.extensions.get::<Checked>() {
+        Some(Checked) => Ok(()),
+        None => CrossSite::default().check(&parts.method, &parts.uri, &parts.headers),
+    }
+}
 
 /// Whose requests are taken.
 #[derive(Debug, Clone, Default)]

@@ -95,6 +95,7 @@ impl RequestLayer {
     }
 
     /// How long a request waits for the database before it is answered 503; 2.5 s unless said otherwise.
+    /// The commit of a [`transaction`](crate::transaction()) has no bound (see [`StoreTimeout`]).
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         Arc::make_mut(&mut self.settings).store_timeout = StoreTimeout(timeout);
         self

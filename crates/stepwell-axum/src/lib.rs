@@ -68,7 +68,8 @@
 //! Once the workflow has ended, a request that is sent again is answered with the same status and body,
 //! and `Idempotency-Replayed: true`. While it runs, [`run`] answers 409 with `Retry-After` and
 //! `Location`, or waits, too, with [`WorkflowRoute::joins`]. The same key with another payload is a 422,
-//! whatever the workflow's type sees of it: what counts is what the body says as JSON.
+//! whatever the workflow's type sees of it: what counts are the path's parameters, the query (names in any
+//! order, values of one name in theirs) and what the body says as JSON, with numbers as they are written.
 //! A request without a key is a 400 where [`WorkflowRoute::requires_key`] says so.
 //! A client that goes away never cancels a workflow.
 //!
@@ -133,7 +134,7 @@
 //! | an unknown id, or the id of another workflow | 404 |
 //! | a cancelled workflow | 409 |
 //! | a deadline that passed | 504 |
-//! | no database, none that answers within 2.5 s ([`StoreTimeout`]), or the application shuts down | 503 + `Retry-After` |
+//! | no database, none that answers within 2.5 s ([`StoreTimeout`], and what has no bound), or the application shuts down | 503 + `Retry-After` |
 //!
 //! # Layout
 //! - [`run`], [`start`], [`status`], [`events`], [`transaction`]: handlers.

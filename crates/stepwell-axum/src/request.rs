@@ -6,7 +6,7 @@ use stepwell_core::CallId;
 
 use crate::{
     context::HttpContext,
-    cross_site::{Checked, CrossSite},
+    cross_site::check_by_itself,
     idempotency::{IdempotencyKey, KeyForm, Principal},
     problem::Problem,
 };
@@ -37,9 +37,7 @@ impl WorkflowRequest {
         parts: &mut Parts,
         state: &S,
     ) -> Result<Self, Problem> {
-        if parts.extensions.get::<Checked>().is_none() {
-            CrossSite::default().check(&parts.method, &parts.uri, &parts.headers)?;
-        }
+        check_by_itself(parts)?;
         let key = IdempotencyKey::from_headers(&parts.headers)?;
         let parameters = RawPathParams::from_request_parts(parts, state).await;
         let parameters = parameters.map_err(|error| bad(error.body_text()))?;

@@ -15,6 +15,10 @@ const USUAL: Duration = Duration::from_millis(2_500);
 ///
 /// What was asked of the database may still happen: a start that was answered 503 is found by its
 /// idempotency key when the request is sent again.
+///
+/// A commit has no bound: whoever gave it up would not know what became of it. A
+/// [`transaction`](crate::transaction()) whose commit the database does not answer waits until the connection
+/// breaks; settings of the system decide when that is (`tcp_user_timeout`, keepalives).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreTimeout(pub Duration);
 
@@ -29,6 +33,12 @@ impl StoreTimeout {
     #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get().copied().unwrap_or_default()
+    }
+
+    /// What is left of it, asked again and again, from now on.
+    pub(crate) fn running_out(self) -> impl Fn() -> Self {
+        let began = tokio::time::Instant::now();
+        move || Self(self.0.saturating_sub(began.elapsed()))
     }
 
     /// Waits for an answer of the database, and no longer than this.

@@ -2,7 +2,10 @@
 
 use stepwell_core::{Failure, Provide, Tx, TxError, TxOptions};
 
-use crate::problem::{AsProblem, Problem};
+use crate::{
+    problem::{AsProblem, Problem},
+    store_timeout::StoreTimeout,
+};
 
 mod handler;
 
@@ -32,8 +35,9 @@ const CONFLICTS_MAX: u32 = 10;
 /// ```
 ///
 /// # Errors
-/// The failure as a [`Problem`]; 503 when the database does not answer, or when other transactions
-/// were in the way ten times.
+/// The failure as a [`Problem`]; 503 when no transaction can be begun in the 2.5 s of [`StoreTimeout`], or
+/// when other transactions were in the way ten times. The body and the commit have no bound of their own;
+/// [`StoreTimeout::bound`] gives one to what the body reads.
 pub async fn transact<S, X, T, F, Fut>(state: &S, body: F) -> Result<T, Problem>
 where
     S: Provide<X::Source>,
@@ -59,12 +63,15 @@ where
     F: FnMut(X) -> Fut,
     Fut: Future<Output = Result<T, Failure>>,
 {
-    until_committed(state.provide(), options, body).await
+    until_committed(state.provide(), options, StoreTimeout::default, body).await
 }
 
+/// `in_time` says how long to wait for the beginning of a transaction, and for the end of one that is
+/// undone; a commit is waited for as long as it takes.
 async fn until_committed<X, T, E, F, Fut>(
     source: &X::Source,
     options: TxOptions,
+    in_time: impl Fn() -> StoreTimeout,
     mut body: F,
 ) -> Result<T, Problem>
 where
@@ -74,8 +81,11 @@ where
     Fut: Future<Output = Result<T, E>>,
 {
     for _ in 0..CONFLICTS_MAX {
-        let begun = X::begin(source, options).await;
-        let (tx, home) = begun.map_err(|error| unusable(&error))?;
+        let begin = async {
+            let begun = X::begin(source, options).await;
+            begun.map_err(|error| unusable(&error))
+        };
+        let (tx, home) = in_time().bound(begin).await?;
         match body(tx).await {
             Ok(value) => match X::commit_plain(home).await {
                 Ok(()) => return Ok(value),
@@ -84,7 +94,8 @@ where
             },
             Err(error) => {
                 let conflict = X::conflict(&home);
-                X::rollback(home).await;
+                // One that is not answered is undone when its connection is closed.
+                drop(tokio::time::timeout(in_time().0, X::rollback(home)).await);
                 if !conflict {
                     return Err(error.as_problem());
                 }

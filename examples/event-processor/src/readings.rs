@@ -1,11 +1,11 @@
 //! Composite ids: events that nobody has given an id.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::Extensions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stepwell::{
     App, Ctx, PostgresTx, StartOutcome,
-    axum::Problem,
+    axum::{Problem, StoreTimeout},
     events::{EventId, event_id},
     transaction, workflow,
 };
@@ -35,15 +35,17 @@ impl Reading {
 /// `POST /readings`.
 ///
 /// # Errors
-/// 422 if a text is no name, 503 without a database.
+/// 422 if a text is no name, 503 without a database that answers in time.
 pub async fn read(
     State(app): State<App<Processor>>,
+    extensions: Extensions,
     Json(reading): Json<Reading>,
 ) -> Result<Json<Value>, Problem> {
     check_name("sensor", &reading.sensor)?;
     check_name("taken_at", &reading.taken_at)?;
     let id = reading.id();
-    let (handle, outcome) = app.start_new(process_reading(reading).id(id)).await?;
+    let start = async { app.start_new(process_reading(reading).id(id)).await };
+    let (handle, outcome) = StoreTimeout::of(&extensions).bound(start).await?;
     let duplicate = outcome != StartOutcome::New;
     Ok(Json(json!({ "id": handle.id(), "duplicate": duplicate })))
 }

@@ -51,7 +51,7 @@ impl From<Asked> for Redrive {
 }
 
 pub(super) async fn start(
-    _: Writer,
+    Writer(in_time): Writer,
     State(operators): State<Operators>,
     OriginalUri(uri): OriginalUri,
     request: Request,
@@ -59,7 +59,9 @@ pub(super) async fn start(
     let mut asked: Asked = body(request, operators.body_bytes_max).await?;
     let made_up = || WorkflowId::generate().to_string();
     let id = asked.id.take().unwrap_or_else(made_up);
-    let started = operators.client.redrive_all(&id, &asked.into()).await?;
+    let wanted: Redrive = asked.into();
+    let started = operators.client.redrive_all(&id, &wanted);
+    let started = in_time.bound(started).await?;
     let status = match started {
         StartOutcome::New => StatusCode::ACCEPTED,
         StartOutcome::Existing(_) => StatusCode::OK,
@@ -78,14 +80,14 @@ pub(super) async fn start(
 }
 
 pub(super) async fn list(
-    _: Reader,
+    Reader(in_time): Reader,
     State(operators): State<Operators>,
 ) -> Result<Json<Value>, Problem> {
     let filter = Filter {
         name: Some(redrive::NAME.to_owned()),
         ..Filter::default()
     };
-    let redrives = operators.client.list(filter).await?;
+    let redrives = in_time.bound(operators.client.list(filter)).await?;
     Ok(Json(json!({ "redrives": redrives })))
 }
 
@@ -98,13 +100,18 @@ struct Job {
 }
 
 pub(super) async fn show(
-    _: Reader,
+    Reader(in_time): Reader,
     State(operators): State<Operators>,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let workflow = job(&operators.client, &id).await?;
-    let mut events = operators.client.events(&id).await?.into_iter();
-    let progress = events.find(|event| event.name == PROGRESS.name());
+    let read = async {
+        let workflow = job(&operators.client, &id).await?;
+        Ok::<_, Problem>((workflow, operators.client.events(&id).await?))
+    };
+    let (workflow, events) = in_time.bound(read).await?;
+    let progress = events
+        .into_iter()
+        .find(|event| event.name == PROGRESS.name());
     let job = Job {
         workflow,
         progress: progress.map(|event| event.value),
@@ -123,21 +130,29 @@ async fn job(client: &Client, id: &str) -> Result<Workflow, Problem> {
 }
 
 pub(super) async fn stop(
-    _: Writer,
+    Writer(in_time): Writer,
     State(operators): State<Operators>,
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
-    job(&operators.client, &id).await?;
-    operators.client.cancel(&id).await?;
+    let stop = async {
+        job(&operators.client, &id).await?;
+        operators.client.cancel(&id).await?;
+        Ok::<_, Problem>(())
+    };
+    in_time.bound(stop).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn resume(
-    _: Writer,
+    Writer(in_time): Writer,
     State(operators): State<Operators>,
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
-    job(&operators.client, &id).await?;
-    operators.client.resume(&id).await?;
+    let resume = async {
+        job(&operators.client, &id).await?;
+        operators.client.resume(&id).await?;
+        Ok::<_, Problem>(())
+    };
+    in_time.bound(resume).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -21,10 +21,10 @@ use crate::{problem::Problem, status::look_up};
 const STATES: [Is; 3] = [Is::Failed, Is::Stuck, Is::Dead];
 
 pub(super) async fn groups(
-    _: Reader,
+    Reader(in_time): Reader,
     State(operators): State<Operators>,
 ) -> Result<Json<Value>, Problem> {
-    let groups = operators.client.dead_letters().await?;
+    let groups = in_time.bound(operators.client.dead_letters()).await?;
     Ok(Json(json!({ "groups": groups })))
 }
 
@@ -77,7 +77,7 @@ struct Page {
 }
 
 pub(super) async fn list(
-    _: Reader,
+    Reader(in_time): Reader,
     State(operators): State<Operators>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -85,7 +85,7 @@ pub(super) async fn list(
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     let filter = conditions.0.filter()?;
     let size = filter.page_size();
-    let letters = operators.client.list(filter).await?;
+    let letters = in_time.bound(operators.client.list(filter)).await?;
     // A full page may be the last one: then the next is empty.
     let is_full = u32::try_from(letters.len()).is_ok_and(|read| read == size);
     let next = letters.last().filter(|_| is_full).map(|it| it.key.0);
@@ -103,12 +103,15 @@ struct Letter {
 }
 
 pub(super) async fn show(
-    _: Reader,
+    Reader(in_time): Reader,
     State(operators): State<Operators>,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let workflow = letter(&operators.client, &id, "shown here").await?;
-    let history = operators.client.history(&id).await?;
+    let read = async {
+        let workflow = letter(&operators.client, &id, "shown here").await?;
+        Ok::<_, Problem>((workflow, operators.client.history(&id).await?))
+    };
+    let (workflow, history) = in_time.bound(read).await?;
     let error = match history.result {
         Some(Outcome::Err(error)) => Some(error),
         _ => None,
@@ -145,7 +148,7 @@ struct Again {
 }
 
 pub(super) async fn redrive(
-    _: Writer,
+    Writer(in_time): Writer,
     State(operators): State<Operators>,
     Id(id): Id,
     request: Request,
@@ -168,11 +171,12 @@ pub(super) async fn redrive(
                 let detail = format!("the input cannot be read: {error}");
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
             })?;
-            client.redrive_with_input(&id, input).await?
+            let redriven = client.redrive_with_input(&id, input);
+            in_time.bound(redriven).await?
         }
         Again { from, input: None } => {
             let from = from.unwrap_or(RedriveFrom::FailedStep);
-            client.redrive(&id, from).await?
+            in_time.bound(client.redrive(&id, from)).await?
         }
     };
     Ok(Json(json!({ "id": id, "again": again })))
@@ -186,22 +190,27 @@ struct Note {
 }
 
 pub(super) async fn acknowledge(
-    _: Writer,
+    Writer(in_time): Writer,
     State(operators): State<Operators>,
     Id(id): Id,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     let Note { note } = body(request, operators.body_bytes_max).await?;
-    operators.client.acknowledge(&id, &note).await?;
+    let acknowledged = operators.client.acknowledge(&id, &note);
+    in_time.bound(acknowledged).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn delete(
-    _: Writer,
+    Writer(in_time): Writer,
     State(operators): State<Operators>,
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
-    letter(&operators.client, &id, "deleted here").await?;
-    operators.client.delete(&id).await?;
+    let delete = async {
+        letter(&operators.client, &id, "deleted here").await?;
+        operators.client.delete(&id).await?;
+        Ok::<_, Problem>(())
+    };
+    in_time.bound(delete).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,6 +10,7 @@ use crate::{
     body::{is_json, not_json, parse, read_json, survey},
     idempotency::Principal,
     problem::Problem,
+    store_timeout::StoreTimeout,
 };
 
 /// What the routes share.
@@ -19,9 +20,9 @@ pub(super) struct Operators {
     pub(super) body_bytes_max: usize,
 }
 
-/// A caller who may look.
+/// A caller who may look, and how long the database may take to answer.
 #[derive(Debug)]
-pub(super) struct Reader;
+pub(super) struct Reader(pub(super) StoreTimeout);
 
 impl<R: Sync> FromRequestParts<R> for Reader {
     type Rejection = Problem;
@@ -30,13 +31,14 @@ impl<R: Sync> FromRequestParts<R> for Reader {
         parts: &mut http::request::Parts,
         _state: &R,
     ) -> Result<Self, Problem> {
-        access::may_read(&parts.extensions).map(|()| Self)
+        access::may_read(&parts.extensions)?;
+        Ok(Self(StoreTimeout::of(&parts.extensions)))
     }
 }
 
-/// A caller who may act.
+/// A caller who may act, and how long the database may take to answer.
 #[derive(Debug)]
-pub(super) struct Writer;
+pub(super) struct Writer(pub(super) StoreTimeout);
 
 impl<R: Sync> FromRequestParts<R> for Writer {
     type Rejection = Problem;
@@ -51,7 +53,7 @@ impl<R: Sync> FromRequestParts<R> for Writer {
             return Err(not_json());
         }
         log(parts);
-        Ok(Self)
+        Ok(Self(StoreTimeout::of(&parts.extensions)))
     }
 }
 

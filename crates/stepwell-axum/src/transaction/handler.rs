@@ -1,6 +1,6 @@
 //! [`transaction`]: a handler that is one transaction.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use axum::{
     extract::{FromRef, FromRequest, FromRequestParts, Request},
@@ -13,7 +13,9 @@ use stepwell_core::{App, Isolation, Provide, Tx, TxOptions};
 use super::until_committed;
 use crate::{
     body::{BODY_BYTES_MAX, read_bytes},
+    cross_site::check_by_itself,
     problem::{AsProblem, Problem},
+    store_timeout::StoreTimeout,
 };
 
 /// Makes a handler of a function whose first argument is a transaction, and whose other arguments
@@ -22,7 +24,12 @@ use crate::{
 /// The request is read before the transaction begins. It is committed if the function returns a
 /// value, undone if it returns an error or panics, and the function is run again, with the request as
 /// it came in, when another transaction was in the way. It is not part of a workflow: a request that
-/// is sent twice runs it twice.
+/// is sent twice runs it twice. Requests that a page of another site makes a browser send are refused with
+/// 403 (see [`layer()`](crate::layer())).
+///
+/// From the beginning of the transaction to the end of the function it has the time that [`StoreTimeout`]
+/// says, all runs together; then it is undone, and the answer is a 503. The commit is waited for as long as
+/// it takes. A function that needs longer is told so by [`TransactionRoute::store_timeout`].
 ///
 /// ```
 /// use axum::{Router, extract::Path, routing::get};
@@ -50,6 +57,7 @@ pub fn transaction<F, X, T>(handler: F) -> TransactionRoute<F, X, T> {
         handler,
         options: TxOptions::default(),
         body_bytes_max: None,
+        store_timeout: None,
         arguments: PhantomData,
     }
 }
@@ -59,6 +67,7 @@ pub struct TransactionRoute<F, X, T> {
     handler: F,
     options: TxOptions,
     body_bytes_max: Option<usize>,
+    store_timeout: Option<StoreTimeout>,
     arguments: PhantomData<fn(X, T)>,
 }
 
@@ -79,6 +88,14 @@ impl<F, X, T> TransactionRoute<F, X, T> {
         self
     }
 
+    /// How long the transaction may take until it is committed; unless said otherwise what
+    /// [`RequestLayer::store_timeout`](crate::RequestLayer::store_timeout) says, 2.5 s.
+    #[must_use]
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = Some(StoreTimeout(timeout));
+        self
+    }
+
     /// Lets the transaction read only: nothing that its code writes is kept.
     #[must_use]
     pub fn read_only(mut self) -> Self {
@@ -93,6 +110,7 @@ impl<F: Clone, X, T> Clone for TransactionRoute<F, X, T> {
             handler: self.handler.clone(),
             options: self.options,
             body_bytes_max: self.body_bytes_max,
+            store_timeout: self.store_timeout,
             arguments: PhantomData,
         }
     }
@@ -215,6 +233,7 @@ where
     R: Send + Sync,
 {
     let (parts, body) = request.into_parts();
+    check_by_itself(&parts).map_err(IntoResponse::into_response)?;
     let bytes_max = route.body_bytes_max;
     let bytes_max = bytes_max.unwrap_or_else(|| app.payload_bytes_max().min(BODY_BYTES_MAX));
     let body = read_bytes(body, bytes_max).await;
@@ -222,16 +241,23 @@ where
     let again = || Request::from_parts(parts.clone(), body.clone().into());
     let handler = &route.handler;
     let mut first = Some(handler.clone().prepare(again(), state).await?);
-    let committed = until_committed(app.state().provide(), route.options, |tx: X| {
+    let in_time = StoreTimeout::of(&parts.extensions);
+    let in_time = route.store_timeout.unwrap_or(in_time).running_out();
+    let source = app.state().provide();
+    let committed = until_committed(source, route.options, &in_time, |tx: X| {
         let prepared = first.take();
-        let (handler, request) = (handler.clone(), again());
+        let (handler, request, in_time) = (handler.clone(), again(), in_time());
         async move {
             let body = match prepared {
                 Some(body) => Ok(body),
                 None => handler.prepare(request, state).await,
             };
             match body {
-                Ok(body) => body(tx).await.map_err(|error| error.as_problem()),
+                Ok(body) => {
+                    let answer = body(tx);
+                    let answer = async { answer.await.map_err(|error| error.as_problem()) };
+                    in_time.bound(answer).await
+                }
                 // What could be read once can be read again, unless an extractor has changed its mind.
                 Err(_) => Err(Problem::internal()),
             }

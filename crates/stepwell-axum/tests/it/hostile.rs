@@ -18,7 +18,7 @@ fn dose() -> usize {
 }
 
 /// What hangs has failed.
-async fn in_time<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn in_time<T>(what: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(60);
     tokio::time::timeout(limit, what).await.expect("it hangs")
 }

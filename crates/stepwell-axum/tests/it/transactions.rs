@@ -1,6 +1,9 @@
 //! Handlers that are one transaction.
 
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::{
+    sync::atomic::{AtomicU32, Ordering::SeqCst},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -57,6 +60,12 @@ async fn count(mut tx: SqliteTx) -> Result<String, Problem> {
 }
 
 async fn books() -> TestApp<Books> {
+    books_with(|app, routes| routes.layer(layer(app))).await
+}
+
+type Routes = Router<App<Books>>;
+
+async fn books_with(around: fn(&App<Books>, Routes) -> Routes) -> TestApp<Books> {
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .connect("sqlite::memory:")
@@ -67,12 +76,11 @@ async fn books() -> TestApp<Books> {
         .await
         .unwrap();
     TestApp::new(Books { pool }, |app: App<Books>| {
-        Router::new()
+        let routes = Router::new()
             .route("/books", post(transaction(add)).get(transaction(count)))
             .route("/books/{id}", get(transaction(find).read_only()))
-            .route("/drafts", post(transaction(add).read_only()))
-            .layer(layer(&app))
-            .with_state(app)
+            .route("/drafts", post(transaction(add).read_only()));
+        around(&app, routes).with_state(app)
     })
     .await
 }
@@ -115,6 +123,17 @@ async fn an_error_and_a_panic_undo_the_transaction_and_tell_nothing() {
         assert_eq!(status, expected, "{title}");
         assert!(!text.contains("secrets") && !text.contains("bug"), "{text}");
     }
+    assert_eq!(counted(&books).await, "0");
+}
+
+#[tokio::test]
+async fn a_request_of_another_site_writes_nothing_without_the_layer_either() {
+    let books = books_with(|_, routes| routes).await;
+    let request = Request::post("/books")
+        .header("content-type", "application/json")
+        .header("sec-fetch-site", "cross-site");
+    let answer = books.oneshot(request.body(Body::from(r#""Emma""#)).unwrap());
+    assert_eq!(answer.await.status(), 403);
     assert_eq!(counted(&books).await, "0");
 }
 
@@ -205,6 +224,99 @@ async fn a_database_that_is_away_is_a_503() {
     let (status, text) = send(&books, "GET", "/books", "").await;
     assert_eq!(status, 503);
     assert!(!text.contains("pool"), "{text}");
+}
+
+/// Where a database falls silent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Silence {
+    Begin,
+    Statement,
+    Commit,
+}
+
+/// A transaction on such a database.
+struct Silent(Silence);
+
+impl Tx for Silent {
+    type Source = Silence;
+    type Home = Silence;
+
+    fn begin(at: &Silence, _: TxOptions) -> BoxFuture<'_, Result<(Self, Silence), TxError>> {
+        Box::pin(async move {
+            match at {
+                Silence::Begin => std::future::pending().await,
+                at => Ok((Self(*at), *at)),
+            }
+        })
+    }
+
+    fn witnessed<'a>(
+        _: &'a Silence,
+        _: &'a Operation,
+    ) -> BoxFuture<'a, Result<Option<Payload>, TxError>> {
+        Box::pin(async { unreachable!("there is no workflow") })
+    }
+
+    fn commit(_: Silence, _: Witness) -> BoxFuture<'static, Result<Committed, TxError>> {
+        Box::pin(async { unreachable!("there is no workflow") })
+    }
+
+    fn commit_plain(at: Silence) -> BoxFuture<'static, Result<(), TxError>> {
+        Box::pin(async move {
+            if at == Silence::Commit {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            }
+            Ok(())
+        })
+    }
+
+    fn rollback(_: Silence) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn conflict(_: &Silence) -> bool {
+        false
+    }
+}
+
+async fn ask(Silent(at): Silent) -> Result<&'static str, Problem> {
+    match at {
+        Silence::Statement => std::future::pending().await,
+        _ => Ok("done"),
+    }
+}
+
+/// A commit that is given up could have happened; all else is undone.
+#[tokio::test(start_paused = true)]
+async fn a_database_that_falls_silent_is_a_503_before_the_commit_and_waited_for_after_it() {
+    for (at, path, expected) in [
+        (Silence::Begin, "/", 503),
+        (Silence::Statement, "/", 503),
+        (Silence::Statement, "/patient", 503),
+        (Silence::Commit, "/", 200),
+    ] {
+        let asked = TestApp::new(Unanswered { at }, |app: App<Unanswered>| {
+            let patient = transaction(ask).store_timeout(Duration::from_secs(10));
+            Router::new()
+                .route("/", post(transaction(ask)))
+                .route("/patient", post(patient))
+                .layer(layer(&app))
+                .with_state(app)
+        });
+        let asked = asked.await;
+        let answer = asked.oneshot(Request::post(path).body(Body::empty()).unwrap());
+        let answer = super::hostile::in_time(answer).await;
+        assert_eq!(answer.status(), expected, "{at:?} {path}");
+    }
+    let begun = transact(&Silence::Begin, async |_: Silent| Ok(()));
+    let problem = super::hostile::in_time(begun).await.unwrap_err();
+    assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[derive(stepwell::State)]
+struct Unanswered {
+    #[provide]
+    at: Silence,
 }
 
 #[tokio::test]
