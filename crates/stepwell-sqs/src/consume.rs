@@ -23,6 +23,9 @@ const WAIT_S: i32 = 20;
 /// How long a message is hidden from others whose workflow is waited for, and how often that is renewed.
 const HIDDEN_S: i32 = 60;
 const HIDE_AGAIN: Duration = Duration::from_secs(20);
+/// How long SQS may take to answer, beside the time that it is asked to wait. The client itself waits for
+/// ever where a connection has fallen silent.
+pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// The first and the longest pause after a request has failed.
 const AFTER_ERROR: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
@@ -87,9 +90,10 @@ async fn receive(sqs: &Sqs) -> Result<Vec<Received>, Trouble> {
         Delete::WhenStarted => request,
         Delete::WhenSucceeded => request.visibility_timeout(HIDDEN_S),
     };
-    let answer = request.send().await;
+    let within = Duration::from_secs(WAIT_S.unsigned_abs().into()) + ANSWERS_WITHIN;
+    let answer = in_time(within, request.send()).await;
     let answer = answer.map_err(|error| {
-        report(sqs, "receive", in_words(&error));
+        report(sqs, "receive", error);
         Trouble
     })?;
     let messages = answer.messages().iter();
@@ -106,8 +110,23 @@ fn report(sqs: &Sqs, what: &str, error: impl fmt::Display) {
     );
 }
 
+/// The answer to a request, or in a line why there is none. Without an answer in time the connection is
+/// taken for broken.
+pub(crate) async fn in_time<T, E>(
+    limit: Duration,
+    request: impl Future<Output = Result<T, SdkError<E>>>,
+) -> Result<T, String>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match tokio::time::timeout(limit, request).await {
+        Ok(answer) => answer.map_err(|error| in_words(&error)),
+        Err(_) => Err(format!("no answer in {} s", limit.as_secs())),
+    }
+}
+
 /// What went wrong, in a line: SQS's own words, or the causes.
-pub(crate) fn in_words<E>(error: &SdkError<E>) -> String
+fn in_words<E>(error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
@@ -194,13 +213,14 @@ async fn delete(sqs: &Sqs, receipts: Vec<String>) {
         Err(error) => return report(sqs, "delete", error),
     };
     let request = sqs.client.delete_message_batch().queue_url(&sqs.queue_url);
-    match request.set_entries(Some(entries)).send().await {
+    let request = request.set_entries(Some(entries)).send();
+    match in_time(ANSWERS_WITHIN, request).await {
         Ok(answer) => {
             for failed in answer.failed() {
                 report(sqs, "delete", failed.code());
             }
         }
-        Err(error) => report(sqs, "delete", in_words(&error)),
+        Err(error) => report(sqs, "delete", error),
     }
 }
 
@@ -218,8 +238,13 @@ async fn hide(sqs: &Sqs, receipts: impl Iterator<Item = &String>) {
     };
     let request = sqs.client.change_message_visibility_batch();
     let request = request.queue_url(&sqs.queue_url).set_entries(Some(entries));
-    if let Err(error) = request.send().await {
-        report(sqs, "hide", in_words(&error));
+    match in_time(ANSWERS_WITHIN, request.send()).await {
+        Ok(answer) => {
+            for failed in answer.failed() {
+                report(sqs, "hide", failed.code());
+            }
+        }
+        Err(error) => report(sqs, "hide", error),
     }
 }
 
@@ -232,6 +257,13 @@ mod tests {
     };
 
     type Failed = SdkError<ReceiveMessageError, HttpResponse>;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_an_answer_ends() {
+        let silent = std::future::pending::<Result<(), Failed>>();
+        let said = in_time(ANSWERS_WITHIN, silent).await.unwrap_err();
+        assert_eq!(said, "no answer in 10 s");
+    }
 
     #[test]
     fn an_error_is_one_line() {

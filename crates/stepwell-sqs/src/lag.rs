@@ -8,7 +8,10 @@ use stepwell_events::Intake;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
-use crate::{Sqs, consume::in_words};
+use crate::{
+    Sqs,
+    consume::{ANSWERS_WITHIN, in_time},
+};
 
 /// How often the queue is asked.
 const EVERY: Duration = Duration::from_secs(15);
@@ -44,12 +47,9 @@ pub(crate) async fn watch<W: Workflow>(sqs: &Sqs, intake: &Intake<W>) {
 /// None if SQS does not say: that takes the right `sqs:GetQueueAttributes`, which consuming does not.
 async fn held(sqs: &Sqs) -> Option<u64> {
     let request = sqs.client.get_queue_attributes().queue_url(&sqs.queue_url);
-    let answer = request
-        .set_attribute_names(Some(HELD.to_vec()))
-        .send()
-        .await;
+    let request = request.set_attribute_names(Some(HELD.to_vec())).send();
+    let answer = in_time(ANSWERS_WITHIN, request).await;
     let answer = answer.map_err(|error| {
-        let error = in_words(&error);
         debug!(source = sqs.source, error, "could not count messages");
     });
     let counts = answer.ok()?.attributes?;

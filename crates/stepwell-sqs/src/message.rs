@@ -22,8 +22,10 @@ impl Received {
             Identity::Deduplication => system(System::MessageDeduplicationId),
         };
         let (id, repeats) = match given {
-            // SQS looks at nothing else, either.
-            Some(id) => (id, Repeats::InOtherWords),
+            Some(id) => {
+                let group = system(System::MessageGroupId);
+                (in_group(group.as_deref(), &id), Repeats::InOtherWords)
+            }
             None => (message.message_id()?.to_owned(), Repeats::Alike),
         };
         let body = message.body().unwrap_or_default().to_owned();
@@ -42,6 +44,17 @@ impl Received {
             delivery,
             receipt: message.receipt_handle()?.to_owned(),
         })
+    }
+}
+
+/// A queue may tell messages apart by their groups and ids (`DeduplicationScope` is `messageGroup`), so
+/// both are the event's id. Neither can hold a blank ([SendMessage]).
+///
+/// [SendMessage]: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+fn in_group(group: Option<&str>, id: &str) -> String {
+    match group {
+        Some(group) => format!("{group} {id}"),
+        None => id.to_owned(),
     }
 }
 

@@ -88,7 +88,7 @@ impl Sqs {
         self
     }
 
-    /// Takes the deduplication id of a FIFO queue for the event's id.
+    /// Takes the group and the deduplication id of a FIFO queue for the event's id: `customer-7 order-1`.
     ///
     /// SQS forgets it after five minutes, a workflow does not: a message that is sent with an id of last
     /// week is a duplicate of it. With content-based deduplication that is every message with the same

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use stepwell::{State, events::Delivery};
+use stepwell::{
+    State,
+    events::{Delivery, event_id},
+};
 use tempfile::tempdir;
 
 use crate::endpoint::{Queue, app, consuming, number, stop, wait_for};
@@ -37,8 +40,11 @@ async fn a_group_is_the_key_and_a_deduplication_id_may_be_the_events() {
     );
     let mut done = wait_for(&app, State::Succeeded, 3).await;
     done.sort();
-    assert_eq!(done, ["sqs~event-1", "sqs~event-2", "sqs~event-3"]);
-    let expected = ["1", "2", "3"].map(|id| (Some("customer-7".to_owned()), id.to_owned()));
+    let ids = ["1", "2", "3"].map(|id| format!("customer-7 {id}"));
+    let mut expected = ids.each_ref().map(|id| event_id("sqs", &[id]).to_string());
+    expected.sort();
+    assert_eq!(done, expected);
+    let expected = ids.map(|id| (Some("customer-7".to_owned()), id));
     assert_eq!(*seen.lock().unwrap(), expected);
     queue.wait_until_empty().await;
     stop(app, consumers).await;
