@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use stepwell_core::{
     __private::made::{self, Maker},
     CallId, WorkflowId,
+    limits::Text,
 };
 
 use crate::delivery::Delivery;
@@ -85,19 +86,29 @@ impl From<EventId> for CallId {
     }
 }
 
-/// A delivery whose id is no longer than can be kept and logged. What is longer, or looks as if it had
-/// been, is its beginning and a digest: the same each time, and another one for each id.
+/// Bounds what is kept, logged and counted of a delivery beside its content: its id, and its kind, which
+/// is left out if it could be no part of an origin (metrics have it as a label).
 pub(crate) fn bounded(delivery: &Delivery) -> Cow<'_, Delivery> {
-    let id = &delivery.id;
+    let mut bounded = Cow::Borrowed(delivery);
+    if let Some(id) = cut(&delivery.id) {
+        bounded.to_mut().id = id;
+    }
+    let kind = delivery.kind.as_deref();
+    if kind.is_some_and(|kind| Text::Origin.check(kind).is_err()) {
+        bounded.to_mut().kind = None;
+    }
+    bounded
+}
+
+/// An id that is too long, or looks as if it had been, is its beginning and a digest: the same each time,
+/// and another one for each id. None for one that may stay as it is.
+fn cut(id: &str) -> Option<String> {
     if id.len() <= ID_BYTES_MAX && !id.contains(CUT) {
-        return Cow::Borrowed(delivery);
+        return None;
     }
     let begin = &id[..id.floor_char_boundary(BEGIN_BYTES)];
     let digest = hex::encode(Sha256::digest(id.as_bytes()));
-    Cow::Owned(Delivery {
-        id: format!("{begin}{CUT}{digest}"),
-        ..delivery.clone()
-    })
+    Some(format!("{begin}{CUT}{digest}"))
 }
 
 #[cfg(test)]
@@ -115,5 +126,21 @@ mod tests {
         assert!(others.iter().all(|other| *other != cut), "{others:?}");
         let longest = "x".repeat(ID_BYTES_MAX);
         assert_eq!(of(&longest), longest);
+    }
+
+    #[test]
+    fn a_kind_that_is_no_short_text_is_left_out() {
+        let of = |kind: &str| {
+            let delivery = Delivery {
+                kind: Some(kind.to_owned()),
+                ..Delivery::new("orders", "1", "")
+            };
+            bounded(&delivery).kind.clone()
+        };
+        assert_eq!(of("invoice.paid").as_deref(), Some("invoice.paid"));
+        assert_eq!(
+            [of(&"x".repeat(1 << 20)), of("a\nb"), of("")],
+            [None, None, None]
+        );
     }
 }

@@ -59,7 +59,7 @@ impl<W: Workflow> fmt::Debug for Intake<W> {
 pub enum Taken<W> {
     /// Its workflow exists from now on.
     Started(Handle<W>),
-    /// Its workflow was there.
+    /// Its workflow was there, or one that it joins by its unique key.
     Duplicate(Handle<W>),
     /// No workflow can be made of it; it is kept among the dead letters.
     Poison {
@@ -233,11 +233,12 @@ impl<W: Workflow> Intake<W> {
         match started {
             Ok((handle, StartOutcome::New)) => Ok(Taken::Started(handle)),
             Ok((handle, StartOutcome::Existing(_))) => {
-                tracing::info!(
-                    workflow_id = handle.id(),
-                    source = delivery.source,
-                    "an event came again"
-                );
+                let came = match handle.id() == id.as_str() {
+                    true => "an event came again",
+                    false => "an event joined the work that is there, as its unique key says",
+                };
+                let source = &delivery.source;
+                tracing::info!(workflow_id = handle.id(), source, "{came}");
                 Ok(Taken::Duplicate(handle))
             }
             // A limit stays broken however often the event comes.
@@ -359,6 +360,8 @@ impl<W: Workflow> Entry<W> {
         }
         match call.given_id() {
             Some(id) => Ok((Id::Chosen(id.to_owned()), call)),
+            // One id for all that have none: each after the first would pass for the first come again.
+            None if delivery.id.is_empty() => Err("the event has no id".to_owned()),
             None => {
                 let id = event_id(&delivery.source, &[&delivery.id]);
                 Ok((Id::OfTheEvent(id.to_string()), call.id(id)))

@@ -47,7 +47,7 @@ impl<S: Send + Sync + 'static> Sources<S> {
     ///
     /// The workflow's id is the event's ([`event_id`](crate::event_id)), unless the call has one of its
     /// own: then an event that would start other work than the one that has it is
-    /// [`Poison`](crate::Poison), as is one whose unique key is taken. What `map` refuses, or panics at, is [`Poison`](crate::Poison). It must come to the same for
+    /// [`Poison`](crate::Poison), as is one whose unique key is taken, where that is refused ([`Unique::reject`](stepwell_core::Unique::reject)): without it an event joins the work that has the key, and nothing more is kept of it. What `map` refuses, or panics at, is [`Poison`](crate::Poison). It must come to the same for
     /// the same event, and do nothing else: it may be asked more than once.
     ///
     /// # Errors

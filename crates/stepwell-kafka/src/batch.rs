@@ -67,12 +67,13 @@ impl Fetched {
 /// would meet the same message again after each restart: the event is kept under its coordinates.
 fn identify(delivery: &mut Delivery, identity: &Identity) {
     match catch_unwind(AssertUnwindSafe(|| identity(delivery))) {
-        Ok(Some(id)) => {
+        // A header without a value is no id: all such messages would have the same.
+        Ok(Some(id)) if !id.is_empty() => {
             delivery.id = id;
             // A producer that sends it twice sends two messages, with coordinates of their own.
             delivery.repeats = Repeats::InOtherWords;
         }
-        Ok(None) => {}
+        Ok(_) => {}
         Err(_) => delivery.unusable = Some("what names the event's id panicked".to_owned()),
     }
 }

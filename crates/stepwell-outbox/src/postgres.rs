@@ -99,7 +99,8 @@ fn take(outbox: &Outbox) -> String {
     format!(
         "with taken as ({taken})
          select id::text, kind, key, payload::text,
-             (extract(epoch from created_at) * 1000000)::bigint as created_at
+             (extract(epoch from case when isfinite(created_at) then created_at end)
+                 * 1000000)::bigint as created_at
          from taken
          order by taken.id"
     )

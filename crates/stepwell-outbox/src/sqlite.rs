@@ -46,7 +46,7 @@ pub(crate) async fn look<W: Workflow>(
         return Ok(Looked::All);
     }
     let deliveries = rows.iter().map(|row| delivery(outbox, row));
-    let deliveries = deliveries.collect::<Result<Vec<_>, _>>()?;
+    let deliveries: Vec<_> = deliveries.collect();
     if let Err(looked) = accept(intake, &deliveries).await {
         return Ok(looked);
     }
@@ -73,18 +73,29 @@ async fn done(outbox: &Outbox, pool: &SqlitePool, rows: &[SqliteRow]) -> Result<
     Ok(())
 }
 
-fn delivery(outbox: &Outbox, row: &SqliteRow) -> Result<Delivery, sqlx::Error> {
-    // No payload is one that no workflow can be made of, and no reason to stand still.
-    let payload: Option<String> = row.try_get("payload")?;
-    let created_at: Option<String> = row.try_get("created_at")?;
-    Ok(Delivery {
-        kind: row.try_get("kind")?,
-        key: row.try_get("key")?,
-        at: created_at.and_then(|text| text.parse::<Timestamp>().ok()),
+/// A row as it is handed over. No row keeps others from it, whatever it holds: a payload that is none is
+/// one that no workflow can be made of.
+fn delivery(outbox: &Outbox, row: &SqliteRow) -> Delivery {
+    let text = |column| Some(String::from_utf8_lossy(&bytes(row, column)?).into_owned());
+    Delivery {
+        kind: text("kind"),
+        key: text("key"),
+        at: text("created_at").and_then(|text| text.parse::<Timestamp>().ok()),
         ..Delivery::new(
             &*outbox.source,
-            row.try_get::<String, _>("name")?,
-            payload.unwrap_or_default(),
+            text("name").unwrap_or_default(),
+            bytes(row, "payload").unwrap_or_default(),
         )
-    })
+    }
+}
+
+/// What a column holds, as it is: the columns of SQLite keep values of any type, `jsonb` and serialised
+/// bytes as blobs.
+fn bytes(row: &SqliteRow, column: &str) -> Option<Vec<u8>> {
+    let text = row.try_get::<Option<String>, _>(column);
+    let bytes = text.map(|text| text.map(String::into_bytes));
+    bytes
+        .or_else(|_| row.try_get::<Option<Vec<u8>>, _>(column))
+        .ok()
+        .flatten()
 }

@@ -211,6 +211,25 @@ async fn an_event_that_a_unique_key_refuses_is_poison() {
     }
 }
 
+/// They would all have one id, and each after the first would be taken for the first come again.
+#[tokio::test]
+async fn events_without_an_id_are_kept_each_by_itself() {
+    let app = app("without").await;
+    let intake = intake(&app, "orders", text);
+    let mut kept = Vec::new();
+    for (body, repeats) in [("a", Repeats::Alike), ("b", Repeats::InOtherWords)] {
+        let event = Delivery {
+            repeats,
+            ..delivery("", body)
+        };
+        let Taken::Poison { id } = intake.accept(&event).await.unwrap() else {
+            panic!("an event without an id was started or swallowed");
+        };
+        kept.push(id);
+    }
+    assert_ne!(kept[0], kept[1]);
+}
+
 #[tokio::test]
 async fn what_breaks_a_limit_is_poison() {
     let app = app("limits").await;

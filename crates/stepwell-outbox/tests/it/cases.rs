@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stepwell::{ErrorKind, State, events::Sources, outbox::Outbox};
 
-use crate::place::{LINE, Place, SHUT, consuming, noting, ship, stop, wait_for};
+use crate::place::{LINE, Place, SHUT, Users, consuming, noting, ship, stop, wait_for};
 
 macro_rules! on_both {
     ($($case:ident),* $(,)?) => {
@@ -40,7 +40,32 @@ on_both!(
     a_table_that_is_not_there_is_waited_for,
     what_makes_no_sense_is_refused,
     rows_come_in_their_order_and_say_what_they_are,
+    no_row_keeps_others_from_being_taken,
 );
+
+/// Values that the column's type does not promise.
+async fn no_row_keeps_others_from_being_taken(place: &Place) {
+    place.insert("0").await;
+    let odd = match &place.users {
+        Users::Sqlite(_) => {
+            "insert into outbox (payload) values (cast('1' as blob)), (x'ff');
+             insert into outbox (kind, key, payload, created_at)
+             values (x'ff', x'fe', '2', x'fd')"
+        }
+        Users::Postgres(_) => {
+            "insert into outbox (payload, created_at)
+             values ('1', 'infinity'), ('\"x\"', '-infinity'), ('2', 'infinity')"
+        }
+    };
+    place.run(odd.to_owned()).await;
+    place.insert("3").await;
+    let app = place.app().await;
+    let consumers = consuming(&app, place.outbox());
+    place.accepted(5).await;
+    assert_eq!(wait_for(&app, State::Succeeded, 4).await.len(), 4);
+    assert_eq!(wait_for(&app, State::Failed, 1).await.len(), 1);
+    stop(app, consumers).await;
+}
 
 async fn each_row_is_one_workflow_and_poison_is_kept(place: &Place) {
     for order in 0..7 {
