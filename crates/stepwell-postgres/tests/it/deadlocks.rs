@@ -142,7 +142,8 @@ async fn partners_on_two_executors_that_send_to_each_other_do_not_wait_for_each_
 async fn starts_of_many_kinds_from_two_executors_do_not_wait_for_each_other() {
     let database = Counted::new("syncs");
     let apps = [database.launch().await, database.launch().await];
-    let starts = (0..600_usize).map(|number| {
+    // As many as are answered well within a client's patience on a busy machine.
+    let starts = (0..300_usize).map(|number| {
         // In another order each.
         let account = match number % 2 {
             0 => number / 2 % 50,
