@@ -6,7 +6,7 @@
 
 use std::{fmt, iter, sync::Arc};
 
-/// A path of numbers that names one operation of a workflow. Cheap to clone: whoever is at an operation
+/// A path of numbers that names one operation of a workflow. Cheap to clone: each operation in progress
 /// says where, and a step that is quick should not pay for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position(Arc<[u32]>);

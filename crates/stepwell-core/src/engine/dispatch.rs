@@ -151,7 +151,7 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
 }
 
 /// Whether nothing is owned because everything was taken over. Asked as the lease is renewed, on the
-/// connection that it stands on: no silent one may hold up whoever keeps it.
+/// connection that it stands on: no silent one may hold up the thread that keeps it.
 async fn is_lease_lost(engine: &Engine, me: &ExecutorId) -> Result<bool, StoreError> {
     let renewed = engine.client.0.store.renew(Renewal::of(me.clone())).await;
     Ok(renewed.inspect_err(|_| engine.doubt())? == Renewed::Lost)
