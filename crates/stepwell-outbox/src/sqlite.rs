@@ -34,9 +34,11 @@ pub(crate) async fn look<W: Workflow>(
     intake: &Intake<W>,
 ) -> Result<Looked, sqlx::Error> {
     let table = &outbox.table;
+    let columns = ["kind", "key", "payload", "created_at"].map(as_text_or_blob);
     let next = format!(
-        "select id, cast(id as text) as name, kind, key, payload, created_at
-         from {table} where accepted_at is null order by id limit $1"
+        "select id, cast(id as text) as name, {}
+         from {table} where accepted_at is null order by id limit $1",
+        columns.join(", ")
     );
     let rows = sqlx::query(AssertSqlSafe(next))
         .bind(i64::from(outbox.batch))
@@ -52,6 +54,14 @@ pub(crate) async fn look<W: Workflow>(
     }
     done(outbox, pool, &rows).await?;
     Ok(Looked::after(rows.len(), outbox))
+}
+
+/// A column as text, or as the blob that it holds. SQLite keeps values of any type in a column, and where
+/// the table was made with `payload json` the payload `42` is a number.
+fn as_text_or_blob(column: &str) -> String {
+    format!(
+        "case typeof({column}) when 'blob' then {column} else cast({column} as text) end as {column}"
+    )
 }
 
 async fn done(outbox: &Outbox, pool: &SqlitePool, rows: &[SqliteRow]) -> Result<(), sqlx::Error> {
@@ -89,8 +99,7 @@ fn delivery(outbox: &Outbox, row: &SqliteRow) -> Delivery {
     }
 }
 
-/// What a column holds, as it is: the columns of SQLite keep values of any type, `jsonb` and serialised
-/// bytes as blobs.
+/// The bytes of a column: text need not be UTF-8, and `jsonb` and serialised values are blobs.
 fn bytes(row: &SqliteRow, column: &str) -> Option<Vec<u8>> {
     let text = row.try_get::<Option<String>, _>(column);
     let bytes = text.map(|text| text.map(String::into_bytes));

@@ -67,3 +67,33 @@ fn attributes(message: &Message) -> Vec<(String, String)> {
     attributes.sort();
     attributes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a queue deduplicates within a group, they are two events.
+    #[test]
+    fn one_deduplication_id_in_two_groups_is_two_events() {
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version_latest()
+            .build();
+        let sqs = Sqs::new(aws_sdk_sqs::Client::from_conf(config), "queue");
+        let sqs = sqs.by_deduplication_id();
+        let id = |group: Option<&str>| {
+            let message = Message::builder()
+                .message_id("m-1")
+                .receipt_handle("r")
+                .attributes(System::MessageDeduplicationId, "1")
+                .set_attributes(group.map(|group| {
+                    let given = [
+                        (System::MessageDeduplicationId, "1".to_owned()),
+                        (System::MessageGroupId, group.to_owned()),
+                    ];
+                    given.into()
+                }));
+            Received::read(&sqs, &message.build()).unwrap().delivery.id
+        };
+        assert_eq!([id(Some("ann")), id(Some("bob"))], ["ann 1", "bob 1"]);
+    }
+}

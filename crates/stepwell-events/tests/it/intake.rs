@@ -211,6 +211,24 @@ async fn an_event_that_a_unique_key_refuses_is_poison() {
     }
 }
 
+/// Without a refusal it is the work that is there which does what the event asks for.
+#[tokio::test]
+async fn an_event_that_joins_by_its_unique_key_is_one_with_the_work_that_is_there() {
+    let app = app("joins").await;
+    let intake = intake(&app, "orders", |it: &Delivery| {
+        let one = Unique::new("ann").within(Duration::from_secs(3_600));
+        Ok(text(it)?.unique(one))
+    });
+    assert_eq!(
+        word(&intake.accept(&delivery("1", "a")).await.unwrap()),
+        "started"
+    );
+    let Taken::Duplicate(joined) = intake.accept(&delivery("2", "a")).await.unwrap() else {
+        panic!("it did not join");
+    };
+    assert_eq!(joined.id(), event_id("orders", &["1"]).as_str());
+}
+
 /// They would all have one id, and each after the first would be taken for the first come again.
 #[tokio::test]
 async fn events_without_an_id_are_kept_each_by_itself() {

@@ -112,6 +112,23 @@ async fn a_panic_over_an_events_id_keeps_the_event_and_the_consumer_goes_on() {
     stop(app, consumers).await;
 }
 
+/// A header without a value is no id: all of them would be one event.
+#[tokio::test]
+async fn an_empty_id_of_a_message_is_none() {
+    let cluster = Cluster::with_topic("orders", 1);
+    cluster.send("orders", 0, "key", b"0").await;
+    cluster.send("orders", 0, "key", b"1").await;
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("shop.db")).await;
+    let kafka = cluster.kafka("orders");
+    let kafka = kafka.identity(|_: &Delivery| Some(String::new()));
+    let consumers = consuming(&app, kafka, number);
+    let mut done = wait_for(&app, State::Succeeded, 2).await;
+    done.sort();
+    assert_eq!(done, ["kafka~event-orders-0-0", "kafka~event-orders-0-1"]);
+    stop(app, consumers).await;
+}
+
 #[tokio::test]
 async fn a_group_goes_on_behind_what_was_accepted() {
     let cluster = Cluster::with_topic("orders", 1);

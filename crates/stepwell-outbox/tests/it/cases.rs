@@ -45,16 +45,19 @@ on_both!(
 
 /// Values that the column's type does not promise.
 async fn no_row_keeps_others_from_being_taken(place: &Place) {
-    place.insert("0").await;
     let odd = match &place.users {
         Users::Sqlite(_) => {
-            "insert into outbox (payload) values (cast('1' as blob)), (x'ff');
-             insert into outbox (kind, key, payload, created_at)
-             values (x'ff', x'fe', '2', x'fd')"
+            "drop table outbox;
+             create table outbox (
+                 id integer primary key autoincrement, kind, key, payload json, created_at,
+                 accepted_at text
+             );
+             insert into outbox (payload) values ('0'), (cast('1' as blob)), (x'ff');
+             insert into outbox (kind, key, payload, created_at) values (x'ff', 7, 2, x'fd')"
         }
         Users::Postgres(_) => {
             "insert into outbox (payload, created_at)
-             values ('1', 'infinity'), ('\"x\"', '-infinity'), ('2', 'infinity')"
+             values ('0', now()), ('1', 'infinity'), ('\"x\"', '-infinity'), ('2', 'infinity')"
         }
     };
     place.run(odd.to_owned()).await;
