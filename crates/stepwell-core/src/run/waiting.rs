@@ -8,6 +8,7 @@
 //! that is on its way has said what it is at.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -42,25 +43,27 @@ pub(crate) struct Site {
     pub(crate) position: Position,
     pub(crate) kind: RecordKind,
     pub(crate) name: &'static str,
-    /// Which attempt it is at; 0 where there are none.
+    /// The number of its attempt; 0 where there are no attempts.
     pub(crate) attempt: u32,
 }
 
-/// What one operation is at.
+/// One operation that has begun and has not ended.
 #[derive(Debug, Clone)]
 struct At {
-    number: u32,
+    number: u64,
     site: Site,
     since: Instant,
     /// None of one that does something, or waits for what no store could wake it for.
     awaited: Option<Awaited>,
 }
 
-/// What the operations of a run are at.
+/// The operations of a run that have begun and have not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    at: Vec<At>,
-    next: u32,
+    /// In the order in which they began, which is mostly the one in which they end: a join may hold
+    /// many thousands.
+    at: VecDeque<At>,
+    next: u64,
     /// When the last of the waits began.
     since: Option<Instant>,
     parking: Parking,
@@ -80,16 +83,17 @@ enum Parking {
 #[derive(Debug)]
 pub(crate) struct Underway<'r> {
     run: &'r Run,
-    number: u32,
+    number: u64,
 }
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
         let mut waiting = self.run.waiting();
-        // Operations that run side by side mostly end in the order in which they began.
-        let place = waiting.at.iter().position(|it| it.number == self.number);
-        if let Some(place) = place {
-            waiting.at.swap_remove(place);
+        let place = waiting
+            .at
+            .binary_search_by_key(&self.number, |it| it.number);
+        if let Ok(place) = place {
+            waiting.at.remove(place);
         }
     }
 }
@@ -99,17 +103,18 @@ impl Waiting {
     fn is_idle(&self, now: Timestamp, after: Duration) -> bool {
         let is_long = self.since.is_some_and(|since| since.elapsed() >= after);
         let left = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
-        let is_far = self.until().is_none_or(|at| left(at) > after);
-        let others = self.waits().filter(|wait| wait.of_another());
-        self.at.iter().all(|it| it.awaited.is_some())
+        let is_far = || self.until().is_none_or(|at| left(at) > after);
+        let others = || self.waits().filter(|wait| wait.of_another()).count();
+        // The question is asked at every poll of the body: what looks at all operations comes last.
+        is_long
             && self.parking == Parking::No
             && !self.at.is_empty()
-            && is_long
-            && is_far
-            && others.count() <= OTHERS_MAX
+            && self.at.iter().all(|it| it.awaited.is_some())
+            && is_far()
+            && others() <= OTHERS_MAX
     }
 
-    /// What is waited for.
+    /// Lists the awaited things.
     fn waits(&self) -> impl Iterator<Item = &Awaited> {
         self.at.iter().filter_map(|it| it.awaited.as_ref())
     }
@@ -123,9 +128,8 @@ impl Waiting {
         instants.min()
     }
 
-    /// What others are to write, in the order in which it was asked for.
-    fn changes(&mut self) -> Vec<Wait> {
-        self.at.sort_by_key(|it| it.number);
+    /// Lists the changes of others that are awaited, in the order in which they were asked for.
+    fn changes(&self) -> Vec<Wait> {
         let changes = self.waits().filter_map(|wait| match wait {
             Awaited::Instant(_) => None,
             Awaited::Change(wait) => Some(wait.clone()),
@@ -148,7 +152,7 @@ impl Awaited {
 }
 
 impl At {
-    /// What is told of it, `since` an instant of the store's clock.
+    /// Describes it for others, `since` an instant of the store's clock.
     fn doing(&self, since: Timestamp) -> Doing {
         let Site {
             position,
@@ -202,13 +206,15 @@ impl Run {
         let since = Instant::now();
         let mut waiting = self.waiting();
         let number = waiting.next;
-        waiting.next = number.wrapping_add(1);
+        waiting.next = number + 1;
         if awaited.is_some() {
             waiting.since = Some(since);
         }
         // Most runs are at one thing at a time.
-        waiting.at.reserve_exact(1);
-        waiting.at.push(At {
+        if waiting.at.capacity() == 0 {
+            waiting.at.reserve_exact(1);
+        }
+        waiting.at.push_back(At {
             number,
             site,
             since,
@@ -223,8 +229,8 @@ impl Run {
         self.engine.wait_until(at).await;
     }
 
-    /// What its operations have been at for at least so long; `instant` says when that was by the
-    /// store's clock.
+    /// Describes the operations that have lasted for at least so long; `instant` says when they began by
+    /// the store's clock.
     pub(crate) fn doing(
         &self,
         at_least: Duration,
