@@ -29,7 +29,7 @@ use operators::Operators;
 ///
 /// Answers are JSON, errors problem+json. A database that does not answer in time is a 503 (see
 /// [`StoreTimeout`](crate::StoreTimeout)), and what was asked of it may still happen.
-/// What letters hold is shown as it is, secrets included. A
+/// The content of letters is shown as it is, secrets included. A
 /// member of a body that is not known is refused: one that is misspelt must not make a redrive a
 /// larger one. Requests that change something are JSON, or `DELETE`, so that no form of another site
 /// can send them in a browser's name.

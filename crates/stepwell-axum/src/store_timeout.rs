@@ -16,7 +16,7 @@ const USUAL: Duration = Duration::from_millis(2_500);
 /// What was asked of the database may still happen: a start that was answered 503 is found by its
 /// idempotency key when the request is sent again.
 ///
-/// A commit has no bound: whoever gave it up would not know what became of it. A
+/// A commit has no bound: a process that gave it up would not know what became of it. A
 /// [`transaction`](crate::transaction()) whose commit the database does not answer waits until the connection
 /// breaks; settings of the system decide when that is (`tcp_user_timeout`, keepalives).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl StoreTimeout {
         extensions.get().copied().unwrap_or_default()
     }
 
-    /// What is left of it, asked again and again, from now on.
+    /// Begins now; each call of the result returns what is left.
     pub(crate) fn running_out(self) -> impl Fn() -> Self {
         let began = tokio::time::Instant::now();
         move || Self(self.0.saturating_sub(began.elapsed()))

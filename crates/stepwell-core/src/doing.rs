@@ -1,4 +1,4 @@
-//! What a running workflow is at, as its executor says it with the renewal of its lease.
+//! The operations that a running workflow is at, as its executor says with the renewal of its lease.
 
 use std::fmt;
 
@@ -7,30 +7,30 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{id::WorkflowKey, payload::Payload, position::Position, workflow::RecordKind};
 
-/// How many workflows an executor says this of at most: those that have been at it for longest.
+/// The bound of workflows that an executor says this of: those that have been at it for longest.
 const WORKFLOWS_MAX: usize = 200;
 
-/// How many operations of each: a join may hold thousands.
+/// The bound of operations of each: a join may hold thousands.
 const OPERATIONS_MAX: usize = 8;
 
-/// How long the text is at most, in bytes: it is written with every renewal at which it has changed.
+/// The bound of the text, in bytes: it is written with every renewal at which it has changed.
 const BYTES_MAX: usize = 64 * 1024;
 
 /// An operation that a running workflow is at, and has been for longer than a second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Doing {
-    /// Where it stands.
+    /// Its position.
     #[serde(serialize_with = "as_text", deserialize_with = "of_text")]
     pub position: Position,
-    /// What it is.
+    /// Its kind.
     pub kind: RecordKind,
     /// Its name: of the step, topic, event, workflow; empty where the kind says all.
     pub name: String,
-    /// Which attempt it is at; none where there are none.
+    /// The number of its attempt; none where there are no attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// Since when it has been at this.
+    /// The instant at which it began.
     pub since: Timestamp,
     /// The instant that it waits for: the end of a sleep, the next attempt of a step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ impl fmt::Display for Doing {
     }
 }
 
-/// What one workflow is at, among those of its executor.
+/// One workflow of an executor, and its operations.
 #[derive(Serialize, Deserialize)]
 struct Line {
     key: i64,
@@ -106,7 +106,7 @@ pub(crate) fn encode(mut runs: Vec<(WorkflowKey, Vec<Doing>)>) -> Payload {
     Payload::array(&lines)
 }
 
-/// What a workflow is at, from the text of its executor. Text that a newer version has written, and
+/// Reads from the text of an executor what a workflow is at. Text that a newer version has written, and
 /// that is not understood here, says nothing.
 pub(crate) fn decode(text: &Payload, key: WorkflowKey) -> Vec<Doing> {
     let lines: Vec<Line> = text.read().unwrap_or_default();

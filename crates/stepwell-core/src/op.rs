@@ -341,7 +341,7 @@ impl Here {
         self.run.engine.config.payload_bytes_max
     }
 
-    /// How the operation is named to a person who asks what the run is at.
+    /// Names the operation for a person who asks what the run is at.
     pub(crate) fn site(&self, kind: RecordKind, name: &'static str) -> Site {
         Site {
             position: self.position.clone(),

@@ -142,7 +142,7 @@ pub(crate) fn fingerprint(type_name: &str, message: &str) -> String {
     format!("{}: {}", of(&without_paths(type_name)), of(&words))
 }
 
-/// How long the message of an error is where it is shown in a list.
+/// The bound of an error's message in a list, in characters.
 const REASON_CHARS_MAX: usize = 200;
 
 /// The message of an error on one line, cut off where it is long. It holds nothing that steers a

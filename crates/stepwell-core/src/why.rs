@@ -1,4 +1,4 @@
-//! Why a workflow does not go on, or what it does: an answer in a type, and in a sentence.
+//! The answer to why a workflow does not go on, or what it does: as a type, and as a sentence.
 
 mod rule;
 
@@ -17,10 +17,10 @@ use crate::{
     workflow::State,
 };
 
-/// How many names a sentence lists.
+/// The bound of names in a sentence.
 const NAMES_SHOWN: usize = 10;
 
-/// Why a workflow does not go on, or what it does right now. `Display` is one plain sentence about it.
+/// The reason that a workflow does not go on, or what it does right now. `Display` is one plain sentence about it.
 ///
 /// In JSON the member `kind` names the case, and the other members say the rest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,7 +29,7 @@ const NAMES_SHOWN: usize = 10;
 pub enum Why {
     /// It may not run yet.
     Delayed {
-        /// When it may; none if its row does not say.
+        /// The instant from which on it may; none if its row does not say.
         until: Option<Timestamp>,
     },
     /// A person has paused its queue.
@@ -41,21 +41,21 @@ pub enum Why {
     },
     /// No executor is live: nothing takes it.
     NoExecutor {
-        /// How many executors have been silent for longer than their lease, and may be dead.
+        /// The number of executors that have been silent for longer than their lease, and may be dead.
         silent: usize,
     },
     /// Executors are live, and none of them registers its name.
     Unregistered {
         /// Its name.
         name: String,
-        /// What is live.
+        /// The releases that are live.
         live: Vec<Release>,
     },
     /// As many of its queue run as may.
     QueueFull {
         /// The queue.
         queue: String,
-        /// How many may run at once.
+        /// The number of workflows that may run at once.
         concurrency: u32,
     },
     /// As many of its key run as may.
@@ -64,34 +64,34 @@ pub enum Why {
         queue: String,
         /// The key; may be empty.
         key: String,
-        /// How many of one key may run at once.
+        /// The number of workflows of one key that may run at once.
         key_concurrency: u32,
     },
     /// As many of its queue have begun in the last while as may.
     RateReached {
         /// The queue.
         queue: String,
-        /// How many may begin, and in how long.
+        /// The number of workflows that may begin, and in how long.
         rate: Rate,
     },
     /// Nothing is in its way: it waits for its turn, and for room in an executor.
     Waiting {
-        /// How many live executors register its name, or do not say what they register.
+        /// The number of live executors that register its name, or do not say what they register.
         executors: usize,
     },
     /// It waits for long, and no executor keeps it in memory meanwhile.
     Parked {
-        /// What it waits for.
+        /// The awaited thing, in words.
         reason: String,
-        /// When it goes on at the latest.
+        /// The instant at which it goes on at the latest.
         until: Option<Timestamp>,
     },
     /// An executor runs it.
     Running {
         /// The executor.
         on: Home,
-        /// What it has been at for longer than a second, as the executor said with the last renewal of
-        /// its lease; empty if it does nothing for so long.
+        /// The operations that have lasted for longer than a second, as the executor said with the last
+        /// renewal of its lease; empty if there are none.
         doing: Vec<Doing>,
     },
     /// The executor that ran it has not renewed its lease: another one takes it over.
@@ -103,24 +103,24 @@ pub enum Why {
     ChangesHands,
     /// It cannot go on with the code that there is.
     Stuck {
-        /// What is wrong.
+        /// The cause, in a sentence.
         reason: String,
     },
     /// It was recovered too often without progress.
     Dead {
-        /// What is wrong.
+        /// The cause, in a sentence.
         reason: String,
     },
     /// It has ended.
     Ended {
-        /// How.
+        /// Its state.
         state: State,
-        /// Why it failed or was cancelled.
+        /// The cause, if it failed or was cancelled.
         reason: Option<String>,
     },
     /// A newer version of Stepwell has written its state, or its row cannot be read.
     Unknown {
-        /// What is known of it.
+        /// The part that is known.
         reason: String,
     },
 }
@@ -168,7 +168,7 @@ pub struct Release {
     pub application: String,
     /// The version of the code.
     pub version: String,
-    /// How many of them are live.
+    /// The number of them that are live.
     pub executors: usize,
     /// The workflows that they register, by name.
     pub names: Vec<String>,
@@ -230,11 +230,17 @@ impl Why {
                 on.lease_expires_at
             ),
             Self::ChangesHands => "it changes hands: its executor is not there any more".to_owned(),
-            waiting => waiting.sentence_of_waiting(),
+            Self::QueuePaused { .. }
+            | Self::NoExecutor { .. }
+            | Self::Unregistered { .. }
+            | Self::QueueFull { .. }
+            | Self::KeyFull { .. }
+            | Self::RateReached { .. }
+            | Self::Waiting { .. } => self.sentence_of_waiting(),
         }
     }
 
-    /// Why it waits for an executor.
+    /// The sentence about one that waits for an executor.
     fn sentence_of_waiting(&self) -> String {
         match self {
             Self::QueuePaused { queue, paused } => {
@@ -277,6 +283,7 @@ impl Why {
                 "it waits for its turn: {executors} live executor{} may take it",
                 if *executors == 1 { "" } else { "s" }
             ),
+            // `sentence` has the others.
             _ => String::new(),
         }
     }

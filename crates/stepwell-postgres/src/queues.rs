@@ -17,10 +17,41 @@ use crate::{
     store::PostgresStore,
 };
 
-/// What [`queue`] reads. Each count ends at a bound: a listing stays quick beside a million.
-pub(crate) const LIST: &str = "
-    select q.queue_name, q.concurrency, q.executor_concurrency, q.key_concurrency, q.rate_starts,
-        q.rate_period_ms, q.waiting_max, q.paused_at, q.paused_by, q.paused_why,
+/// The columns of a queue `q` that [`queue`] and [`seen`] have in common.
+macro_rules! columns {
+    () => {
+        "q.queue_name, q.concurrency, q.executor_concurrency, q.key_concurrency, q.rate_starts,
+        q.rate_period_ms, q.waiting_max, q.paused_at, q.paused_by, q.paused_why"
+    };
+}
+
+/// Counts what runs of a queue `q`, up to a bound: a listing stays quick beside a million.
+macro_rules! running {
+    ($bound:literal, $more:literal) => {
+        concat!(
+            "(select count(*) from (
+            select
+            from {schema}.workflows as r
+            where r.state = 'running'
+              and r.queue_name = q.queue_name
+              and r.queue_name <> ''
+              ",
+            $more,
+            "
+            limit ",
+            $bound,
+            "
+        ) as running)"
+        )
+    };
+}
+
+/// The rows that [`queue`] reads.
+pub(crate) const LIST: &str = concat!(
+    "
+    select ",
+    columns!(),
+    ",
         (select count(*) from (
             select
             from {schema}.workflows as w
@@ -28,17 +59,13 @@ pub(crate) const LIST: &str = "
               and w.queue_name = q.queue_name
             limit $1
         ) as waiting),
-        (select count(*) from (
-            select
-            from {schema}.workflows as w
-            where w.state = 'running'
-              and w.queue_name = q.queue_name
-              and w.queue_name <> ''
-            limit $1
-        ) as running),
+        ",
+    running!("$1", ""),
+    ",
         q.limited_at
     from {schema}.queues as q
-    order by q.queue_name";
+    order by q.queue_name"
+);
 
 impl QueueStore for PostgresStore {
     fn queues(&self) -> StoreFuture<'_, Vec<QueueInfo>> {
@@ -73,27 +100,18 @@ impl QueueStore for PostgresStore {
     }
 }
 
-/// What [`seen`] reads: the queue of a workflow, counted no further than a bound.
-pub(crate) const SEEN: &str = "
-    select q.queue_name, q.concurrency, q.executor_concurrency, q.key_concurrency, q.rate_starts,
-        q.rate_period_ms, q.waiting_max, q.paused_at, q.paused_by, q.paused_why, w.queue_key,
-        (select count(*) from (
-            select
-            from {schema}.workflows as r
-            where r.state = 'running'
-              and r.queue_name = q.queue_name
-              and r.queue_name <> ''
-            limit $2
-        ) as running),
-        (select count(*) from (
-            select
-            from {schema}.workflows as r
-            where r.state = 'running'
-              and r.queue_name = q.queue_name
-              and r.queue_name <> ''
-              and r.queue_key = w.queue_key
-            limit $2
-        ) as running),
+/// The queue of a workflow for [`seen`], counted no further than a bound.
+pub(crate) const SEEN: &str = concat!(
+    "
+    select ",
+    columns!(),
+    ", w.queue_key,
+        ",
+    running!("$2", ""),
+    ",
+        ",
+    running!("$2", "and r.queue_key = w.queue_key"),
+    ",
         (select count(*) from (
             select
             from {schema}.queue_starts as s
@@ -103,7 +121,8 @@ pub(crate) const SEEN: &str = "
         ) as started)
     from {schema}.workflows as w
     join {schema}.queues as q on q.queue_name = w.queue_name
-    where w.workflow_key = $1";
+    where w.workflow_key = $1"
+);
 
 fn seen(row: &Row) -> Result<QueueSeen, Failure> {
     Ok(QueueSeen {

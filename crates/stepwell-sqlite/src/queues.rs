@@ -14,10 +14,41 @@ use crate::{
     store::SqliteStore,
 };
 
-/// What [`queue`] reads. Each count ends at a bound: a listing stays quick beside a million.
-pub(crate) const LIST: &str = "
-    select q.queue_name, q.concurrency, q.executor_concurrency, q.key_concurrency, q.rate_starts,
-        q.rate_period_ms, q.waiting_max, q.paused_at, q.paused_by, q.paused_why,
+/// The columns of a queue `q` that [`queue`] and [`seen`] have in common.
+macro_rules! columns {
+    () => {
+        "q.queue_name, q.concurrency, q.executor_concurrency, q.key_concurrency, q.rate_starts,
+        q.rate_period_ms, q.waiting_max, q.paused_at, q.paused_by, q.paused_why"
+    };
+}
+
+/// Counts what runs of a queue `q`, up to a bound: a listing stays quick beside a million.
+macro_rules! running {
+    ($bound:literal, $more:literal) => {
+        concat!(
+            "(select count(*) from (
+            select 1
+            from workflows as r
+            where r.state = 'running'
+              and r.queue_name = q.queue_name
+              and r.queue_name is not null
+              ",
+            $more,
+            "
+            limit ",
+            $bound,
+            "
+        ))"
+        )
+    };
+}
+
+/// The rows that [`queue`] reads.
+pub(crate) const LIST: &str = concat!(
+    "
+    select ",
+    columns!(),
+    ",
         (select count(*) from (
             select 1
             from workflows as w
@@ -25,17 +56,13 @@ pub(crate) const LIST: &str = "
               and w.queue_name = q.queue_name
             limit ?1
         )),
-        (select count(*) from (
-            select 1
-            from workflows as w
-            where w.state = 'running'
-              and w.queue_name = q.queue_name
-              and w.queue_name is not null
-            limit ?1
-        )),
+        ",
+    running!("?1", ""),
+    ",
         q.limited_at
     from queues as q
-    order by q.queue_name";
+    order by q.queue_name"
+);
 
 impl QueueStore for SqliteStore {
     fn queues(&self) -> StoreFuture<'_, Vec<QueueInfo>> {
@@ -72,27 +99,18 @@ impl QueueStore for SqliteStore {
     }
 }
 
-/// What [`seen`] reads: the queue of a workflow, counted no further than a bound.
-pub(crate) const SEEN: &str = "
-    select q.queue_name, q.concurrency, q.executor_concurrency, q.key_concurrency, q.rate_starts,
-        q.rate_period_ms, q.waiting_max, q.paused_at, q.paused_by, q.paused_why, w.queue_key,
-        (select count(*) from (
-            select 1
-            from workflows as r
-            where r.state = 'running'
-              and r.queue_name = q.queue_name
-              and r.queue_name is not null
-            limit ?2
-        )),
-        (select count(*) from (
-            select 1
-            from workflows as r
-            where r.state = 'running'
-              and r.queue_name = q.queue_name
-              and r.queue_name is not null
-              and r.queue_key = w.queue_key
-            limit ?2
-        )),
+/// The queue of a workflow for [`seen`], counted no further than a bound.
+pub(crate) const SEEN: &str = concat!(
+    "
+    select ",
+    columns!(),
+    ", w.queue_key,
+        ",
+    running!("?2", ""),
+    ",
+        ",
+    running!("?2", "and r.queue_key = w.queue_key"),
+    ",
         (select count(*) from (
             select 1
             from queue_starts as s
@@ -102,7 +120,8 @@ pub(crate) const SEEN: &str = "
         ))
     from workflows as w
     join queues as q on q.queue_name = w.queue_name
-    where w.workflow_key = ?1";
+    where w.workflow_key = ?1"
+);
 
 fn seen(row: &Row<'_>) -> rusqlite::Result<QueueSeen> {
     Ok(QueueSeen {

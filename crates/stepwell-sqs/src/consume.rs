@@ -23,8 +23,8 @@ const WAIT_S: i32 = 20;
 /// How long a message is hidden from others whose workflow is waited for, and how often that is renewed.
 const HIDDEN_S: i32 = 60;
 const HIDE_AGAIN: Duration = Duration::from_secs(20);
-/// How long SQS may take to answer, beside the time that it is asked to wait. The client itself waits for
-/// ever where a connection has fallen silent.
+/// The time that SQS has to answer, beside what it is asked to wait. The client itself waits for ever where a
+/// connection has fallen silent.
 pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// The first and the longest pause after a request has failed.
 const AFTER_ERROR: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));

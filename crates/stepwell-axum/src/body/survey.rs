@@ -78,9 +78,9 @@ impl Sum {
     }
 }
 
-/// How far the reading has come.
+/// The state of a reading.
 struct Reading<'b> {
-    /// How many values may still come.
+    /// The number of values that may still come.
     left: usize,
     numbers: Numbers<'b>,
 }
@@ -189,7 +189,7 @@ impl<'b> Iterator for Numbers<'b> {
     }
 }
 
-/// What follows a string that has begun.
+/// Skips the rest of a string that has begun.
 fn behind_string(mut text: &[u8]) -> &[u8] {
     loop {
         match text {

@@ -34,7 +34,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 struct Asked {
     /// The id that the request's key gives the workflow, and what kind of key it is.
     id: Option<(CallId, KeyForm)>,
-    /// What path, query and body say.
+    /// The digest of path, query and body.
     digest: String,
     /// Where the request came to.
     path: String,

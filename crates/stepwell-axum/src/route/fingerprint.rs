@@ -1,4 +1,4 @@
-//! What a request asks for, as a digest: an idempotency key that comes again must come with the same.
+//! The digest of what a request asks for: an idempotency key that comes again must come with the same.
 
 use sha2::{Digest as _, Sha256};
 

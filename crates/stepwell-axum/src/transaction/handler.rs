@@ -88,7 +88,7 @@ impl<F, X, T> TransactionRoute<F, X, T> {
         self
     }
 
-    /// How long the transaction may take until it is committed; unless said otherwise what
+    /// Bounds the time from the beginning of the transaction to its commit; unless said otherwise it is what
     /// [`RequestLayer::store_timeout`](crate::RequestLayer::store_timeout) says, 2.5 s.
     #[must_use]
     pub fn store_timeout(mut self, timeout: Duration) -> Self {

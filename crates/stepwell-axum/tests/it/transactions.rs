@@ -226,7 +226,7 @@ async fn a_database_that_is_away_is_a_503() {
     assert!(!text.contains("pool"), "{text}");
 }
 
-/// Where a database falls silent.
+/// The call that a database does not answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Silence {
     Begin,

@@ -61,7 +61,7 @@ impl Shown for TickLine {
     }
 }
 
-/// What comes after an instant does not include it: the instant after which it comes, too.
+/// The instant right before another: ticks after it include the other.
 pub(super) fn just_before(instant: Timestamp) -> Timestamp {
     let before = instant.checked_sub(SignedDuration::from_nanos(1));
     before.unwrap_or(instant)

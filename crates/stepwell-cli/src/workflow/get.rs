@@ -47,7 +47,7 @@ struct Page<'a> {
     takeovers: &'a [Takeover],
     /// Their ids.
     children: Vec<&'a str>,
-    /// Why it does not go on, or what it does.
+    /// The reason that it does not go on, or what it does.
     why: Because<'a>,
 }
 

@@ -1,4 +1,4 @@
-//! `stepwell workflow start`: a workflow by its name. Whoever registers the name runs it.
+//! `stepwell workflow start`: a workflow by its name. An executor that registers the name runs it.
 
 use std::{str::FromStr, time::Duration};
 
@@ -20,10 +20,10 @@ use crate::{
     table::Cell,
 };
 
-/// Where it comes from, as lists and tallies show it.
+/// The origin of such workflows, as lists and tallies show it.
 const ORIGIN: &str = "cli";
 
-/// Which workflow, and how.
+/// The workflow to start, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Start {
     /// The name of the function. No program needs to run here: an executor that registers the name
@@ -79,7 +79,7 @@ fn at(text: &str) -> Result<Timestamp, String> {
     }
 }
 
-/// How much of wrong arguments an error repeats.
+/// The part of wrong arguments that an error repeats.
 const REPEATED_CHARACTERS: usize = 40;
 
 /// The beginning of a text, and whether that is not all of it.
@@ -128,14 +128,14 @@ impl Start {
     }
 }
 
-/// What came of it.
+/// The outcome, as it is shown.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     id: &'a str,
     name: &'a str,
     /// `started`, or `existing` if it was there with the same arguments.
     outcome: &'static str,
-    /// Where the one is that was there; of one that was started nothing has happened yet.
+    /// The state of one that was there; none of one that was started just now.
     state: Option<State>,
 }
 
@@ -179,8 +179,8 @@ pub(crate) async fn run(command: &Start, client: &Client, output: Output) -> Res
     })
 }
 
-/// A name that is written by hand may be written wrongly. It is started all the same: whoever registers
-/// it may come later.
+/// A name that is written by hand may be written wrongly. It is started all the same: an executor
+/// that registers it may come later.
 async fn tell_if_nothing_takes_it(client: &Client, id: &str) {
     if let Ok(why @ (Why::Unregistered { .. } | Why::NoExecutor { .. })) = client.explain(id).await
     {

@@ -1,4 +1,4 @@
-//! Why a workflow does not go on: the reads. The rule is in `why`.
+//! The reads behind [`Client::explain`]. The rule is in `why`.
 
 use super::Client;
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Client {
-    /// Why a workflow does not go on, or what it does right now. What a running workflow does is known
-    /// as of the last renewal of its executor's lease: some seconds ago at most.
+    /// Says why a workflow does not go on, or what it does right now. The operations of a running one are
+    /// known as of the last renewal of its executor's lease: some seconds ago at most.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is no such workflow.

@@ -1,4 +1,4 @@
-//! What this executor's runs are at: said with the renewal of its lease, so that others see it.
+//! Says with the renewal of the lease what this executor's runs are at, so that others see it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use super::Engine;
 use crate::{doing, id::ExecutorId, payload::Payload, run::Run};
 
-/// What takes less than this is said of no run: it is over before anybody reads of it.
+/// The least that an operation has lasted before it is said: a shorter one is over before it is read.
 const LONG: Duration = Duration::from_secs(1);
 
-/// How far the store's clock and this process's may be apart before instants are reckoned anew.
+/// The bound of the difference between the store's clock and this process's; beyond it instants are
+/// reckoned anew.
 const APART: SignedDuration = SignedDuration::from_secs(1);
 
 /// An instant by both clocks. From one of these the same instant is always reckoned to be the same one of
@@ -42,7 +43,7 @@ impl Anchor {
     }
 }
 
-/// What was said last, and to whose row.
+/// The text that was said last, and to which executor's row.
 #[derive(Debug, Default)]
 pub(super) struct Saying {
     anchor: Option<Anchor>,
@@ -50,7 +51,7 @@ pub(super) struct Saying {
 }
 
 impl Saying {
-    /// What there is to be said now; none if that stands in the row.
+    /// Returns the text to be said now; none if the row has it.
     pub(super) fn news(&mut self, engine: &Engine, me: &ExecutorId) -> Option<Payload> {
         let now = Anchor {
             here: Instant::now(),
@@ -72,13 +73,13 @@ impl Saying {
         (!stands).then_some(text)
     }
 
-    /// Whether the row says this is not known: the answer was lost.
+    /// Notes that the answer was lost: the row may or may not have the text.
     pub(super) fn doubt(&mut self, me: ExecutorId) {
         // No text of ours: whatever comes next is said.
         self.said = Some((me, Payload::null()));
     }
 
-    /// The row says this now.
+    /// Notes that the row has the text now.
     pub(super) fn said(&mut self, me: ExecutorId, news: Option<Payload>) {
         if let Some(news) = news {
             self.said = Some((me, news));

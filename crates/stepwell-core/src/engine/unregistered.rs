@@ -10,7 +10,7 @@ use crate::{
     why::unregistered,
 };
 
-/// How many names are said at most.
+/// The bound of names that are logged.
 const SAID_MAX: usize = 10;
 
 /// Looks once. It holds up nothing, and a look that fails is not repeated.

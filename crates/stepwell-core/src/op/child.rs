@@ -12,7 +12,7 @@ use crate::{
     handle::{Handle, result_of},
     id::made,
     payload::Payload,
-    run::{Awaited, Run, Underway},
+    run::{Awaited, Run, Site, Underway},
     store::{Effect, NewWorkflow, Wait},
     workflow::{Outcome, RecordKind, State},
 };
@@ -79,7 +79,7 @@ impl<S: Send + Sync + 'static + HasState<W::State>, W: Workflow> Op<S> for Call<
             let id = start(&here.child(0), self).await.commit(&here.run);
             // From here on: it may lose its race before the child is on disk.
             let mut racing = Racing::of(&here, &id);
-            let ready = await_result::<W>(&here, &id, true).await;
+            let ready = await_result::<W>(&here, &id, Other::WasThere).await;
             racing.child = None;
             ready
         })
@@ -95,24 +95,37 @@ impl<S: Send + Sync + 'static, W: Workflow> Op<S> for Handle<W> {
         Self: 'a,
     {
         let here = Here::from(&at);
-        // One that a workflow has started was there: if it is not any more, it was deleted.
-        Box::pin(async move { await_result::<W>(&here, self.id(), self.was_started()).await })
+        let other = match self.was_started() {
+            true => Other::WasThere,
+            false => Other::MayCome,
+        };
+        Box::pin(async move { await_result::<W>(&here, self.id(), other).await })
     }
+}
+
+/// Whether a workflow that is awaited has been there.
+#[derive(Debug, Clone, Copy)]
+enum Other {
+    /// A workflow has started it: if it is not there any more, it was deleted.
+    WasThere,
+    /// It may be started later.
+    MayCome,
 }
 
 async fn await_result<W: Workflow>(
     here: &Here,
     id: &str,
-    known: bool,
+    other: Other,
 ) -> Ready<Result<W::Output, WorkflowError<W::Error>>> {
     if let Some(result) = here.recorded_value(RecordKind::Await, W::NAME).await {
         return Ready::recorded(result);
     }
-    let busy = here.run.busy(here.site(RecordKind::Await, W::NAME));
+    let site = here.site(RecordKind::Await, W::NAME);
+    let busy = here.run.busy(site.clone());
     // The child exists on disk before it is looked for.
     here.run.settle().await;
     // Stuck and dead are no ends: somebody, or another version, may let the child go on.
-    let ended = ended(here, W::NAME, (id, known), busy).await;
+    let ended = ended(here, id, other, site, busy).await;
     let result = result_of::<W>(id, &ended);
     let payload = here.stored(W::NAME, Payload::of_ours(&result)).await;
     let record = here.record(RecordKind::Await, W::NAME, Outcome::Ok(payload));
@@ -121,16 +134,15 @@ async fn await_result<W: Workflow>(
 
 async fn ended(
     here: &Here,
-    name: &'static str,
-    (id, known): (&str, bool),
+    id: &str,
+    other: Other,
+    site: Site,
     busy: Underway<'_>,
 ) -> crate::client::Ended {
     let client: &Client = &here.run.engine.client;
-    let site = here.site(RecordKind::Await, name);
-    let (other, busy) = match known {
-        true => (known_one(here, id).await, busy),
-        // One of another may not be there yet.
-        false => {
+    let (other, busy) = match other {
+        Other::WasThere => (known_one(here, id).await, busy),
+        Other::MayCome => {
             drop(busy);
             let other = other::exists(here, id, &site).await;
             (other, here.run.busy(site.clone()))

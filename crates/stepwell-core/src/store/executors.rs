@@ -21,7 +21,7 @@ pub trait ExecutorStore {
     /// says of its runs. One row is written, and nothing else.
     fn renew(&self, renewal: Renewal) -> StoreFuture<'_, Renewed>;
 
-    /// What an executor has said last of its runs ([`Renewal::doing`]); none if it has said nothing.
+    /// Reads what an executor has said last of its runs ([`Renewal::doing`]); none if it has said nothing.
     fn doing(&self, executor: &ExecutorId) -> StoreFuture<'_, Option<Payload>>;
 
     /// Declares every executor of the same application dead whose lease is over
@@ -103,7 +103,7 @@ pub struct NewExecutor {
 pub struct Renewal {
     /// The executor whose lease it is.
     pub executor: ExecutorId,
-    /// What its runs are at: text for [`ExecutorStore::doing`], which no store looks into. None leaves
+    /// The operations that its runs are at: text for [`ExecutorStore::doing`], which no store looks into. None leaves
     /// what was said before.
     pub doing: Option<Payload>,
 }

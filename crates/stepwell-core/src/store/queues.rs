@@ -56,7 +56,7 @@ pub trait QueueStore {
     /// The limits of every queue, without a count.
     fn limits(&self) -> StoreFuture<'_, Vec<QueueLimited>>;
 
-    /// How the queue of a workflow stands for that one; none if it goes through no queue.
+    /// Reads the queue of a workflow as it stands for that one; none if it goes through no queue.
     fn queue_of(&self, workflow: WorkflowKey) -> StoreFuture<'_, Option<QueueSeen>>;
 }
 
@@ -65,17 +65,17 @@ pub trait QueueStore {
 pub struct QueueSeen {
     /// Its name.
     pub name: String,
-    /// How much of it may run at once.
+    /// Its limits.
     pub limits: QueueLimits,
     /// Since when it is paused, by whom and why.
     pub paused: Option<Paused>,
     /// The key under which the workflow goes through it; may be empty.
     pub key: String,
-    /// How many of it run.
+    /// The number of its workflows that run.
     pub running: u32,
-    /// How many run of the workflow's key.
+    /// The number of those that have the workflow's key.
     pub running_of_key: u32,
-    /// How many began in the last [`Rate::period`]; 0 without a rate.
+    /// The number of workflows that began in the last [`Rate::period`]; 0 without a rate.
     pub started: u32,
 }
 
@@ -95,7 +95,7 @@ pub struct QueueLimited {
 pub struct QueueInfo {
     /// Its name.
     pub name: String,
-    /// How much of it may run at once.
+    /// Its limits.
     pub limits: QueueLimits,
     /// Since when a person's limits hold in place of those that the code declares.
     pub limited_at: Option<Timestamp>,

@@ -99,18 +99,18 @@ pub struct Tally {
     pub count: u64,
 }
 
-/// How many names of workflows that wait are told at most.
+/// The bound of names in [`WorkflowStore::names_waiting`].
 pub const NAMES_WAITING_MAX: u32 = 1_000;
 
-/// How many workflows that wait are looked at for their names.
+/// The bound of workflows that are looked at for their names.
 pub const LOOKED_AT_MAX: u32 = 100_000;
 
-/// How many workflows of a name wait for an executor.
+/// The number of workflows of one name that wait for an executor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NameWaiting {
     /// The name of the function.
     pub name: String,
-    /// How many there are, of those that were looked at.
+    /// Their number, of those that were looked at.
     pub count: u64,
 }
 

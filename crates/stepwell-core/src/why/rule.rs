@@ -11,7 +11,7 @@ use crate::{
     workflow::State,
 };
 
-/// What was read about a workflow, as far as its state asks for it.
+/// The facts about a workflow that were read, as far as its state asks for them.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) workflow: Workflow,

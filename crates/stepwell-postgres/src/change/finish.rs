@@ -73,30 +73,31 @@ pub(super) async fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Fini
     }
     let watched: bool = get(&row, 2)?;
     match &finish.end {
-        End::Succeeded(output) => {
-            end(scope, finish, (State::Succeeded, output), None).await?;
-        }
+        End::Succeeded(output) => end(scope, finish, &Ended::with(output)).await?,
         End::Failed {
             error,
             fingerprint,
             reason,
-        } => {
-            let why = Some((sentence(fingerprint), sentence(reason)));
-            end(scope, finish, (State::Failed, error), why).await?;
         }
-        End::Declined {
+        | End::Declined {
             error,
             fingerprint,
             reason,
         } => {
-            let why = Some((sentence(fingerprint), sentence(reason)));
-            end(scope, finish, (State::Failed, error), why).await?;
-            let key = finish.key.0;
-            let db = scope.db;
-            db.execute(ACKNOWLEDGE, params![key, At(scope.now), DECLINED_NOTE])
-                .await?;
+            let failed = Ended {
+                state: State::Failed,
+                fingerprint: Some(sentence(fingerprint)),
+                reason: Some(sentence(reason)),
+                ..Ended::with(error)
+            };
+            end(scope, finish, &failed).await?;
         }
         End::Stuck { reason } => stick(scope, finish, reason).await?,
+    }
+    if matches!(finish.end, End::Declined { .. }) {
+        let (key, now) = (finish.key.0, At(scope.now));
+        let values = params![key, now, DECLINED_NOTE];
+        scope.db.execute(ACKNOWLEDGE, values).await?;
     }
     let has_result = !matches!(finish.end, End::Stuck { .. });
     if watched && has_result {
@@ -114,15 +115,29 @@ pub(super) async fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Fini
     Ok(Finished::Now)
 }
 
-async fn end(
-    scope: &Scope<'_>,
-    finish: &Finish,
-    (state, payload): (State, &Payload),
-    why: Option<(String, String)>,
-) -> Result<(), Failure> {
-    let (fingerprint, reason) = why.unzip();
+/// The columns of a workflow that has ended with a result.
+struct Ended<'c> {
+    state: State,
+    payload: &'c Payload,
+    fingerprint: Option<String>,
+    reason: Option<String>,
+}
+
+impl<'c> Ended<'c> {
+    fn with(output: &'c Payload) -> Self {
+        Self {
+            state: State::Succeeded,
+            payload: output,
+            fingerprint: None,
+            reason: None,
+        }
+    }
+}
+
+async fn end(scope: &Scope<'_>, finish: &Finish, ended: &Ended<'_>) -> Result<(), Failure> {
     let (key, now) = (finish.key.0, At(scope.now));
-    let (state, payload) = (state.as_str(), payload.as_str());
+    let (state, payload) = (ended.state.as_str(), ended.payload.as_str());
+    let (fingerprint, reason) = (ended.fingerprint.as_deref(), ended.reason.as_deref());
     let values = params![key, state, fingerprint, payload, now, reason];
     scope.db.execute(END, values).await?;
     Ok(())

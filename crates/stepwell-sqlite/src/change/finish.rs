@@ -44,13 +44,8 @@ pub(super) fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Finished, 
             error,
             fingerprint,
             reason,
-        } => {
-            result(scope, finish, Outcome::Err(error.clone()))?;
-            let why = (Some(reason), Some(fingerprint));
-            update(scope, finish, State::Failed, why)?;
-            scope.wake_waiters(finish.key)?;
         }
-        End::Declined {
+        | End::Declined {
             error,
             fingerprint,
             reason,
@@ -58,11 +53,6 @@ pub(super) fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Finished, 
             result(scope, finish, Outcome::Err(error.clone()))?;
             let why = (Some(reason), Some(fingerprint));
             update(scope, finish, State::Failed, why)?;
-            scope.db.prepare_cached(ACKNOWLEDGE)?.execute(params![
-                finish.key.0,
-                scope.now_micros(),
-                DECLINED_NOTE
-            ])?;
             scope.wake_waiters(finish.key)?;
         }
         End::Stuck { reason } => {
@@ -70,6 +60,10 @@ pub(super) fn apply(scope: &mut Scope<'_>, finish: &Finish) -> Result<Finished, 
             let mut stick = scope.db.prepare_cached(STICK)?;
             stick.execute(params![finish.key.0, finish.version])?;
         }
+    }
+    if matches!(finish.end, End::Declined { .. }) {
+        let values = params![finish.key.0, scope.now_micros(), DECLINED_NOTE];
+        scope.db.prepare_cached(ACKNOWLEDGE)?.execute(values)?;
     }
     for alert in &finish.alerts {
         alert.not_started(&start::anyway(scope, alert, start::ask)?);

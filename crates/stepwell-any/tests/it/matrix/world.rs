@@ -100,7 +100,7 @@ struct Play<'f> {
     client: Client,
     fault: &'f Fault,
     prefix: &'f str,
-    /// How often a workflow was resumed whose change had been refused for good.
+    /// The number of times that a workflow was resumed after a change was refused for good.
     put_right: AtomicU32,
 }
 
