@@ -48,8 +48,12 @@ pub(super) async fn drive(run: Arc<Run>, input: Payload, past: Past) {
         }
     };
     debug!(workflow = %run.id, ?interrupt, "the run is over");
-    if interrupt == Interrupt::Reload {
-        // What it has handed in and is not on disk yet would run again.
+    if matches!(
+        interrupt,
+        Interrupt::Reload | Interrupt::Superseded | Interrupt::Cancelled
+    ) {
+        // The next run here reads its history when this one is over: what was handed in and is not on disk
+        // by then would run again.
         run.written().await;
     }
     drop(over);

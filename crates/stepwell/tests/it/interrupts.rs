@@ -12,8 +12,8 @@ use std::{
 };
 
 use stepwell::{
-    App, Attempt, Ctx, State, WorkflowError, step,
-    store::{Change, Store},
+    App, Attempt, Ctx, Payload, State, WorkflowError, WorkflowId, step,
+    store::{Change, NewWorkflow, Store},
     workflow,
 };
 use tokio::{sync::Notify, time::timeout};
@@ -222,6 +222,51 @@ async fn a_resumed_run_replays_what_the_one_before_records_last() {
     let result = timeout(PATIENCE, handle.result()).await;
     assert_eq!(result.expect("it ends").unwrap(), 1);
     assert_eq!(desk.marked.load(SeqCst), 1, "a recorded step ran again");
+}
+
+/// The record of a step that has ended is still on its way when the steps of its run are over.
+#[tokio::test]
+async fn a_resumed_run_waits_for_what_the_one_before_has_handed_in() {
+    let store = Faulty::new().await;
+    let app = launch(&store).await;
+    let desk = &app.state().desk;
+    *store.full.lock().unwrap() = Some(is_within_a_join);
+    let handle = app.start(marks_and_works().id("w")).await.unwrap();
+    until("both steps begin", || {
+        desk.begun.load(SeqCst) == 1 && store.found_full.load(SeqCst) > 0
+    })
+    .await;
+    let elsewhere = elsewhere(&store).await;
+    elsewhere.client().cancel("w").await.unwrap();
+    elsewhere.client().resume("w").await.unwrap();
+    desk.may_end.notify_one();
+    until("its step is over", || desk.cleaned_up.load(SeqCst) == 1).await;
+    // What is claimed after it begins, one after the other. Nothing is recorded: the disk is full.
+    for number in 1..=3 {
+        // By a client whose own changes find room.
+        let id = WorkflowId::given(format!("m-{number}")).unwrap();
+        let new = NewWorkflow::new(id, "marker", Payload::from_stored("[]".to_owned()));
+        elsewhere.client().start(new).await.unwrap();
+        until("the next claim runs", || desk.marked.load(SeqCst) > number).await;
+    }
+    assert_eq!(desk.begun.load(SeqCst), 1, "it went on without the record");
+    *store.full.lock().unwrap() = None;
+    until("the step begins again", || desk.begun.load(SeqCst) == 2).await;
+    desk.done.notify_one();
+    let result = timeout(PATIENCE, handle.result()).await;
+    assert_eq!(result.expect("it ends").unwrap(), 1);
+    assert_eq!(
+        desk.marked.load(SeqCst),
+        4,
+        "a step ran again that was handed in"
+    );
+}
+
+fn is_within_a_join(change: &Change) -> bool {
+    let Change::Progress(progress) = change else {
+        return false;
+    };
+    (progress.records.iter()).any(|record| record.place.encode().contains('.'))
 }
 
 #[tokio::test]
