@@ -60,5 +60,5 @@ pub use delivery::{Delivery, Repeats};
 pub use event_id::{EventId, event_id};
 pub use intake::{Intake, Stopping, Taken};
 pub use poisoned::{Body, Poison, Poisoned, poison};
-pub use source::{Connected, Source};
+pub use source::{BATCH_BYTES, Connected, Source};
 pub use sources::{Consumers, Sources};

@@ -4,6 +4,10 @@ use stepwell_core::{BoxFuture, Error, Workflow};
 
 use crate::intake::Intake;
 
+/// How many bytes of bodies make a batch full: 16 MiB. A source that hands in many events at once adds
+/// none to a batch that has as many, so that large events are few at a time in memory.
+pub const BATCH_BYTES: usize = 16 * 1_024 * 1_024;
+
 /// Where events come from: an endpoint, a topic, a queue. `W` is what its events start.
 pub trait Source<W: Workflow> {
     /// The source's name: the beginning of its workflows' ids, and what metrics call it. Two sources of

@@ -12,7 +12,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
     topic_partition_list::Offset,
 };
-use stepwell_events::{Delivery, Repeats};
+use stepwell_events::{BATCH_BYTES, Delivery, Repeats};
 
 use crate::{Kafka, kafka::Identity};
 
@@ -29,6 +29,38 @@ pub(crate) struct Place {
     topic: String,
     partition: i32,
     offset: i64,
+}
+
+/// Messages that were fetched and are not handed in yet.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    fetched: Vec<Fetched>,
+    /// Of their bodies.
+    bytes: usize,
+}
+
+impl Batch {
+    pub(crate) fn push(&mut self, fetched: Fetched) {
+        self.bytes += fetched.delivery.body.len();
+        self.fetched.push(fetched);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fetched.is_empty()
+    }
+
+    /// Whether it holds so many messages, or as many bytes as a batch may have.
+    pub(crate) fn is_full(&self, messages: usize) -> bool {
+        self.fetched.len() >= messages || self.bytes >= BATCH_BYTES
+    }
+
+    pub(crate) fn take(&mut self) -> (Vec<Delivery>, Vec<Place>) {
+        let batch = std::mem::take(self);
+        let fetched = batch.fetched.into_iter();
+        fetched
+            .map(|fetched| (fetched.delivery, fetched.at))
+            .unzip()
+    }
 }
 
 impl Fetched {
@@ -132,6 +164,25 @@ mod tests {
             partition,
             offset,
         }
+    }
+
+    #[test]
+    fn a_batch_is_full_with_its_messages_or_with_their_bytes() {
+        let fetched = |bytes: usize| Fetched {
+            delivery: Delivery::new("kafka", "1", vec![0; bytes]),
+            at: place("a", 0, 1),
+        };
+        let mut batch = Batch::default();
+        batch.push(fetched(1));
+        assert!(!batch.is_full(2));
+        batch.push(fetched(1));
+        assert!(batch.is_full(2) && !batch.is_full(3));
+        batch.push(fetched(BATCH_BYTES - 3));
+        assert!(!batch.is_full(4));
+        batch.push(fetched(1));
+        assert!(batch.is_full(5));
+        assert_eq!(batch.take().0.len(), 4);
+        assert!(batch.is_empty() && !batch.is_full(1));
     }
 
     #[test]

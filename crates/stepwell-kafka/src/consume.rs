@@ -11,12 +11,12 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
 };
 use stepwell_core::{Client, Workflow, observe::Observation};
-use stepwell_events::{Delivery, Intake};
+use stepwell_events::Intake;
 use tracing::{debug, info, warn};
 
 use crate::{
     Kafka,
-    batch::{Fetched, Place, behind},
+    batch::{Batch, Fetched, Place, behind},
 };
 
 /// The pause after the client has reported an error. It goes on by itself.
@@ -109,7 +109,7 @@ pub(crate) async fn consume<W: Workflow>(consumer: Arc<Consumer>, kafka: Kafka, 
     let mut ahead = Ahead {
         consumer: &consumer,
         kafka: &kafka,
-        fetched: Vec::new(),
+        batch: Batch::default(),
         paused: false,
     };
     let mut done = Vec::new();
@@ -119,7 +119,7 @@ pub(crate) async fn consume<W: Workflow>(consumer: Arc<Consumer>, kafka: Kafka, 
             () = intake.stopping() => break,
             () = ahead.wait() => {}
         }
-        let (deliveries, places) = ahead.take();
+        let (deliveries, places) = ahead.batch.take();
         // The next ones are fetched meanwhile, which also tells the group that this member is alive.
         let accepted = tokio::select! {
             biased;
@@ -150,17 +150,17 @@ pub(crate) async fn consume<W: Workflow>(consumer: Arc<Consumer>, kafka: Kafka, 
 struct Ahead<'a> {
     consumer: &'a Consumer,
     kafka: &'a Kafka,
-    fetched: Vec<Fetched>,
+    batch: Batch,
     paused: bool,
 }
 
 impl Ahead<'_> {
     /// Waits for a message, and takes those that are there with it.
     async fn wait(&mut self) {
-        if self.fetched.is_empty() {
+        if self.batch.is_empty() {
             self.fetch_one().await;
         }
-        while self.fetched.len() < self.kafka.batch && self.fetch_one().now_or_never().is_some() {}
+        while !self.batch.is_full(self.kafka.batch) && self.fetch_one().now_or_never().is_some() {}
     }
 
     /// Fetches for ever. When a batch is full, and nobody takes it for a while, the partitions are paused:
@@ -168,7 +168,7 @@ impl Ahead<'_> {
     /// away what it has fetched of a partition that is paused, and fetches it anew.
     async fn fetch(&mut self) -> Infallible {
         loop {
-            if self.fetched.len() >= self.kafka.batch {
+            if self.batch.is_full(self.kafka.batch) {
                 tokio::time::sleep(PAUSE_AFTER).await;
                 self.pause();
             }
@@ -179,7 +179,7 @@ impl Ahead<'_> {
     /// Cancelled while it waits, it has taken nothing.
     async fn fetch_one(&mut self) {
         match self.consumer.recv().await {
-            Ok(message) => self.fetched.push(Fetched::read(self.kafka, &message)),
+            Ok(message) => self.batch.push(Fetched::read(self.kafka, &message)),
             Err(error) => {
                 warn!(
                     source = self.kafka.source,
@@ -189,14 +189,6 @@ impl Ahead<'_> {
                 tokio::time::sleep(AFTER_ERROR).await;
             }
         }
-    }
-
-    fn take(&mut self) -> (Vec<Delivery>, Vec<Place>) {
-        let fetched = std::mem::take(&mut self.fetched);
-        fetched
-            .into_iter()
-            .map(|fetched| (fetched.delivery, fetched.at))
-            .unzip()
     }
 
     /// Also when they are paused: a rebalance may have brought others.

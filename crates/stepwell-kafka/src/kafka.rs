@@ -92,8 +92,9 @@ impl Kafka {
         self
     }
 
-    /// How many messages are accepted in one commit at most; 500 unless said otherwise. Twice as many are
-    /// in memory. A batch does not wait to be full.
+    /// How many messages are accepted in one commit at most; 500 unless said otherwise. Large ones are
+    /// fewer: a batch is full with [`BATCH_BYTES`](stepwell_events::BATCH_BYTES), too. Two batches are in
+    /// memory. A batch does not wait to be full.
     #[must_use]
     pub fn batch(mut self, messages: usize) -> Self {
         self.batch = messages;

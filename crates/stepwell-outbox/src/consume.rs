@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stepwell_core::Workflow;
-use stepwell_events::{Delivery, Intake};
+use stepwell_events::{BATCH_BYTES, Delivery, Intake};
 use tracing::warn;
 
 use crate::outbox::{Home, Outbox};
@@ -18,7 +18,7 @@ const ACCEPT_MAX: Duration = Duration::from_secs(10);
 /// What a look at the table came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Looked {
-    /// A whole batch: there may be more.
+    /// A whole batch, in rows or in bytes: there may be more.
     Full,
     /// Everything that was there, or what others have not locked.
     All,
@@ -29,10 +29,11 @@ pub(crate) enum Looked {
 }
 
 impl Looked {
-    /// After so many rows were accepted.
-    pub(crate) fn after(rows: usize, outbox: &Outbox) -> Self {
-        match u32::try_from(rows) {
-            Ok(rows) if rows < outbox.batch => Self::All,
+    /// After these were accepted.
+    pub(crate) fn after(deliveries: &[Delivery], outbox: &Outbox) -> Self {
+        let bytes: usize = deliveries.iter().map(|delivery| delivery.body.len()).sum();
+        match u32::try_from(deliveries.len()) {
+            Ok(rows) if rows < outbox.batch && bytes < BATCH_BYTES => Self::All,
             _ => Self::Full,
         }
     }

@@ -92,7 +92,8 @@ impl Outbox {
         self
     }
 
-    /// How many rows become one commit at most; 500 unless said otherwise.
+    /// How many rows become one commit at most; 500 unless said otherwise. Large ones are fewer: a batch is
+    /// full with [`BATCH_BYTES`](stepwell_events::BATCH_BYTES), too.
     #[must_use]
     pub fn batch(mut self, rows: u32) -> Self {
         self.batch = rows;

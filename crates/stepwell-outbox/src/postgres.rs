@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgListener, postgres::PgRow};
 use stepwell_core::Workflow;
-use stepwell_events::{Delivery, Intake};
+use stepwell_events::{BATCH_BYTES, Delivery, Intake};
 use tracing::warn;
 
 use crate::{
@@ -71,6 +71,7 @@ pub(crate) async fn look<W: Workflow>(
     let mut tx = pool.begin().await?;
     let rows = sqlx::query(AssertSqlSafe(take(outbox)))
         .bind(i64::from(outbox.batch))
+        .bind(i64::try_from(BATCH_BYTES).unwrap_or(i64::MAX))
         .fetch_all(&mut *tx)
         .await?;
     if rows.is_empty() {
@@ -82,22 +83,25 @@ pub(crate) async fn look<W: Workflow>(
         return Ok(looked);
     }
     tx.commit().await?;
-    Ok(Looked::after(rows.len(), outbox))
+    Ok(Looked::after(&deliveries, outbox))
 }
 
+/// Takes rows until their payloads have `$2` bytes, and locks `$1` at most.
 fn take(outbox: &Outbox) -> String {
     let table = &outbox.table;
-    let next = format!(
-        "select id from {table} where accepted_at is null order by id limit $1 for update skip locked"
-    );
+    let these = "id = any(array(select id from summed where bytes_before < $2))";
     let taken = match outbox.after {
-        After::Marked => format!(
-            "update {table} set accepted_at = now() where id = any(array({next})) returning *"
-        ),
-        After::Deleted => format!("delete from {table} where id = any(array({next})) returning *"),
+        After::Marked => {
+            format!("update {table} set accepted_at = now() where {these} returning *")
+        }
+        After::Deleted => format!("delete from {table} where {these} returning *"),
     };
     format!(
-        "with taken as ({taken})
+        "with next as (
+             select id, coalesce(octet_length(payload::text), 0) as bytes from {table}
+             where accepted_at is null order by id limit $1 for update skip locked),
+         summed as (select id, sum(bytes) over (order by id) - bytes as bytes_before from next),
+         taken as ({taken})
          select id::text, kind, key, payload::text,
              (extract(epoch from case when isfinite(created_at) then created_at end)
                  * 1000000)::bigint as created_at

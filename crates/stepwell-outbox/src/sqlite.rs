@@ -2,10 +2,11 @@
 //! a batch is accepted, or both would wait for each other. Two processes may take the same rows; the
 //! second finds their workflows.
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Row, SqlitePool, sqlite::SqliteRow};
 use stepwell_core::Workflow;
-use stepwell_events::{Delivery, Intake};
+use stepwell_events::{BATCH_BYTES, Delivery, Intake};
 
 use crate::{
     consume::{Looked, accept},
@@ -40,20 +41,27 @@ pub(crate) async fn look<W: Workflow>(
          from {table} where accepted_at is null order by id limit $1",
         columns.join(", ")
     );
-    let rows = sqlx::query(AssertSqlSafe(next))
+    let (mut ids, mut deliveries, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let mut rows = sqlx::query(AssertSqlSafe(next))
         .bind(i64::from(outbox.batch))
-        .fetch_all(pool)
-        .await?;
-    if rows.is_empty() {
+        .fetch(pool);
+    while bytes < BATCH_BYTES
+        && let Some(row) = rows.try_next().await?
+    {
+        let delivery = delivery(outbox, &row);
+        ids.push(row.try_get("id")?);
+        bytes += delivery.body.len();
+        deliveries.push(delivery);
+    }
+    drop(rows);
+    if deliveries.is_empty() {
         return Ok(Looked::All);
     }
-    let deliveries = rows.iter().map(|row| delivery(outbox, row));
-    let deliveries: Vec<_> = deliveries.collect();
     if let Err(looked) = accept(intake, &deliveries).await {
         return Ok(looked);
     }
-    done(outbox, pool, &rows).await?;
-    Ok(Looked::after(rows.len(), outbox))
+    done(outbox, pool, &ids).await?;
+    Ok(Looked::after(&deliveries, outbox))
 }
 
 /// A column as text, or as the blob that it holds. SQLite keeps values of any type in a column, and where
@@ -64,9 +72,7 @@ fn as_text_or_blob(column: &str) -> String {
     )
 }
 
-async fn done(outbox: &Outbox, pool: &SqlitePool, rows: &[SqliteRow]) -> Result<(), sqlx::Error> {
-    let ids = rows.iter().map(|row| row.try_get::<i64, _>("id"));
-    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+async fn done(outbox: &Outbox, pool: &SqlitePool, ids: &[i64]) -> Result<(), sqlx::Error> {
     let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
     let table = &outbox.table;
     let these = "id in (select value from json_each($1))";

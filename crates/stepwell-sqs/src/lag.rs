@@ -1,6 +1,6 @@
 //! How many messages a queue holds.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use stepwell_core::{Workflow, observe::Observation};
@@ -10,7 +10,7 @@ use tracing::debug;
 
 use crate::{
     Sqs,
-    consume::{ANSWERS_WITHIN, in_time},
+    requests::{ANSWERS_WITHIN, in_time},
 };
 
 /// How often the queue is asked.
@@ -22,25 +22,19 @@ const HELD: [Name; 2] = [
     Name::ApproximateNumberOfMessagesNotVisible,
 ];
 
-/// Tells observers how many messages the queue holds, until the application stops.
-pub(crate) async fn watch<W: Workflow>(sqs: &Sqs, intake: &Intake<W>) {
+/// Tells observers how many messages the queue holds.
+pub(crate) async fn watch<W: Workflow>(sqs: &Sqs, intake: &Intake<W>) -> Infallible {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let watching = async {
-        loop {
-            ticks.tick().await;
-            if let Some(events) = held(sqs).await {
-                intake.app().client().observe(&Observation::Lag {
-                    source: &sqs.source,
-                    part: queue_name(&sqs.queue_url),
-                    events,
-                });
-            }
+    loop {
+        ticks.tick().await;
+        if let Some(events) = held(sqs).await {
+            intake.app().client().observe(&Observation::Lag {
+                source: &sqs.source,
+                part: queue_name(&sqs.queue_url),
+                events,
+            });
         }
-    };
-    tokio::select! {
-        () = intake.stopping() => {}
-        () = watching => {}
     }
 }
 

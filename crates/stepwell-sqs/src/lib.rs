@@ -30,17 +30,20 @@
 //! [`key_concurrency`](stepwell_core::Queue::key_concurrency) of 1 it keeps their workflows in order, too.
 //!
 //! # Rights
-//! `sqs:ReceiveMessage`, `sqs:DeleteMessage`; `sqs:ChangeMessageVisibility` to delete when workflows have
-//! succeeded; `sqs:GetQueueAttributes` to know how many messages there are, without which nothing else
-//! is missing.
+//! `sqs:ReceiveMessage`, `sqs:DeleteMessage`; `sqs:ChangeMessageVisibility` to keep messages hidden while
+//! their workflows run or a full queue has no room for them; `sqs:GetQueueAttributes` to know how many
+//! messages there are, without which nothing else is missing.
 //!
 //! # Layout
-//! - [`Sqs`]: what to consume, and how. `consume.rs`: receive, accept, delete. `message.rs`: what a
-//!   message says. `lag.rs`: how many there are.
+//! - [`Sqs`]: what to consume, and how. `consume.rs`: receive, accept, delete. `in_work.rs`: how many
+//!   messages there may be in work, and what keeps them hidden. `requests.rs`: requests to SQS.
+//!   `message.rs`: what a message says. `lag.rs`: how many there are.
 
 mod consume;
+mod in_work;
 mod lag;
 mod message;
+mod requests;
 mod sqs;
 
 pub use sqs::Sqs;

@@ -10,6 +10,12 @@ use crate::consume::consume;
 
 /// How many requests for messages are open at once unless said otherwise.
 const RECEIVERS: usize = 4;
+/// How many messages are in work at once unless said otherwise.
+const IN_WORK: usize = 1_000;
+/// How many messages of a queue may be in flight at most ([quotas]).
+///
+/// [quotas]: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+const IN_WORK_MAX: usize = 120_000;
 
 /// A queue of SQS, or of what speaks its protocol.
 #[derive(Clone)]
@@ -18,6 +24,7 @@ pub struct Sqs {
     pub(crate) queue_url: String,
     pub(crate) source: String,
     pub(crate) receivers: usize,
+    pub(crate) in_work: usize,
     pub(crate) delete: Delete,
     pub(crate) identity: Identity,
     pub(crate) kind_attribute: Option<String>,
@@ -56,6 +63,7 @@ impl Sqs {
             queue_url: queue_url.into(),
             source: "sqs".to_owned(),
             receivers: RECEIVERS,
+            in_work: IN_WORK,
             delete: Delete::WhenStarted,
             identity: Identity::Message,
             kind_attribute: None,
@@ -80,11 +88,20 @@ impl Sqs {
     /// Deletes a message when its workflow has succeeded, and hides it from others until then. One whose
     /// workflow fails stays, and goes to the queue's own dead-letter queue in the end.
     ///
-    /// As many messages are in work at once as come in the open requests. Without this a message is
-    /// deleted when its start is durable: what fails is among Stepwell's dead letters.
+    /// As many messages are in work at once as [`in_work`](Self::in_work) says: workflows that wait for days
+    /// fill it. Without this a message is deleted when its start is durable: what fails is among Stepwell's
+    /// dead letters.
     #[must_use]
     pub fn delete_when_succeeded(mut self) -> Self {
         self.delete = Delete::WhenSucceeded;
+        self
+    }
+
+    /// How many messages are received and not deleted yet, at most; 1,000 unless said otherwise. SQS itself
+    /// hands out no more than 120,000 of a queue.
+    #[must_use]
+    pub fn in_work(mut self, messages: usize) -> Self {
+        self.in_work = messages;
         self
     }
 
@@ -105,6 +122,22 @@ impl Sqs {
         self.kind_attribute = Some(name.into());
         self
     }
+
+    fn check(&self) -> Result<(), String> {
+        let source = &self.source;
+        if self.receivers == 0 {
+            return Err(format!(
+                "the SQS source `{source}` has 0 receivers; set at least 1"
+            ));
+        }
+        if self.in_work == 0 || self.in_work > IN_WORK_MAX {
+            return Err(format!(
+                "the SQS source `{source}` has {} messages in work at most; set a number from 1 to {IN_WORK_MAX}",
+                self.in_work
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl<W: Workflow> Source<W> for Sqs {
@@ -113,13 +146,8 @@ impl<W: Workflow> Source<W> for Sqs {
     }
 
     fn connect(self, intake: Intake<W>) -> Result<Connected, Error> {
-        if self.receivers == 0 {
-            let message = format!(
-                "the SQS source `{}` has 0 receivers; set at least 1",
-                self.source
-            );
-            return Err(Error::new(ErrorKind::Setup, message));
-        }
+        self.check()
+            .map_err(|message| Error::new(ErrorKind::Setup, message))?;
         Ok(Connected::Consumer(Box::pin(consume(self, intake))))
     }
 }

@@ -41,6 +41,7 @@ on_both!(
     what_makes_no_sense_is_refused,
     rows_come_in_their_order_and_say_what_they_are,
     no_row_keeps_others_from_being_taken,
+    a_batch_is_full_with_sixteen_mebibytes,
 );
 
 /// Values that the column's type does not promise.
@@ -186,6 +187,21 @@ async fn what_is_not_accepted_yet_is_not_marked(place: &Place) {
     let consumers = add(tell);
     place.accepted(3).await;
     assert_eq!(wait_for(&app, State::Succeeded, 4).await.len(), 4);
+    stop(app, consumers).await;
+}
+
+/// A batch marks all of its rows at one instant.
+async fn a_batch_is_full_with_sixteen_mebibytes(place: &Place) {
+    let large = format!("\"{}\"", "x".repeat(6 * 1_024 * 1_024));
+    for _ in 0..4 {
+        place.insert(&large).await;
+    }
+    let app = place.app().await;
+    // The next poll is far away: what a full batch leaves is taken at once.
+    let consumers = consuming(&app, place.outbox().poll(Duration::from_secs(3_600)));
+    place.accepted(4).await;
+    let batches = "select count(distinct accepted_at) from outbox";
+    assert_eq!(place.number(batches).await, 2);
     stop(app, consumers).await;
 }
 

@@ -1,6 +1,12 @@
 //! Messages that are deleted when their workflows have started.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use stepwell::{
     ErrorKind, State,
@@ -8,6 +14,7 @@ use stepwell::{
     sqs::Sqs,
 };
 use tempfile::tempdir;
+use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use crate::endpoint::{Queue, app, client_of, consuming, number, stop, wait_for};
 
@@ -92,12 +99,53 @@ async fn an_endpoint_that_is_away_is_waited_for() {
     stop(app, consumers).await;
 }
 
+/// It hears no answer, as behind a firewall that has forgotten its connection.
 #[tokio::test]
-async fn no_receivers_are_refused() {
+async fn a_receiver_goes_on_when_a_request_is_not_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let requests = Arc::new(AtomicU32::new(0));
+    let silent = tokio::spawn(listen_and_say_nothing(listener, Arc::clone(&requests)));
     let folder = tempdir().unwrap();
     let app = app(&folder.path().join("shop.db")).await;
-    let sqs = Sqs::new(client_of("http://127.0.0.1:9"), "http://127.0.0.1:9/q").receivers(0);
-    let refused = Sources::new(&app).add(sqs, number).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Setup);
+    let sqs = Sqs::new(client_of(&endpoint), format!("{endpoint}/queue")).receivers(1);
+    // Half a minute each, of a clock that does not wait.
+    tokio::time::pause();
+    let consumers = consuming(&app, sqs, number);
+    while requests.load(SeqCst) < 3 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    tokio::time::resume();
+    silent.abort();
+    stop(app, consumers).await;
+}
+
+async fn listen_and_say_nothing(listener: TcpListener, requests: Arc<AtomicU32>) {
+    let mut open = Vec::new();
+    loop {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 16 * 1024];
+        let read = connection.read(&mut head).await.unwrap();
+        if String::from_utf8_lossy(&head[..read]).contains("ReceiveMessage") {
+            requests.fetch_add(1, SeqCst);
+        }
+        open.push(connection);
+    }
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused() {
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("shop.db")).await;
+    let sqs = || Sqs::new(client_of("http://127.0.0.1:9"), "http://127.0.0.1:9/q");
+    for (sqs, says) in [
+        (sqs().receivers(0), "0 receivers"),
+        (sqs().in_work(0), "0 messages in work"),
+        (sqs().in_work(120_001), "from 1 to 120000"),
+    ] {
+        let refused = Sources::new(&app).add(sqs, number).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Setup);
+        assert!(refused.to_string().contains(says), "{refused}");
+    }
     app.shutdown().await;
 }

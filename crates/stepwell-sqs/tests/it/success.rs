@@ -56,6 +56,44 @@ async fn a_message_stays_until_its_workflow_has_succeeded() {
 }
 
 #[tokio::test]
+async fn a_workflow_that_takes_long_holds_up_no_message_after_it() {
+    let queue = Queue::new("long", 30).await;
+    let long = format!("sqs~event-{}", queue.send("1").await);
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("shop.db")).await;
+    let sqs = queue.sqs().delete_when_succeeded().receivers(1);
+    let consumers = consuming(&app, sqs, as_told);
+    wait_for(&app, State::Running, 1).await;
+    let next = format!("sqs~event-{}", queue.send("2").await);
+    wait_for(&app, State::Running, 2).await;
+    app.send(&next, GO, true).await.unwrap();
+    assert_eq!(wait_for(&app, State::Succeeded, 1).await, [next]);
+    app.send(&long, GO, true).await.unwrap();
+    queue.wait_until_empty().await;
+    stop(app, consumers).await;
+}
+
+#[tokio::test]
+async fn no_more_messages_are_in_work_than_there_is_room_for() {
+    let queue = Queue::new("room", 30).await;
+    for number in 0..3 {
+        queue.send(&number.to_string()).await;
+    }
+    let folder = tempdir().unwrap();
+    let app = app(&folder.path().join("shop.db")).await;
+    let sqs = queue.sqs().delete_when_succeeded().in_work(1);
+    let consumers = consuming(&app, sqs, as_told);
+    for done in 1..=3 {
+        let running = wait_for(&app, State::Running, 1).await;
+        assert_eq!(running.len(), 1);
+        app.send(&running[0], GO, true).await.unwrap();
+        wait_for(&app, State::Succeeded, done).await;
+    }
+    queue.wait_until_empty().await;
+    stop(app, consumers).await;
+}
+
+#[tokio::test]
 async fn what_was_not_deleted_before_a_stop_finds_its_workflow_after_it() {
     let queue = Queue::new("stopped", 0).await;
     let id = format!("sqs~event-{}", queue.send("1").await);
