@@ -136,6 +136,7 @@ async fn next(here: &Here, topic: &'static str, at_most: u32) -> Taken {
         match client.store.inbox(here.run.key, topic, look_at).await {
             Ok(messages) => {
                 let is_anything = !messages.is_empty();
+                let is_full = u32::try_from(messages.len()).is_ok_and(|count| count >= look_at);
                 let bytes = messages.iter().map(|it| it.payload.as_str().len());
                 let is_cut = bytes.sum::<usize>() >= PAGE_BYTES_MAX;
                 let taken = take(here, messages, at_most);
@@ -145,8 +146,8 @@ async fn next(here: &Here, topic: &'static str, at_most: u32) -> Taken {
                 if is_anything && !is_settled {
                     is_settled = true;
                     Box::pin(here.run.settle()).await;
-                } else if is_cut {
-                    // Others may stand behind those that another receive has in hand.
+                } else if is_cut || is_full {
+                    // Others may stand behind those that other receives have in hand.
                     drop(tokio::time::timeout(LOOK_AGAIN, changed).await);
                 } else {
                     changed.await;

@@ -10,9 +10,10 @@ use std::{
 };
 
 use stepwell::{
-    App, Ctx, End, ErrorKind, Event, Failure, Payload, State, Topic, WorkflowError, WorkflowId,
+    App, Ctx, End, ErrorKind, Event, Failure, Payload, Queue, State, Topic, WorkflowError,
+    WorkflowId,
     clock::{Clock, SystemClock},
-    step,
+    recv, step,
     store::{
         Batch, Change, Effect, ExecutorStore, Launch, NewMessage, NewWorkflow, Store,
         StoreErrorKind, StoreUrl, open_store,
@@ -24,6 +25,8 @@ use stepwell_conformance::{Spoil, Spoiled};
 const READY: Event<u32> = Event::new("ready");
 const DONE: Event<u32> = Event::new("done");
 const GO: Topic<u32> = Topic::new("go");
+const MORE: Topic<u32> = Topic::new("more");
+static LINE: Queue = Queue::new("trouble-line");
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -485,6 +488,38 @@ async fn a_message_whose_answer_is_lost_wakes_its_receiver() {
     assert_eq!(fault.struck(), 1);
     let heard = tokio::time::timeout(Duration::from_secs(30), handle.result()).await;
     assert_eq!(heard.expect("the receiver sleeps on").unwrap(), 7);
+}
+
+#[workflow]
+async fn hears_many_at_once(ctx: &mut Ctx<Seen>) -> stepwell::Result<u32> {
+    ctx.recv(GO).await;
+    let heard = ctx.join_all((0..200).map(|_| recv(MORE))).await;
+    Ok(heard.into_iter().sum())
+}
+
+/// More than a receive looks at: all that it sees is in the hands of others, whose records take their time.
+#[tokio::test]
+async fn hundreds_of_receives_at_once_get_their_messages() {
+    let store = spoiled().await;
+    let app = launch(&store).await;
+    // What waits in a queue is not parked, which would wake it.
+    let hears = hears_many_at_once().id("hears").queue(&LINE);
+    let handle = app.start(hears).await.unwrap();
+    for _ in 0..200 {
+        handle.send(MORE, 1).await.unwrap();
+    }
+    store.spoil_all(Spoil::Delay(Duration::from_millis(100)), receives);
+    handle.send(GO, 1).await.unwrap();
+    let heard = in_time(handle.result()).await;
+    assert_eq!(heard.unwrap(), 200);
+}
+
+fn receives(change: &Change) -> bool {
+    let Change::Progress(progress) = change else {
+        return false;
+    };
+    let receives = |effect: &Effect| matches!(effect, Effect::Receive { .. });
+    progress.effects.iter().any(receives)
 }
 
 #[workflow]
