@@ -32,6 +32,9 @@ impl Plan {
     /// The pause after the `number`-th failed attempt, before jitter.
     fn pause(&self, number: u32) -> Duration {
         let exponent = i32::try_from(number.saturating_sub(1)).unwrap_or(i32::MAX);
+        if self.base.is_zero() {
+            return Duration::ZERO;
+        }
         let seconds = self.base.as_secs_f64() * self.factor.powi(exponent);
         Duration::try_from_secs_f64(seconds)
             .unwrap_or(self.pause_max)
@@ -158,6 +161,13 @@ mod tests {
         check(&retry, 3, 4.0);
         check(&retry, 4, 5.0);
         check(&retry, u32::MAX, 5.0);
+    }
+
+    #[test]
+    fn without_a_base_there_is_no_pause() {
+        let retry = Retry::times(2_000).base(Duration::ZERO);
+        check(&retry, 1, 0.0);
+        check(&retry, 1_999, 0.0);
     }
 
     #[test]
