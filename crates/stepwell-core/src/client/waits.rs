@@ -209,14 +209,14 @@ impl Client {
         loop {
             let changed = watch.next();
             // The state first: a workflow that has ended publishes nothing after this read.
-            let state = self.0.store.result(key).await.map_err(failed)?;
+            let found = self.0.store.result(key).await.map_err(failed)?;
             if let Some(value) = self.0.store.event(key, name).await.map_err(failed)? {
                 return Ok(Some(value));
             }
-            if state.is_none_or(|(workflow, _)| workflow.state.has_ended()) {
+            let Some((workflow, _)) = found.filter(|(it, _)| !it.state.has_ended()) else {
                 return Ok(None);
-            }
-            wait_or_look(changed, LOOK_AGAIN).await;
+            };
+            wait_or_look(changed, self.see_to_deadline(&workflow).await).await;
         }
     }
 
@@ -257,7 +257,10 @@ impl Client {
             if workflow.state.is_at_rest() && !is_tried {
                 return Err(rests(&workflow, stream));
             }
-            let wait = if is_tried { LOOK_AT_STUCK } else { LOOK_AGAIN };
+            let wait = match is_tried {
+                true => LOOK_AT_STUCK,
+                false => self.see_to_deadline(&workflow).await,
+            };
             wait_or_look(changed, wait).await;
         }
     }
