@@ -40,6 +40,10 @@ pub(crate) use news::Tidings;
 /// The pause between two rings.
 const RING_PAUSE: Duration = Duration::from_millis(5);
 
+/// How long a late ring may take, and the pause before one that failed is tried again.
+const RING_WITHIN: Duration = Duration::from_secs(10);
+const RING_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long it may go unnoticed that a ring was lost, because its process died between a batch and
 /// the ring right behind it. Then everybody who waits looks, so it is not done often.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
@@ -241,20 +245,22 @@ impl Ringer {
 
     /// Tells it. What could not be told is told later.
     async fn tell(&self, db: &Connection, mut tidings: Tidings) {
+        if self.try_tell(db, &mut tidings).await.is_err() {
+            self.tell_later(tidings);
+        }
+    }
+
+    async fn try_tell(&self, db: &Connection, tidings: &mut Tidings) -> Result<(), Failure> {
         let (payloads, who) = tidings.payloads(&self.me);
         if payloads.is_empty() && tidings.ids.is_empty() {
-            return;
+            return Ok(());
         }
         let told = db
             .query(RING, params![self.channel, payloads, who, tidings.ids])
-            .await;
-        match told {
-            Ok(told) => {
-                let told = i64::try_from(told.len()).unwrap_or(i64::MAX);
-                self.rung.fetch_add(told, Ordering::AcqRel);
-            }
-            Err(_) => self.tell_later(tidings),
-        }
+            .await?;
+        let told = i64::try_from(told.len()).unwrap_or(i64::MAX);
+        self.rung.fetch_add(told, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Notes what others have told.
@@ -315,18 +321,26 @@ async fn ring_late(ringer: Arc<Ringer>, sides: Arc<Pool>) {
     loop {
         ringer.due.notified().await;
         tokio::time::sleep(ringer.pause_left()).await;
-        let Ok(db) = sides.take().await else {
-            ringer.due.notify_one();
-            continue;
-        };
         let untold = {
             let mut looks = ringer.looks();
             looks.rang = Some(Instant::now());
             std::mem::take(&mut looks.untold)
         };
-        ringer.tell(&db, untold).await;
-        db.give_back().await;
+        let mut told = untold.clone();
+        // What takes bytes and never answers must not keep the connection for ever.
+        let rung = tokio::time::timeout(RING_WITHIN, ring(&ringer, &sides, &mut told)).await;
+        if !matches!(rung, Ok(Ok(()))) {
+            tokio::time::sleep(RING_AGAIN).await;
+            ringer.tell_later(untold);
+        }
     }
+}
+
+async fn ring(ringer: &Ringer, sides: &Pool, untold: &mut Tidings) -> Result<(), Failure> {
+    let db = sides.take().await?;
+    ringer.try_tell(&db, untold).await?;
+    db.give_back().await;
+    Ok(())
 }
 
 /// Counts all rings.
