@@ -233,9 +233,16 @@ macro_rules! every_case {
                 workflows_are_tallied_by_origin_name_and_state
             }
             delete {
-                nothing_is_left_of_what_was_deleted only_what_has_ended_is_deleted
+                nothing_is_left_of_what_was_deleted only_what_is_at_rest_is_deleted
+                what_is_stuck_ends_when_it_is_deleted a_later_one_of_the_id_is_not_deleted
                 a_deleted_id_is_free what_is_gone_is_not_deleted
                 children_stay_when_their_parent_is_deleted
+            }
+            second_tries {
+                a_failed_letter_is_acknowledged_with_its_second_try
+                a_stuck_letter_is_cancelled_with_its_second_try
+                what_is_no_letter_any_more_is_not_tried_again
+                a_letter_that_was_deleted_is_not_tried_again
             }
             nonces {
                 a_workflow_keeps_its_nonce_to_its_end a_second_start_does_not_change_the_nonce

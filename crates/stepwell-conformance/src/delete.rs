@@ -3,7 +3,7 @@
 use serde_json::json;
 use stepwell_core::{
     State,
-    store::{Deleted, Filter, Progressed},
+    store::{Delete, Deleted, Filter, Progressed, Wait},
 };
 
 use crate::{
@@ -37,22 +37,57 @@ pub async fn nothing_is_left_of_what_was_deleted(backend: &dyn Backend) {
 }
 
 /// What may go on by itself is not deleted: it would be lost.
-pub async fn only_what_has_ended_is_deleted(backend: &dyn Backend) {
+pub async fn only_what_is_at_rest_is_deleted(backend: &dyn Backend) {
     let case = Case::new(backend).await;
     let worker = case.register().await;
     case.enqueue("waiting").await;
-    let key = worker.start("stuck").await;
-    worker.stick(key, "the code changed").await;
     worker.start("running").await;
 
-    for (workflow_id, state) in [
-        ("waiting", State::Enqueued),
-        ("stuck", State::Stuck),
-        ("running", State::Running),
-    ] {
+    for (workflow_id, state) in [("waiting", State::Enqueued), ("running", State::Running)] {
         assert_eq!(case.delete(workflow_id).await, Deleted::Not(state));
         assert_eq!(case.state(workflow_id).await, state);
     }
+}
+
+/// Who was parked until its end hears of it, and what is attached to it is cancelled.
+pub async fn what_is_stuck_ends_when_it_is_deleted(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let stuck = worker.start("stuck").await;
+    worker.start_child(stuck, 0, child_of(stuck, "child")).await;
+    worker.parked("waits", Wait::End { of: stuck }).await;
+    worker.stick(stuck, "the code changed").await;
+    assert_eq!(case.state("waits").await, State::Parked);
+
+    assert_eq!(case.delete("stuck").await, Deleted::Now);
+    assert_eq!(case.state("child").await, State::Cancelled);
+    assert_eq!(case.state("waits").await, State::Enqueued);
+    assert_eq!(
+        case.store.find(&id("stuck")).await.expect("it answers"),
+        None
+    );
+}
+
+/// It was deleted already, and its id used again, when this deletion comes (once more).
+pub async fn a_later_one_of_the_id_is_not_deleted(backend: &dyn Backend) {
+    let case = Case::new(backend).await;
+    let worker = case.register().await;
+    let first = worker.start("order-1").await;
+    worker.fail(first, json!("no stock")).await;
+    let delete = Delete {
+        id: id("order-1"),
+        key: Some(first),
+    };
+    assert_eq!(case.delete_as(delete.clone()).await, Deleted::Now);
+    assert_eq!(
+        case.delete_as(delete.clone()).await,
+        Deleted::NoSuchWorkflow
+    );
+    let second = worker.start("order-1").await;
+    worker.fail(second, json!("no stock")).await;
+
+    assert_eq!(case.delete_as(delete).await, Deleted::NoSuchWorkflow);
+    assert_eq!(case.find("order-1").await.key, second);
 }
 
 /// Whoever comes with the id again starts something new.

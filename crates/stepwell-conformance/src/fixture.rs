@@ -10,9 +10,9 @@ use serde_json::Value;
 use stepwell_core::{
     Position, Record, State, WorkflowKey,
     store::{
-        Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Deleted,
-        EditMessage, Edited, Filter, Fork, Forked, NewExecutor, NewMessage, NewWorkflow, Resumed,
-        Sent, Started, Store, Workflow, Written,
+        Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Delete,
+        Deleted, EditMessage, Edited, Filter, Fork, Forked, NewExecutor, NewMessage, NewWorkflow,
+        Resumed, Sent, Started, Store, Workflow, Written,
     },
 };
 
@@ -176,16 +176,25 @@ impl<'a> Case<'a> {
     }
 
     pub(crate) async fn delete(&self, workflow_id: &str) -> Deleted {
-        only!(self.apply(Change::Delete(id(workflow_id))).await, Delete)
+        let (id, key) = (id(workflow_id), None);
+        self.delete_as(Delete { id, key }).await
+    }
+
+    pub(crate) async fn delete_as(&self, delete: Delete) -> Deleted {
+        only!(self.apply(Change::Delete(delete)).await, Delete)
     }
 
     pub(crate) async fn forked(&self, fork: Fork) {
-        let forked = only!(self.apply(Change::Fork(fork)).await, Fork);
+        let forked = self.fork_of(fork).await;
         assert!(matches!(forked, Forked::New { .. }), "{forked:?}");
     }
 
     pub(crate) async fn fork(&self, source: &str, fork: &str, from: u32) -> Forked {
         let fork = Fork::new(id(source), id(fork), Position::top(from));
+        self.fork_of(fork).await
+    }
+
+    pub(crate) async fn fork_of(&self, fork: Fork) -> Forked {
         only!(self.apply(Change::Fork(fork)).await, Fork)
     }
 

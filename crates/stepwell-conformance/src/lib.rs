@@ -62,6 +62,7 @@ pub mod recovery;
 pub mod repeat;
 pub mod resume;
 pub mod schedules;
+pub mod second_tries;
 pub mod starts;
 pub mod streams;
 pub mod stuck;

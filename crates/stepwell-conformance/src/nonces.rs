@@ -30,8 +30,7 @@ pub async fn a_workflow_keeps_its_nonce_to_its_end(backend: &dyn Backend) {
     first.retire().await;
     let second = case.register().await;
     assert_eq!(claimed(&second).await, nonce);
-    let owned = case.store.owned(&second.id).await;
-    assert_eq!(owned.expect("it can be asked")[0].nonce, nonce);
+    assert_eq!(second.owned().await[0].nonce, nonce);
 
     case.cancel("order-1").await;
     case.resume("order-1").await;

@@ -39,8 +39,7 @@ pub async fn a_parked_workflow_says_what_it_waits_for(backend: &dyn Backend) {
     let next = case.store.next_wake().await;
     let next = next.expect("delays can be read");
     expect_about(next.expect("something is due some time"), wake_at);
-    let owned = case.store.owned(&worker.id).await;
-    assert!(owned.expect("what is owned can be read").is_empty());
+    assert!(worker.owned().await.is_empty());
 }
 
 /// At its time anybody gets it, with its history.

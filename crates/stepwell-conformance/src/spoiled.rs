@@ -319,7 +319,7 @@ pass_on!(ExecutorStore {
     fn doing(executor: &ExecutorId) -> Option<Payload>;
     fn take_over(look: TakeOver) -> TakenOver;
     fn claim(claim: Claim) -> Vec<Claimed>;
-    fn owned(executor: &ExecutorId) -> Vec<Claimed>;
+    fn owned(executor: &ExecutorId, keys: Vec<WorkflowKey>) -> Vec<Claimed>;
     fn owned_keys(executor: &ExecutorId) -> Vec<WorkflowKey>;
     fn next_wake() -> Option<Timestamp>;
     fn deadlines(limit: u32) -> Vec<Deadline>;

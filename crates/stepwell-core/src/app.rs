@@ -29,8 +29,7 @@ use crate::{
     registry::{Registration, Registry},
     schedule::Ticks,
     send::Sending,
-    store::{Filter, Store, StoreUrl, open_store},
-    workflow::State,
+    store::{Store, StoreUrl, open_store},
 };
 
 /// An application: workflows, the state that they share, and an executor that runs them. Cheap to
@@ -318,29 +317,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// # Errors
     /// [`ErrorKind::Unavailable`] if the database does not answer, or the application was shut down.
     pub async fn launch(&self) -> Result<(), Error> {
-        self.engine().begin().await?;
-        self.warn_of_unknown_names().await
-    }
-
-    /// A workflow whose name nobody registers waits for ever: that must be seen.
-    async fn warn_of_unknown_names(&self) -> Result<(), Error> {
-        let states = vec![State::Delayed, State::Enqueued];
-        let waiting = self.inner.client.list(Filter {
-            states,
-            limit: 1_000,
-            ..Filter::default()
-        });
-        let mut unknown: Vec<String> = waiting.await?.into_iter().map(|found| found.name).collect();
-        unknown.sort();
-        unknown.dedup();
-        unknown.retain(|name| self.inner.registry.get(name).is_none());
-        if !unknown.is_empty() {
-            tracing::warn!(
-                names = ?unknown,
-                "workflows wait that this application does not know; another executor must run them"
-            );
-        }
-        Ok(())
+        self.engine().begin().await
     }
 
     /// The state that the workflows share.

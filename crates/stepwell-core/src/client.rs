@@ -449,15 +449,6 @@ impl Client {
     }
 
     /// Changes that reach the disk together.
-    async fn request_together(
-        &self,
-        what: &str,
-        changes: Vec<Change>,
-    ) -> Result<Vec<Applied>, Error> {
-        let applied = self.0.journal.request_together(changes).await;
-        applied.map_err(|error| Error::of_store(what, error))
-    }
-
     pub(crate) async fn request(&self, what: &str, change: Change) -> Result<Applied, Error> {
         self.0
             .journal

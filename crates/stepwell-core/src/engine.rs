@@ -179,7 +179,10 @@ impl Engine {
         // A shutdown does not wait for a launch that waits for the database.
         let prepared = self.stopping.run_until_cancelled(self.prepare()).await;
         prepared.unwrap_or_else(|| Err(self.over()))?;
-        upkeep::start(self)?;
+        if let Err(error) = upkeep::start(self) {
+            self.leave().await;
+            return Err(error);
+        }
         // From here on the upkeep hears.
         self.hearing.cancel();
         info!(
@@ -204,7 +207,17 @@ impl Engine {
             .await
             .map_err(|error| Error::of_opening("register an executor", error))?;
         lease::take_over_first(self).await;
-        declare::all(self).await
+        let declared = declare::all(self).await;
+        if declared.is_err() {
+            self.leave().await;
+        }
+        declared
+    }
+
+    /// Hands back what was started since it registered: it would own that, and nobody keeps its lease.
+    async fn leave(&self) {
+        self.drop_runs();
+        shutdown::retire(self).await;
     }
 
     fn over(&self) -> Error {
@@ -237,7 +250,12 @@ impl Engine {
     }
 
     /// Runs what a start of this executor has made or found, if it is to run here.
-    pub(crate) fn launch_started(self: &Arc<Self>, started: &Started, new: &NewWorkflow) {
+    pub(crate) fn launch_started(
+        self: &Arc<Self>,
+        started: &Started,
+        new: &NewWorkflow,
+        generation: u64,
+    ) {
         let (key, nonce, past) = match started {
             Started::New { key, .. } if new.runs_here() => {
                 (*key, Some(new.nonce), driver::Past::None)
@@ -260,6 +278,7 @@ impl Engine {
             .deadline
             .and_then(|deadline| now.checked_add(deadline).ok());
         let run = NewRun {
+            generation,
             key,
             id: new.id.clone(),
             nonce,
@@ -284,7 +303,10 @@ impl Engine {
         let run = Arc::new(Run::new(Arc::clone(self), new, number));
         let before = {
             let mut runs = self.runs();
-            if taken == Taken::Owned && runs.contains_key(&key) {
+            // What an earlier incarnation was given runs elsewhere, or will. Under the lock: what is here
+            // when an incarnation ends is dropped with it.
+            let is_late = run.generation != self.client.0.journal.generation();
+            if is_late || (taken == Taken::Owned && runs.contains_key(&key)) {
                 return;
             }
             // The answer of a claim may come after everybody else was told.
@@ -396,6 +418,11 @@ impl Engine {
 
     fn ended(&self) -> MutexGuard<'_, Option<HashSet<WorkflowKey>>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a workflow has ended here since what is owned was asked for.
+    fn has_ended(&self, key: WorkflowKey) -> bool {
+        (self.ended().as_ref()).is_some_and(|ended| ended.contains(&key))
     }
 
     /// Waits until an instant of the store's clock. Looks at that clock again every minute: the

@@ -23,6 +23,7 @@ mod batch;
 mod desk;
 mod entry;
 mod flight;
+mod repeat;
 mod weight;
 
 use std::{
@@ -30,14 +31,13 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::try_join_all;
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-use entry::{Answer, Begun, Entry, Parting, Starting};
+use entry::{Answer, Begun, Entry, Starting};
 
 use crate::{
     engine::Engine,
@@ -78,6 +78,8 @@ struct Stand {
 struct Pending {
     entries: Vec<Entry>,
     closed: bool,
+    /// How many groups of changes were handed in.
+    groups: u64,
 }
 
 impl Journal {
@@ -91,6 +93,12 @@ impl Journal {
             stand: RwLock::default(),
             fenced: Notify::new(),
         }
+    }
+
+    /// The incarnation that batches stand on, and which one that is.
+    pub(crate) fn incarnation(&self) -> Option<(ExecutorId, u64)> {
+        let stand = self.stand();
+        Some((stand.executor?, stand.generation))
     }
 
     /// The incarnation that batches stand on.
@@ -127,25 +135,6 @@ impl Journal {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Hands in requests of a client, which reach the disk in one commit and in this order, all of
-    /// them or none.
-    ///
-    /// # Errors
-    /// As [`request`](Self::request).
-    pub(crate) async fn request_together(
-        &self,
-        changes: Vec<Change>,
-    ) -> Result<Vec<Applied>, StoreError> {
-        let mut answers = Vec::with_capacity(changes.len());
-        let entries = changes.into_iter().map(|change| {
-            let (sender, answer) = oneshot::channel();
-            answers.push(async { answer.await.unwrap_or_else(|_| Err(closed())) });
-            (change, Answer::Client(sender))
-        });
-        self.hand_in_together(entries.collect(), Parting::Forbidden);
-        try_join_all(answers).await
-    }
-
     /// Hands in starts, which reach the disk together and in this order; each answer comes when they
     /// are there. What is to run here is launched by then, and watched from before it began.
     ///
@@ -166,7 +155,7 @@ impl Journal {
             });
             (Change::Start(new), Answer::Start(starting))
         });
-        self.hand_in_together(entries.collect(), Parting::Allowed);
+        self.hand_in_together(entries.collect());
         answers
     }
 
@@ -176,21 +165,17 @@ impl Journal {
     }
 
     fn hand_in(&self, change: Change, answer: Answer) {
-        self.hand_in_together(vec![(change, answer)], Parting::Allowed);
+        self.hand_in_together(vec![(change, answer)]);
     }
 
     /// Hands in changes that are to share a commit.
-    fn hand_in_together(&self, changes: Vec<(Change, Answer)>, parting: Parting) {
+    fn hand_in_together(&self, changes: Vec<(Change, Answer)>) {
         let since = Instant::now();
-        let count = changes.len();
-        let entries = changes.into_iter().enumerate();
-        let entries = entries.map(|(index, (change, answer))| {
-            let mut entry = Entry::new(change, answer, since);
-            entry.followers = count - index - 1;
-            entry.parting = parting;
-            entry
-        });
         let mut pending = self.lock();
+        pending.groups += 1;
+        let group = pending.groups;
+        let entries = changes.into_iter();
+        let entries = entries.map(|(change, answer)| Entry::new(change, answer, since, group));
         if pending.closed {
             drop(pending);
             return entries.for_each(|entry| entry.refuse(closed()));

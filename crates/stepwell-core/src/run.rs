@@ -92,6 +92,8 @@ pub(crate) struct Run {
 /// What a run needs to be made.
 #[derive(Debug)]
 pub(crate) struct NewRun {
+    /// Of the incarnation that it was given to.
+    pub(crate) generation: u64,
     pub(crate) key: WorkflowKey,
     pub(crate) id: WorkflowId,
     pub(crate) nonce: Option<Nonce>,
@@ -106,7 +108,7 @@ impl Run {
     pub(crate) fn new(engine: Arc<Engine>, new: NewRun, number: u64) -> Self {
         Self {
             number,
-            generation: engine.client.0.journal.generation(),
+            generation: new.generation,
             engine,
             key: new.key,
             id: new.id,
@@ -138,6 +140,7 @@ impl Run {
     /// What the next run of the same workflow is made from.
     pub(crate) fn again(&self) -> NewRun {
         NewRun {
+            generation: self.generation,
             key: self.key,
             id: self.id.clone(),
             nonce: self.nonce,
@@ -362,7 +365,7 @@ impl Run {
         };
         for (effect, outcome) in progress.effects.iter().zip(outcomes) {
             if let (Effect::Start(new), EffectOutcome::Started(started)) = (effect, outcome) {
-                self.engine.launch_started(started, new);
+                self.engine.launch_started(started, new, self.generation);
             }
         }
     }

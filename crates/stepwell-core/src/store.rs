@@ -25,8 +25,8 @@ mod workflows;
 use jiff::Timestamp;
 
 pub use change::{
-    Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Deleted,
-    EditMessage, Edited, Effect, EffectOutcome, Finish, Finished, Fork, Forked, KnownFork,
+    Acknowledge, Acknowledged, Applied, Batch, Cancel, CancelCause, Cancelled, Change, Delete,
+    Deleted, EditMessage, Edited, Effect, EffectOutcome, Finish, Finished, Fork, Forked, KnownFork,
     NewMessage, NewRecord, Progress, Progressed, Refusal, Resumed, Sent, Written,
 };
 pub use driver::{

@@ -269,7 +269,7 @@ impl<'c> Scope<'c> {
             Change::Fork(fork) => Applied::Fork(fork::apply(self, fork).await?),
             Change::Acknowledge(it) => Applied::Acknowledge(acknowledge::apply(self, it).await?),
             Change::Edit(it) => Applied::Edit(edit::apply(self, it).await?),
-            Change::Delete(id) => Applied::Delete(delete::apply(self, id).await?),
+            Change::Delete(it) => Applied::Delete(delete::apply(self, it).await?),
             Change::Queue(change) => Applied::Queue(queue::apply(self, change).await?),
             Change::Schedule(it) => Applied::Schedule(schedule::apply(self, it).await?),
         };

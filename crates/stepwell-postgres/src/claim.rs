@@ -52,6 +52,8 @@ pub(crate) struct Taking {
     /// How many more it may have.
     left: u32,
     rounds: u32,
+    /// What it leaves alone: late, and the cancellation failed.
+    left_alone: Vec<WorkflowId>,
     /// Whether the last round found less than it could have had.
     is_done: bool,
 }
@@ -75,6 +77,7 @@ impl Taking {
             left: claim.limit,
             claim,
             rounds: 0,
+            left_alone: Vec::new(),
             is_done: false,
         }
     }
@@ -89,6 +92,15 @@ impl Taking {
         self.left = self.left.saturating_sub(count_of(&round.claimed));
         self.rounds += 1;
         self.is_done = self.left == 0 || !round.more;
+    }
+
+    /// Leaves a workflow alone from now on.
+    pub(crate) fn leave(&mut self, id: WorkflowId) {
+        self.left_alone.push(id);
+    }
+
+    fn may_take(&self, waiting: &Waiting) -> bool {
+        !self.left_alone.contains(&waiting.claimed.id)
     }
 
     fn executor(&self) -> &ExecutorId {
@@ -112,7 +124,8 @@ pub(crate) async fn round(db: &Connection, taking: &Taking) -> Result<Round, Fai
     candidates::wake_delayed(db).await?;
     let now = hold(db, taking.executor()).await?;
     let candidates = candidates::find(db, taking).await?;
-    let waiting = find::lock(db, &candidates.keys, taking.left).await?;
+    let mut waiting = find::lock(db, &candidates.keys, taking.left).await?;
+    waiting.retain(|it| taking.may_take(it));
     round.late = late(&waiting, now);
     if round.late.is_empty() {
         let of = (taking, &candidates);
@@ -156,6 +169,7 @@ async fn take_all(
     let left = taking.left - claimed;
     let keys = stuck::find(db, (&taking.claim, &candidates.queues, left)).await?;
     let mut stuck = find::lock_stuck(db, &keys).await?;
+    stuck.retain(|it| taking.may_take(it));
     round.late = late(&stuck, now);
     stuck.retain(|it| !round.late.contains(&it.claimed.id));
     let stuck = take::take(db, of, stuck, now).await?;

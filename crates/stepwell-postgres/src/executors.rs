@@ -16,6 +16,7 @@ use stepwell_core::{
     },
 };
 use tokio_postgres::Row;
+use tracing::warn;
 
 use crate::{
     bell::Ring,
@@ -204,11 +205,15 @@ impl ExecutorStore for PostgresStore {
                     // In a transaction of its own: a cancellation locks executors first, and a
                     // claim holds workflows by then. If we crash in between, the next claim comes
                     // across it.
-                    let late = (id, self.bell.ring(News::of_anything()));
-                    self.side("cancel a late workflow", late, |db, (id, ring)| {
+                    let late = (id.clone(), self.bell.ring(News::of_anything()));
+                    let cancelled = self.side("cancel a late workflow", late, |db, (id, ring)| {
                         change::late(db, id, ring).boxed()
-                    })
-                    .await?;
+                    });
+                    // A lock may be in its way: no reason to let all others wait.
+                    if let Err(error) = cancelled.await {
+                        warn!(workflow = %id, %error, "could not cancel at the deadline");
+                        taking.leave(id);
+                    }
                 }
                 claimed.extend(round.claimed);
             }
@@ -240,10 +245,15 @@ impl ExecutorStore for PostgresStore {
         })
     }
 
-    fn owned(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<Claimed>> {
-        let executor = executor.clone();
-        self.prompt("list the workflows of an executor", executor, |db, it| {
-            claim::owned(db, it).boxed()
+    fn owned(
+        &self,
+        executor: &ExecutorId,
+        keys: Vec<WorkflowKey>,
+    ) -> StoreFuture<'_, Vec<Claimed>> {
+        let of = (executor.clone(), keys);
+        // Inputs may be large: the lease does not wait for them.
+        self.side("read the workflows of an executor", of, |db, (it, keys)| {
+            claim::owned(db, it, keys).boxed()
         })
     }
 

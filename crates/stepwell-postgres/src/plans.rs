@@ -211,7 +211,7 @@ async fn check_claims(tables: &Tables) {
     ] {
         tables.by_key(sql, &[]).await;
     }
-    tables.uses(claim::find::OWNED, "workflows_running").await;
+    tables.flat(claim::find::OWNED, &[]).await;
     tables
         .uses(claim::find::OWNED_KEYS, "workflows_running")
         .await;

@@ -187,7 +187,7 @@ impl<'c> Scope<'c> {
             Change::Fork(fork) => Applied::Fork(fork::apply(self, &fork)?),
             Change::Acknowledge(it) => Applied::Acknowledge(acknowledge::apply(self, &it)?),
             Change::Edit(it) => Applied::Edit(edit::apply(self, &it)?),
-            Change::Delete(id) => Applied::Delete(delete::apply(self, &id)?),
+            Change::Delete(it) => Applied::Delete(delete::apply(self, &it)?),
             Change::Queue(change) => Applied::Queue(queue::apply(self, &change)?),
             Change::Schedule(change) => Applied::Schedule(schedule::apply(self, &change)?),
         };

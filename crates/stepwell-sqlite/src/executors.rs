@@ -190,10 +190,14 @@ impl ExecutorStore for SqliteStore {
         })
     }
 
-    fn owned(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<Claimed>> {
+    fn owned(
+        &self,
+        executor: &ExecutorId,
+        keys: Vec<WorkflowKey>,
+    ) -> StoreFuture<'_, Vec<Claimed>> {
         let executor = executor.clone();
-        self.read("list the workflows of an executor", move |db| {
-            snapshot(db, |db| claim::owned(db, &executor))
+        self.read("read the workflows of an executor", move |db| {
+            snapshot(db, |db| claim::owned(db, &executor, &keys))
         })
     }
 

@@ -168,7 +168,7 @@ impl Model {
             Change::Acknowledge(letter) => Applied::Acknowledge(self.acknowledge(letter)),
             // What waits in an inbox is edited by nobody but a person.
             Change::Edit(_) => Applied::Edit(Edited::NoSuchMessage),
-            Change::Delete(id) => Applied::Delete(self.delete(id)),
+            Change::Delete(it) => Applied::Delete(self.delete(&it.id)),
             Change::Queue(change) => Applied::Queue(self.steer(change)),
             Change::Schedule(change) => Applied::Schedule(self.schedule(by, change)),
         }

@@ -121,7 +121,8 @@ impl Play<'_> {
         let expected = self.model.active();
         slack.all("the executors", executors, &expected)?;
         for executor in &expected {
-            let owned = read(self.store.owned(&executor.id)).await?;
+            let keys = read(self.store.owned_keys(&executor.id)).await?;
+            let owned = read(self.store.owned(&executor.id, keys)).await?;
             let mut owned: Vec<_> = owned.into_iter().map(|it| self.keys.claimed(it)).collect();
             owned.sort_by_key(|claimed| claimed.key);
             let expected = self.model.owned(&executor.id);

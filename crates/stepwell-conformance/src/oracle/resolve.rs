@@ -6,7 +6,7 @@ use serde_json::json;
 use stepwell_core::{
     End, ExecutorId, Missed, Outcome, Place, Position, RecordKind, WorkflowKey,
     store::{
-        Acknowledge, Cancel, CancelCause, Change, Declaring, Effect, Finish, Fork, Launch,
+        Acknowledge, Cancel, CancelCause, Change, Declaring, Delete, Effect, Finish, Fork, Launch,
         NewRecord, NewSchedule, NewWorkflow, Owner, Park, Progress, QueueChange, QueueUse,
         ScheduleChange, Tick, Wait,
     },
@@ -100,7 +100,10 @@ impl Resolve<'_> {
                 id: workflow_id(*id),
                 note: "seen".to_owned(),
             }),
-            Draft::Delete { id } => Change::Delete(workflow_id(*id)),
+            Draft::Delete { id } => Change::Delete(Delete {
+                id: workflow_id(*id),
+                key: None,
+            }),
             Draft::Limit { .. } | Draft::PauseQueue { .. } | Draft::ResumeQueue { .. } => {
                 Change::Queue(steer(draft))
             }

@@ -6,10 +6,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::WorkflowId,
     limits::Text,
-    store::{
-        Acknowledge, Acknowledged, Applied, Cancel, CancelCause, Change, DeadLetters, Deleted,
-        Tally,
-    },
+    store::{Acknowledge, Acknowledged, Applied, Change, DeadLetters, Delete, Deleted, Tally},
     workflow::State,
 };
 
@@ -64,7 +61,8 @@ impl Client {
 
     /// Deletes a workflow that has ended, is stuck or dead, with all that is kept of it. Its children
     /// stay. It cannot be brought back; and its id is free again, so that an event or a request that
-    /// comes once more is taken for a new one.
+    /// comes once more is taken for a new one. What is stuck or dead is cancelled first, in the same commit:
+    /// who waits for it hears of its end, and its attached children end with it.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such workflow, [`ErrorKind::Conflict`] if it may go on by
@@ -74,23 +72,14 @@ impl Client {
         if !workflow.state.is_at_rest() {
             return Err(not_at_rest(id, workflow.state));
         }
-        // What is stuck or dead ends first, in the same commit: whoever waits for it hears of its end.
-        let id = workflow.id;
-        let cancel = Change::Cancel(Cancel {
-            id: id.clone(),
-            cause: CancelCause::Request,
+        let delete = Change::Delete(Delete {
+            id: workflow.id,
+            key: Some(workflow.key),
         });
-        let changes = match workflow.state.has_ended() {
-            true => vec![Change::Delete(id.clone())],
-            false => vec![cancel, Change::Delete(id.clone())],
-        };
-        let what = format!("delete `{id}`");
-        match self.request_together(&what, changes).await?.pop() {
-            Some(Applied::Delete(Deleted::Now)) => Ok(()),
-            Some(Applied::Delete(Deleted::Not(state))) => Err(not_at_rest(id.as_str(), state)),
-            Some(Applied::Delete(Deleted::NoSuchWorkflow)) => {
-                Err(Error::no_such_workflow(id.as_str()))
-            }
+        match self.request(&format!("delete `{id}`"), delete).await? {
+            // Somebody else may have been quicker: this very workflow is gone.
+            Applied::Delete(Deleted::Now | Deleted::NoSuchWorkflow) => Ok(()),
+            Applied::Delete(Deleted::Not(state)) => Err(not_at_rest(id, state)),
             _ => Err(unexpected("a deletion")),
         }
     }

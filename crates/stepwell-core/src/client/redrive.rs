@@ -10,9 +10,7 @@ use crate::{
     payload::Payload,
     position::Position,
     redrive::{Redrive, RedriveFrom, cut, redrive},
-    store::{
-        Acknowledge, Applied, Cancel, CancelCause, Change, Fork, Forked, NewWorkflow, Workflow,
-    },
+    store::{Applied, Change, Fork, Forked, NewWorkflow, Workflow},
     workflow::State,
 };
 
@@ -128,32 +126,27 @@ impl Client {
         })
     }
 
-    /// Forks a letter and lays it aside, in one commit. None if another redrive of the same letter has
+    /// Forks a letter and lays it aside, in one change. None if another redrive of the same letter has
     /// taken the id since it was looked up: nobody else makes such ids.
     async fn fork_instead(&self, letter: &Workflow, fork: Fork) -> Result<Option<String>, Error> {
-        let (id, new_id) = (letter.id.clone(), fork.id.to_string());
-        let aside = match letter.state {
-            State::Failed => Change::Acknowledge(Acknowledge {
-                id,
-                note: format!("redriven as {new_id}"),
-            }),
-            _ => Change::Cancel(Cancel {
-                id,
-                cause: CancelCause::StartedAnew,
-            }),
+        let new_id = fork.id.to_string();
+        let fork = Fork {
+            letter: Some(letter.key),
+            ..fork
         };
         let what = format!("redrive `{}`", letter.id);
-        let changes = vec![Change::Fork(fork), aside];
-        let mut is_new = false;
-        for applied in self.request_together(&what, changes).await? {
-            if let Applied::Fork(forked) = applied {
-                is_new = matches!(forked, Forked::New { .. });
+        match self.request(&what, Change::Fork(fork)).await? {
+            Applied::Fork(Forked::New { .. }) => {
+                self.observe(&Observation::Redriven { name: &letter.name });
+                Ok(Some(new_id))
             }
+            Applied::Fork(Forked::Existing | Forked::Taken) => Ok(None),
+            Applied::Fork(Forked::NoLetter(state)) => Err(no_letter(&letter.id, state)),
+            Applied::Fork(Forked::NoSuchWorkflow) => {
+                Err(Error::no_such_workflow(letter.id.as_str()))
+            }
+            _ => Err(unexpected("a redrive")),
         }
-        if is_new {
-            self.observe(&Observation::Redriven { name: &letter.name });
-        }
-        Ok(is_new.then_some(new_id))
     }
 }
 
@@ -172,12 +165,15 @@ fn is_try_of(known: &Workflow, letter: &Workflow) -> bool {
 }
 
 fn check_letter(letter: &Workflow) -> Result<(), Error> {
-    if letter.state.is_dead_letter() {
-        return Ok(());
+    match letter.state.is_dead_letter() {
+        true => Ok(()),
+        false => Err(no_letter(&letter.id, letter.state)),
     }
+}
+
+fn no_letter(id: &WorkflowId, state: State) -> Error {
     let message = format!(
-        "the workflow `{}` is {}; only one that failed, is stuck or dead is tried again",
-        letter.id, letter.state
+        "the workflow `{id}` is {state}; only one that failed, is stuck or dead is tried again"
     );
-    Err(Error::new(ErrorKind::Conflict, message))
+    Error::new(ErrorKind::Conflict, message)
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 use tracing::{debug, warn};
@@ -16,6 +17,12 @@ use crate::{
 
 /// How many workflows one claim takes at most.
 const CLAIM_MAX: u32 = 100;
+
+/// How many workflows are read at once of those that are owned and not on their way.
+const OWNED_PAGE: usize = 100;
+
+/// How long is waited before what is due and was not claimed is claimed again.
+const LEFT_AGAIN: Duration = Duration::from_millis(50);
 
 /// Claims and launches until the executor takes nothing more.
 pub(super) async fn run(engine: Arc<Engine>) {
@@ -41,7 +48,7 @@ pub(super) async fn run(engine: Arc<Engine>) {
 /// Claims once. How many workflows came of it; none if it could not claim.
 async fn claim(engine: &Arc<Engine>) -> Option<u32> {
     let limit = engine.free_places().min(CLAIM_MAX);
-    let executor = engine.client.0.journal.executor()?;
+    let (executor, generation) = engine.client.0.journal.incarnation()?;
     if limit == 0 || engine.stopping.is_cancelled() {
         return None;
     }
@@ -60,7 +67,7 @@ async fn claim(engine: &Arc<Engine>) -> Option<u32> {
             let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
             claimed
                 .into_iter()
-                .for_each(|claimed| launch(engine, claimed, Taken::Claimed));
+                .for_each(|claimed| launch(engine, claimed, (Taken::Claimed, generation)));
             Some(count)
         }
         Err(error) if error.kind() == StoreErrorKind::Fenced => {
@@ -105,7 +112,7 @@ pub(super) async fn compare(engine: &Arc<Engine>) -> Result<(), StoreError> {
             workflows = again,
             "what runs is not what this executor owns; putting that right"
         );
-        engine.doubt();
+        engine.look_into();
     }
     *last = differing;
     Ok(())
@@ -113,22 +120,31 @@ pub(super) async fn compare(engine: &Arc<Engine>) -> Result<(), StoreError> {
 
 /// Compares what the executor owns with what runs, after the answer of a claim was lost, and puts the
 /// difference right.
-pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
+async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
     // Somebody else asks just now. The doubt stays, and is looked at in the next round.
-    let (Some(me), Ok(_taking)) = (engine.client.0.journal.executor(), engine.taking.try_lock())
-    else {
+    let (Some(me), Ok(_taking)) = (
+        engine.client.0.journal.incarnation(),
+        engine.taking.try_lock(),
+    ) else {
         return Ok(());
     };
     if !engine.doubtful.swap(false, Ordering::SeqCst) {
         return Ok(());
     }
     *engine.ended() = Some(HashSet::new());
+    let reconciled = put_right(engine, me).await;
+    *engine.ended() = None;
+    reconciled.inspect_err(|_| engine.doubt())
+}
+
+async fn put_right(
+    engine: &Arc<Engine>,
+    (me, generation): (ExecutorId, u64),
+) -> Result<(), StoreError> {
     // Taken before the question: what begins in between is owned, but not in the answer.
     let before: Vec<_> = engine.runs().keys().copied().collect();
-    let owned = engine.client.0.store.owned(&me).await;
-    let ended = engine.ended().take().unwrap_or_default();
-    let owned = owned.inspect_err(|_| engine.doubt())?;
-    let keys: HashSet<_> = owned.iter().map(|claimed| claimed.key).collect();
+    let owned = engine.client.0.store.owned_keys(&me).await?;
+    let keys: HashSet<_> = owned.iter().copied().collect();
     let is_gone = |key: &WorkflowKey| !keys.contains(key) && engine.runs_here(*key);
     let gone: Vec<_> = before.into_iter().filter(is_gone).collect();
     if !gone.is_empty() && is_lease_lost(engine, &me).await? {
@@ -140,12 +156,16 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
     for key in gone {
         engine.interrupt(key, Interrupt::Superseded);
     }
-    let missing = owned
-        .into_iter()
-        .filter(|claimed| !ended.contains(&claimed.key) && !engine.runs_here(claimed.key));
-    for claimed in missing {
-        engine.adopted().insert(claimed.key);
-        launch(engine, claimed, Taken::Owned);
+    let is_missing = |key: &WorkflowKey| !engine.has_ended(*key) && !engine.runs_here(*key);
+    let mut missing: Vec<_> = owned.into_iter().filter(is_missing).collect();
+    // In the order of their starts.
+    missing.sort_unstable();
+    for page in missing.chunks(OWNED_PAGE) {
+        let claimed = engine.client.0.store.owned(&me, page.to_vec()).await?;
+        for claimed in claimed.into_iter().filter(|it| is_missing(&it.key)) {
+            engine.adopted().insert(claimed.key);
+            launch(engine, claimed, (Taken::Owned, generation));
+        }
     }
     Ok(())
 }
@@ -154,10 +174,10 @@ pub(super) async fn reconcile(engine: &Arc<Engine>) -> Result<(), StoreError> {
 /// connection that it stands on: no silent one may hold up the thread that keeps it.
 async fn is_lease_lost(engine: &Engine, me: &ExecutorId) -> Result<bool, StoreError> {
     let renewed = engine.client.0.store.renew(Renewal::of(me.clone())).await;
-    Ok(renewed.inspect_err(|_| engine.doubt())? == Renewed::Lost)
+    Ok(renewed? == Renewed::Lost)
 }
 
-fn launch(engine: &Arc<Engine>, claimed: Claimed, taken: Taken) {
+fn launch(engine: &Arc<Engine>, claimed: Claimed, (taken, generation): (Taken, u64)) {
     debug!(workflow = %claimed.id, name = claimed.name, "claimed");
     let past = if claimed.has_history {
         Past::Recorded
@@ -165,6 +185,7 @@ fn launch(engine: &Arc<Engine>, claimed: Claimed, taken: Taken) {
         Past::None
     };
     let run = NewRun {
+        generation,
         key: claimed.key,
         id: claimed.id,
         nonce: claimed.nonce,
@@ -187,6 +208,8 @@ async fn next_wake(engine: &Engine) {
         }
     };
     match wake_at {
+        // The claim before has left it: a transaction of somebody else may hold its row.
+        Some(at) if at <= engine.client.now() => tokio::time::sleep(LEFT_AGAIN).await,
         Some(at) => drop(tokio::time::timeout(engine.config.dispatch, engine.wait_until(at)).await),
         None => tokio::time::sleep(engine.config.dispatch).await,
     }

@@ -48,10 +48,7 @@ pub(super) async fn drive(run: Arc<Run>, input: Payload, past: Past) {
         }
     };
     debug!(workflow = %run.id, ?interrupt, "the run is over");
-    if matches!(
-        interrupt,
-        Interrupt::Reload | Interrupt::Superseded | Interrupt::Cancelled
-    ) {
+    if !matches!(interrupt, Interrupt::Lost | Interrupt::HandedBack) {
         // The next run here reads its history when this one is over: what was handed in and is not on disk
         // by then would run again.
         run.written().await;

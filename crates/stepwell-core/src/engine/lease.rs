@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tracing::{info, warn};
 
 use super::{Engine, answers::Answers, dispatch, doing::Saying, pulse::Pulse};
@@ -124,9 +124,7 @@ async fn renew(engine: &Arc<Engine>, answers: &mut Answers, saying: &mut Saying)
         Ok(Renewed::Live) => {
             saying.said(me, doing);
             answers.came(Instant::now(), engine.client.now());
-            if let Err(error) = look_at_what_is_owned(engine).await {
-                warn!(%error, "could not ask what this executor owns");
-            }
+            look_at_what_is_owned(engine).await;
         }
         Ok(Renewed::Lost) => lost(engine, &me),
         Err(error) => {
@@ -137,10 +135,12 @@ async fn renew(engine: &Arc<Engine>, answers: &mut Answers, saying: &mut Saying)
     }
 }
 
-/// Compares what this executor owns with what runs here.
-async fn look_at_what_is_owned(engine: &Arc<Engine>) -> Result<(), StoreError> {
-    dispatch::compare(engine).await?;
-    dispatch::reconcile(engine).await
+/// Compares what this executor owns with what runs here. The next renewal does not wait for it.
+async fn look_at_what_is_owned(engine: &Arc<Engine>) {
+    let compared = timeout(engine.config.renewal(), dispatch::compare(engine));
+    if let Ok(Err(error)) = compared.await {
+        warn!(%error, "could not ask what this executor owns");
+    }
 }
 
 /// Another executor has declared this one dead: what it runs is not its own any more.

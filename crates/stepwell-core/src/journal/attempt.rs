@@ -11,6 +11,7 @@ use tracing::{error, warn};
 use super::{
     CLIENT_PATIENCE, Entry, Journal, Stand, batch,
     flight::{Failed, Flight, Landed},
+    repeat,
 };
 use crate::store::{Batch, News, StoreError, StoreErrorKind, Written};
 
@@ -131,7 +132,10 @@ impl Journal {
         if batch.iter().any(|entry| entry.is_repeated) {
             self.hub.hear(News::of_anything());
         }
-        for (entry, applied) in batch.into_iter().zip(written.applied) {
+        for (entry, mut applied) in batch.into_iter().zip(written.applied) {
+            if entry.is_repeated {
+                applied = repeat::answer(&entry.change, applied);
+            }
             batch::wake(&self.hub, &entry.change, &applied);
             self.observers.written(&entry.change, &applied);
             entry.answer(Ok(applied), stand);

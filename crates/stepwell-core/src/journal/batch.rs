@@ -1,12 +1,12 @@
 //! What happens to the entries of a batch: who is woken, who hears of an error.
 
-use super::{Entry, Parting, Stand};
+use super::{Entry, Stand};
 use crate::{
     hub::Hub,
     store::{
-        Applied, Cancelled, Change, Effect, EffectOutcome, Finish, Finished, Forked, Parked,
-        Progressed, QueueChanged, Resumed, ScheduleChange, Scheduled, Sent, Started, StoreError,
-        Wait,
+        Applied, Cancelled, Change, Deleted, Effect, EffectOutcome, Finish, Finished, Forked, News,
+        Parked, Progressed, QueueChanged, Resumed, ScheduleChange, Scheduled, Sent, Started,
+        StoreError, Wait,
     },
     workflow::{End, Outcome},
 };
@@ -27,17 +27,9 @@ pub(super) fn drop_void(batch: &mut Vec<Entry>, stand: &Stand) {
     }
 }
 
-/// The second half of a batch, cut off. None of one that cannot be parted: a change alone, or changes
-/// of which none is written without the others.
+/// The second half of a batch, cut off. None of a change alone.
 pub(super) fn second_half(batch: &mut Vec<Entry>) -> Option<Vec<Entry>> {
-    let middle = batch.len() / 2;
-    let before = |cut: usize| &batch[cut - 1];
-    let may_part =
-        |cut: &usize| before(*cut).followers == 0 || before(*cut).parting == Parting::Allowed;
-    let cut = (1..batch.len())
-        .filter(may_part)
-        .min_by_key(|cut| cut.abs_diff(middle))?;
-    Some(batch.split_off(cut))
+    (batch.len() > 1).then(|| batch.split_off(batch.len() / 2))
 }
 
 /// Wakes those in this process who wait for what was just written.
@@ -58,9 +50,14 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
         }
         (_, Applied::Start(Started::Joined { key, .. })) => hub.changed(*key),
         (Change::Start(new), Applied::Start(Started::New { .. })) if new.runs_here() => {}
-        (_, Applied::Start(Started::New { .. }))
-        | (_, Applied::Resume(Resumed::Now))
-        | (_, Applied::Fork(Forked::New { .. })) => hub.work_arrived(),
+        (_, Applied::Start(Started::New { .. })) | (_, Applied::Resume(Resumed::Now)) => {
+            hub.work_arrived()
+        }
+        (Change::Fork(fork), Applied::Fork(Forked::New { .. })) if fork.letter.is_none() => {
+            hub.work_arrived();
+        }
+        // The letter is cancelled, perhaps with descendants.
+        (_, Applied::Fork(Forked::New { .. })) => hub.hear(News::of_anything()),
         (_, Applied::Send(Sent::New { to })) => hub.changed(*to),
         (Change::Progress(progress), Applied::Progress(Progressed::Recorded(outcomes))) => {
             if progress.effects.iter().any(is_seen_by_others) {
@@ -101,6 +98,8 @@ pub(super) fn wake(hub: &Hub, change: &Change, applied: &Applied) {
         (_, Applied::Queue(QueueChanged::Done)) => hub.work_arrived(),
         (_, Applied::Schedule(Scheduled::Done)) => hub.schedules_change(),
         (_, Applied::Cancel(cancelled)) => wake_cancelled(hub, cancelled),
+        // Descendants of it may be cancelled with it.
+        (_, Applied::Delete(Deleted::Now)) => hub.hear(News::of_anything()),
         _ => {}
     }
 }

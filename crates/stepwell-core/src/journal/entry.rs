@@ -21,9 +21,8 @@ pub(super) struct Entry {
     /// None once it was given.
     pub(super) answer: Option<Answer>,
     pub(super) since: Instant,
-    /// How many of those behind it go into the same batch, if one can hold them.
-    pub(super) followers: usize,
-    pub(super) parting: Parting,
+    /// Which group it was handed in with. What is left of a group goes into one batch, if one can hold it.
+    pub(super) group: u64,
     /// About how many bytes it brings into a batch.
     pub(super) bytes: usize,
     /// How often it failed alone.
@@ -31,15 +30,6 @@ pub(super) struct Entry {
     /// Whether it was handed to the store before. Then it may be written by now: whoever its answer
     /// would have woken was not.
     pub(super) is_repeated: bool,
-}
-
-/// Whether changes that were handed in together may be written apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parting {
-    /// Each stands for itself: together they only share a commit.
-    Allowed,
-    /// All of them or none.
-    Forbidden,
 }
 
 #[derive(Debug)]
@@ -76,7 +66,7 @@ impl Starting {
             _ => None,
         };
         if stand.executor.is_some() {
-            self.engine.launch_started(started, new);
+            self.engine.launch_started(started, new, stand.generation);
         }
         self.tell(result.map(|applied| (applied, watch)));
     }
@@ -90,14 +80,13 @@ impl Starting {
 }
 
 impl Entry {
-    pub(super) fn new(change: Change, answer: Answer, since: Instant) -> Self {
+    pub(super) fn new(change: Change, answer: Answer, since: Instant, group: u64) -> Self {
         Self {
             bytes: weight::bytes(&change),
             change,
             answer: Some(answer),
             since,
-            followers: 0,
-            parting: Parting::Allowed,
+            group,
             failures: 0,
             is_repeated: false,
         }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Entry, Parting, Stand, batch};
+use super::{Entry, Stand, batch};
 use crate::{
     id::WorkflowKey,
     store::{Change, Effect, StoreError},
@@ -59,8 +59,7 @@ pub(super) struct Landed {
     pub(super) took: Duration,
 }
 
-/// A change that failed alone (or changes that cannot be parted), and behind it what its run had handed
-/// in after it.
+/// A change that failed alone, and behind it what its run had handed in after it.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) run: Option<WorkflowKey>,
@@ -183,10 +182,9 @@ impl Aloft {
                 place += 1;
                 continue;
             }
-            let behind = place + entry.followers + 1;
-            if behind > end && entry.parting == Parting::Forbidden {
-                break;
-            }
+            let is_another = |other: &Entry| other.group != entry.group;
+            let behind = pending[place..].iter().position(is_another);
+            let behind = behind.map_or(pending.len(), |group| place + group);
             let group = &pending[place..behind.min(end)];
             let fits = load.take(group);
             places.extend(place..place + fits);
@@ -207,24 +205,20 @@ struct Load {
 }
 
 impl Load {
-    /// Loads changes that belong together, and says how many of them: all, or none where another batch
-    /// could hold them all. What fits no batch is parted, if it may be; one change always fits.
+    /// Loads changes that were handed in together, and says how many of them: all, or none where another
+    /// batch could hold them all. What fits no batch is parted; one change always fits.
     fn take(&mut self, group: &[Entry]) -> usize {
         let bytes = group.iter().map(|entry| entry.bytes).sum::<usize>();
         let all_fit = |load: &Self| {
             load.changes + group.len() <= BATCH_CHANGES_MAX && load.bytes + bytes <= BATCH_BYTES_MAX
         };
         let is_empty = self.changes == 0;
-        let has_no_parts = group.len() == 1
-            || group
-                .first()
-                .is_some_and(|entry| entry.parting == Parting::Forbidden);
-        if all_fit(self) || (is_empty && has_no_parts) {
+        if all_fit(self) {
             self.changes += group.len();
             self.bytes += bytes;
             return group.len();
         }
-        if !is_empty || has_no_parts {
+        if !is_empty {
             // Full: the next batch begins with it.
             return 0;
         }

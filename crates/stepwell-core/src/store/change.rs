@@ -54,7 +54,7 @@ pub enum Change {
     /// Takes a message out of an inbox, or puts another value in its place. [`Applied::Edit`].
     Edit(EditMessage),
     /// Deletes a workflow at rest, with all that is kept of it. [`Applied::Delete`].
-    Delete(WorkflowId),
+    Delete(Delete),
     /// Changes a schedule, or lets it tick. [`Applied::Schedule`].
     Schedule(ScheduleChange),
     /// Changes a queue. [`Applied::Queue`].
@@ -398,9 +398,19 @@ pub struct Fork {
     pub input: Option<Payload>,
     /// Attributes beside the copied ones, or in their place.
     pub attributes: Vec<(String, String)>,
+    /// The source's key, if the fork tries a dead letter again. The letter is laid aside in the same
+    /// moment: acknowledged if it failed, cancelled if it is stuck or dead. If it is none any more (it went
+    /// on, or another workflow has its id), nothing is forked.
+    pub letter: Option<WorkflowKey>,
 }
 
 impl Fork {
+    /// What is said of a failed letter that is tried again.
+    #[must_use]
+    pub fn note(&self) -> String {
+        format!("redriven as {}", self.id)
+    }
+
     /// A copy of everything before a position.
     #[must_use]
     pub fn new(source: WorkflowId, id: WorkflowId, from: Position) -> Self {
@@ -412,6 +422,7 @@ impl Fork {
             without: Vec::new(),
             input: None,
             attributes: Vec::new(),
+            letter: None,
         }
     }
 }
@@ -455,6 +466,8 @@ pub enum Forked {
     Existing,
     /// The new id belongs to another workflow; nothing was written.
     Taken,
+    /// The source is no dead letter any more; nothing was written.
+    NoLetter(State),
     /// There is no such source.
     NoSuchWorkflow,
 }
@@ -479,6 +492,17 @@ pub enum Acknowledged {
     Not(State),
     /// There is no such workflow.
     NoSuchWorkflow,
+}
+
+/// A deletion of what has ended, is stuck or dead. What is stuck or dead is cancelled in the same moment,
+/// with its attached descendants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delete {
+    /// The workflow.
+    pub id: WorkflowId,
+    /// The key that it was seen with: another one that has its id by now is left alone. `None` deletes
+    /// the one that has the id.
+    pub key: Option<WorkflowKey>,
 }
 
 /// What a deletion came to.

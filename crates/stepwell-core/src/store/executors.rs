@@ -39,16 +39,14 @@ pub trait ExecutorStore {
     /// not live.
     fn claim(&self, claim: Claim) -> StoreFuture<'_, Vec<Claimed>>;
 
-    /// The running workflows that an executor owns. For after the answer of a claim was lost: what
-    /// was claimed and is not on its way is launched, what is on its way and not owned is dropped.
-    fn owned(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<Claimed>>;
+    /// Those of these workflows that an executor owns, and that run. For after the answer of a claim was
+    /// lost: what was claimed and is not on its way is launched.
+    fn owned(&self, executor: &ExecutorId, keys: Vec<WorkflowKey>)
+    -> StoreFuture<'_, Vec<Claimed>>;
 
-    /// The keys of the running workflows that an executor owns. Asked at every renewal of its lease, and
-    /// compared with what runs: a store that can read them without the rest does so.
-    fn owned_keys(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>> {
-        let owned = self.owned(executor);
-        Box::pin(async move { Ok(owned.await?.into_iter().map(|it| it.key).collect()) })
-    }
+    /// The keys of all running workflows that an executor owns. Asked at every renewal of its lease, and
+    /// compared with what runs.
+    fn owned_keys(&self, executor: &ExecutorId) -> StoreFuture<'_, Vec<WorkflowKey>>;
 
     /// When the next delayed workflow may run.
     fn next_wake(&self) -> StoreFuture<'_, Option<Timestamp>>;

@@ -81,7 +81,8 @@ impl Tidings {
             }
             Change::Send(message) => self.ids.push(message.to.to_string()),
             // Its descendants are cancelled with it, and places become free.
-            Change::Cancel(_) => self.news.add(News::of_anything()),
+            Change::Cancel(_) | Change::Delete(_) => self.news.add(News::of_anything()),
+            Change::Fork(fork) if fork.letter.is_some() => self.news.add(News::of_anything()),
             Change::Resume(id) => {
                 self.ids.push(id.to_string());
                 self.news.work = true;
@@ -90,11 +91,7 @@ impl Tidings {
                 self.news.work = true
             }
             // Nobody waits for it.
-            Change::Park(_)
-            | Change::Acknowledge(_)
-            | Change::Edit(_)
-            | Change::Delete(_)
-            | Change::Schedule(_) => {}
+            Change::Park(_) | Change::Acknowledge(_) | Change::Edit(_) | Change::Schedule(_) => {}
         }
     }
 

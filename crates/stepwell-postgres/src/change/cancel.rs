@@ -122,10 +122,13 @@ pub(super) async fn losing(
     owners(db, ids).await.map(Some)
 }
 
-/// What a change cancels: by itself, or with the record of a race.
+/// What a change may cancel: by itself, or with the record of a race, with a dead letter that is tried
+/// again or deleted.
 fn cancelled(change: &Change) -> Vec<&str> {
     match change {
         Change::Cancel(cancel) => vec![cancel.id.as_str()],
+        Change::Delete(it) => vec![it.id.as_str()],
+        Change::Fork(fork) if fork.letter.is_some() => vec![fork.source.as_str()],
         Change::Progress(progress) => {
             let losers = progress.effects.iter().filter_map(|effect| match effect {
                 Effect::Cancel(cancel) => Some(cancel.id.as_str()),

@@ -1,11 +1,12 @@
-//! Nothing is left of a workflow that has ended.
+//! Nothing is left of a workflow at rest.
 
-use stepwell_core::{WorkflowId, store::Deleted};
+use stepwell_core::store::{Cancel, CancelCause, Delete, Deleted};
 
-use super::Scope;
+use super::{Scope, cancel};
 use crate::{error::Failure, params::params, rows};
 
-const FIND: &str = "
+/// A workflow, locked.
+pub(super) const FIND: &str = "
     select workflow_key, state
     from {schema}.workflows
     where workflow_id = $1
@@ -29,14 +30,21 @@ const DELETE: [&str; 11] = [
     "delete from {schema}.workflows where workflow_key = $1",
 ];
 
-pub(super) async fn apply(scope: &mut Scope<'_>, id: &WorkflowId) -> Result<Deleted, Failure> {
+pub(super) async fn apply(scope: &mut Scope<'_>, it: &Delete) -> Result<Deleted, Failure> {
     let db = scope.db;
-    let Some(row) = db.query_opt(FIND, params![id.as_str()]).await? else {
+    let Some(row) = db.query_opt(FIND, params![it.id.as_str()]).await? else {
         return Ok(Deleted::NoSuchWorkflow);
     };
     let (key, state) = (rows::key(&row, 0)?, rows::state(&row, 1)?);
-    if !state.has_ended() {
+    if it.key.is_some_and(|seen| seen != key) {
+        return Ok(Deleted::NoSuchWorkflow);
+    }
+    if !state.is_at_rest() {
         return Ok(Deleted::Not(state));
+    }
+    if !state.has_ended() {
+        let (id, cause) = (it.id.clone(), CancelCause::Request);
+        cancel::apply(scope, &Cancel { id, cause }).await?;
     }
     // What they wait for will never come: they say so.
     scope.wake_waiters(vec![key.0]).await?;

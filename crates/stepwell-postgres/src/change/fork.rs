@@ -1,15 +1,15 @@
 //! A new workflow that begins with another one's history before a position.
 
 use stepwell_core::{
-    Payload, Place, WorkflowKey,
-    store::{Fork, Forked, KnownFork},
+    Payload, Place, State, WorkflowKey,
+    store::{Acknowledge, Cancel, CancelCause, Fork, Forked, KnownFork},
 };
 
-use super::Scope;
+use super::{Scope, acknowledge, cancel, delete};
 use crate::{
     error::Failure,
     params::{At, params},
-    rows::{get, key},
+    rows::{self, get, key},
 };
 
 /// Who has the id of a fork, and the key of the one to be forked.
@@ -97,7 +97,7 @@ pub(crate) const FORK: &str = "
     select workflow_key
     from fork";
 
-pub(super) async fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
+pub(super) async fn apply(scope: &mut Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
     let (source, id) = (fork.source.as_str(), fork.id.as_str());
     // The new one first, so that a fork whose answer was lost finds itself.
     let found = find(scope, fork).await?;
@@ -105,6 +105,11 @@ pub(super) async fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Fail
         Found::Known(forked) => return Ok(forked),
         Found::NoSource => return Ok(Forked::NoSuchWorkflow),
         Found::Free => {}
+    }
+    if let Some(letter) = fork.letter
+        && let Some(refused) = lay_aside(scope, fork, letter).await?
+    {
+        return Ok(refused);
     }
     let before = fork.from.encode();
     let without: Vec<String> = fork.without.iter().map(Place::encode).collect();
@@ -120,12 +125,45 @@ pub(super) async fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Fail
     ];
     Ok(match scope.db.query_opt(FORK, values).await? {
         Some(row) => Forked::New { key: key(&row, 0)? },
-        // Somebody else has taken the id in between, and has committed it.
+        // Somebody else has taken the id in between, and has committed it. A letter stays where it is.
+        None if fork.letter.is_some() => return Err(Failure::Moved),
         None => match find(scope, fork).await? {
             Found::Known(forked) => forked,
             Found::NoSource | Found::Free => return Err(Failure::Moved),
         },
     })
+}
+
+/// Lays the letter aside that is tried again, or says why it is none.
+async fn lay_aside(
+    scope: &mut Scope<'_>,
+    fork: &Fork,
+    letter: WorkflowKey,
+) -> Result<Option<Forked>, Failure> {
+    let id = fork.source.clone();
+    let Some(row) = scope
+        .db
+        .query_opt(delete::FIND, params![id.as_str()])
+        .await?
+    else {
+        return Ok(Some(Forked::NoSuchWorkflow));
+    };
+    let (key, state) = (key(&row, 0)?, rows::state(&row, 1)?);
+    if key != letter {
+        return Ok(Some(Forked::NoSuchWorkflow));
+    }
+    match state {
+        State::Failed => {
+            let note = fork.note();
+            acknowledge::apply(scope, &Acknowledge { id, note }).await?;
+        }
+        State::Stuck | State::Dead => {
+            let cause = CancelCause::StartedAnew;
+            cancel::apply(scope, &Cancel { id, cause }).await?;
+        }
+        other => return Ok(Some(Forked::NoLetter(other))),
+    }
+    Ok(None)
 }
 
 /// What a fork finds before it is made.

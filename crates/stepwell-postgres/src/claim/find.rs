@@ -65,7 +65,7 @@ pub(crate) const LOCK: &str = waiting!("array_position($1::bigint[], workflow_ke
 /// Locks all of them, and waits for that: their version's cursors are past them.
 pub(crate) const LOCK_STUCK: &str = waiting!("workflow_key", "");
 
-/// What an executor owns, in the order of the starts.
+/// What an executor owns of some workflows, in the order of the starts.
 pub(crate) const OWNED: &str = concat!(
     "
     select w.workflow_key, w.workflow_id, w.name, w.deadline_at, input.payload, records.count,
@@ -75,6 +75,7 @@ pub(crate) const OWNED: &str = concat!(
         from {schema}.workflows
         where state = 'running'
           and executor_id = $1
+          and workflow_key = any($2)
     ) as w",
     with_records!()
 );
@@ -153,9 +154,14 @@ async fn readable(db: &Connection, rows: &[Row]) -> Result<Vec<Waiting>, Failure
     Ok(found)
 }
 
-/// The running workflows of an executor.
-pub(crate) async fn owned(db: &Connection, executor: &ExecutorId) -> Result<Vec<Claimed>, Failure> {
-    let rows = db.query(OWNED, params![executor.as_str()]).await?;
+/// Those of these workflows that run in an executor.
+pub(crate) async fn owned(
+    db: &Connection,
+    executor: &ExecutorId,
+    keys: &[WorkflowKey],
+) -> Result<Vec<Claimed>, Failure> {
+    let keys: Vec<i64> = keys.iter().map(|key| key.0).collect();
+    let rows = db.query(OWNED, params![executor.as_str(), keys]).await?;
     // One that cannot be read is not on its way here, and is left to whoever takes over from us.
     let readable = rows.iter().map(claimed);
     readable

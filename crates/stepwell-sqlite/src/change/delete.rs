@@ -1,9 +1,12 @@
-//! Nothing is left of a workflow that has ended.
+//! Nothing is left of a workflow at rest.
 
 use rusqlite::{OptionalExtension, params};
-use stepwell_core::{State, WorkflowId, WorkflowKey, store::Deleted};
+use stepwell_core::{
+    State, WorkflowKey,
+    store::{Cancel, CancelCause, Delete, Deleted},
+};
 
-use super::Scope;
+use super::{Scope, cancel};
 use crate::error::Failure;
 
 pub(super) const FIND: &str = "
@@ -29,17 +32,22 @@ pub(super) const DELETE: [&str; 11] = [
     "delete from workflows where workflow_key = ?1",
 ];
 
-pub(super) fn apply(scope: &mut Scope<'_>, id: &WorkflowId) -> Result<Deleted, Failure> {
+pub(super) fn apply(scope: &mut Scope<'_>, it: &Delete) -> Result<Deleted, Failure> {
     let mut find = scope.db.prepare_cached(FIND)?;
-    let found = find.query_row(params![id.as_str()], |row| {
+    let found = find.query_row(params![it.id.as_str()], |row| {
         let state = State::of_stored(row.get_ref(1)?.as_str()?);
         Ok((row.get::<_, i64>(0)?, state))
     });
-    let Some((key, state)) = found.optional()? else {
+    let is_it = |(key, _): &(i64, State)| it.key.is_none_or(|seen| seen.0 == *key);
+    let Some((key, state)) = found.optional()?.filter(is_it) else {
         return Ok(Deleted::NoSuchWorkflow);
     };
-    if !state.has_ended() {
+    if !state.is_at_rest() {
         return Ok(Deleted::Not(state));
+    }
+    if !state.has_ended() {
+        let (id, cause) = (it.id.clone(), CancelCause::Request);
+        cancel::apply(scope, &Cancel { id, cause })?;
     }
     // What they wait for will never come: they say so.
     scope.wake_waiters(WorkflowKey(key))?;

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use stepwell_core::{
-    Place, WorkflowKey,
-    store::{Fork, Forked, KnownFork},
+    Place, State, WorkflowKey,
+    store::{Acknowledge, Cancel, CancelCause, Fork, Forked, KnownFork},
 };
 
-use super::{Scope, send::key_of_id, start};
+use super::{Scope, acknowledge, cancel, delete, send::key_of_id, start};
 use crate::error::Failure;
 
 pub(super) const INSERT: &str = "
@@ -62,7 +62,7 @@ const COPY_ATTRIBUTES: &str = "
     from attributes
     where workflow_key = ?1";
 
-pub(super) fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
+pub(super) fn apply(scope: &mut Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
     let source = key_of_id(scope, &fork.source)?;
     // First, so that a fork whose answer was lost finds itself.
     if let Some(known) = known(scope, fork)? {
@@ -71,6 +71,11 @@ pub(super) fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
     let Some(source) = source else {
         return Ok(Forked::NoSuchWorkflow);
     };
+    if let Some(letter) = fork.letter
+        && let Some(refused) = lay_aside(scope, fork, letter)?
+    {
+        return Ok(refused);
+    }
     scope.db.prepare_cached(INSERT)?.execute(params![
         source.0,
         fork.id.as_str(),
@@ -89,6 +94,36 @@ pub(super) fn apply(scope: &Scope<'_>, fork: &Fork) -> Result<Forked, Failure> {
         set.execute(params![key.0, name, value])?;
     }
     Ok(Forked::New { key })
+}
+
+/// Lays the letter aside that is tried again, or says why it is none.
+fn lay_aside(
+    scope: &mut Scope<'_>,
+    fork: &Fork,
+    letter: WorkflowKey,
+) -> Result<Option<Forked>, Failure> {
+    let id = fork.source.clone();
+    let mut find = scope.db.prepare_cached(delete::FIND)?;
+    let (key, state) = find.query_row(params![id.as_str()], |row| {
+        let state = State::of_stored(row.get_ref(1)?.as_str()?);
+        Ok((WorkflowKey(row.get(0)?), state))
+    })?;
+    drop(find);
+    if key != letter {
+        return Ok(Some(Forked::NoSuchWorkflow));
+    }
+    match state {
+        State::Failed => {
+            let note = fork.note();
+            acknowledge::apply(scope, &Acknowledge { id, note })?;
+        }
+        State::Stuck | State::Dead => {
+            let cause = CancelCause::StartedAnew;
+            cancel::apply(scope, &Cancel { id, cause })?;
+        }
+        other => return Ok(Some(Forked::NoLetter(other))),
+    }
+    Ok(None)
 }
 
 fn known(scope: &Scope<'_>, fork: &Fork) -> Result<Option<KnownFork>, Failure> {

@@ -1,7 +1,7 @@
 //! One workflow comes to an executor, unless it is dead or too late.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use stepwell_core::{
     ExecutorId, Payload, WorkflowKey,
     store::{CancelCause, Claim, Claimed},
@@ -27,7 +27,7 @@ pub(crate) const FIND: &str = "
     where w.workflow_key = ?1
       and w.state in ('enqueued', 'stuck')";
 
-/// What an executor owns, in the order of the starts.
+/// A workflow if an executor owns it.
 pub(crate) const OWNED: &str = "
     select w.workflow_key, w.workflow_id, w.name, w.deadline_at, r.payload,
         (select count(*) from records as c where c.workflow_key = w.workflow_key),
@@ -36,9 +36,9 @@ pub(crate) const OWNED: &str = "
     join records as r
       on r.workflow_key = w.workflow_key
      and r.place = ''
-    where w.state = 'running'
-      and w.executor_id = ?1
-    order by w.workflow_key";
+    where w.workflow_key = ?2
+      and w.state = 'running'
+      and w.executor_id = ?1";
 
 pub(crate) const OWNED_KEYS: &str = "
     select workflow_key
@@ -203,29 +203,39 @@ fn find(db: &Connection, key: WorkflowKey) -> Result<Option<Waiting>, Failure> {
     Ok(waiting.optional()?)
 }
 
-/// The running workflows of an executor.
-pub(crate) fn owned(db: &Connection, executor: &ExecutorId) -> Result<Vec<Claimed>, Failure> {
+/// Those of these workflows that run in an executor.
+pub(crate) fn owned(
+    db: &Connection,
+    executor: &ExecutorId,
+    keys: &[WorkflowKey],
+) -> Result<Vec<Claimed>, Failure> {
     let mut statement = db.prepare_cached(OWNED)?;
-    let owned = statement.query_map(params![executor.as_str()], |row| {
-        let records: u32 = row.get(5)?;
-        Ok(Claimed {
-            key: WorkflowKey(row.get(0)?),
-            id: rows::workflow_id(row.get(1)?)?,
-            nonce: rows::nonce(row.get(8)?)?,
-            name: row.get(2)?,
-            input: Payload::from_stored(row.get(4)?),
-            deadline_at: row
-                .get::<_, Option<i64>>(3)?
-                .map(rows::instant)
-                .transpose()?,
-            origin: row.get(6)?,
-            created_at: rows::instant(row.get(7)?)?,
-            has_history: records > 1,
-        })
-    })?;
+    let mut read = |key: &WorkflowKey| {
+        let owned = statement.query_row(params![executor.as_str(), key.0], claimed);
+        owned.optional().transpose()
+    };
     // One that cannot be read is not on its way here, and is left to whoever takes over from us.
-    let readable = owned.filter(|row| !row.as_ref().is_err_and(is_of_values));
+    let readable =
+        (keys.iter().filter_map(&mut read)).filter(|row| !row.as_ref().is_err_and(is_of_values));
     Ok(readable.collect::<rusqlite::Result<_>>()?)
+}
+
+fn claimed(row: &Row<'_>) -> rusqlite::Result<Claimed> {
+    let records: u32 = row.get(5)?;
+    Ok(Claimed {
+        key: WorkflowKey(row.get(0)?),
+        id: rows::workflow_id(row.get(1)?)?,
+        nonce: rows::nonce(row.get(8)?)?,
+        name: row.get(2)?,
+        input: Payload::from_stored(row.get(4)?),
+        deadline_at: row
+            .get::<_, Option<i64>>(3)?
+            .map(rows::instant)
+            .transpose()?,
+        origin: row.get(6)?,
+        created_at: rows::instant(row.get(7)?)?,
+        has_history: records > 1,
+    })
 }
 
 /// Keeps a row that cannot be read from being found by every claim. A person sees it, and why; no

@@ -241,7 +241,8 @@ pass_on!(ExecutorStore {
     fn doing(executor: &ExecutorId) -> Option<stepwell::Payload>;
     #[claims_to_lose]
     fn claim(claim: Claim) -> Vec<Claimed>, behind claim_gate;
-    fn owned(executor: &ExecutorId) -> Vec<Claimed>, behind owned_gate;
+    fn owned(executor: &ExecutorId, keys: Vec<WorkflowKey>) -> Vec<Claimed>;
+    fn owned_keys(executor: &ExecutorId) -> Vec<WorkflowKey>, behind owned_gate;
     fn next_wake() -> Option<Timestamp>;
     fn deadlines(limit: u32) -> Vec<Deadline>;
     fn take_interrupts(executor: &ExecutorId) -> Vec<WorkflowKey>, behind interrupts_gate;
@@ -298,11 +299,12 @@ async fn waits_first(ctx: &mut Ctx<Counts>) -> stepwell::Result<()> {
 }
 
 async fn launch(store: Arc<Faulty>) -> App<Counts> {
+    launch_with(store, Duration::from_millis(300)).await
+}
+
+async fn launch_with(store: Arc<Faulty>, lease: Duration) -> App<Counts> {
     let app = App::builder("faults").store(store).state(Counts::default());
-    app.lease(Duration::from_millis(300))
-        .launch()
-        .await
-        .unwrap()
+    app.lease(lease).launch().await.unwrap()
 }
 
 #[tokio::test]
@@ -351,7 +353,8 @@ async fn work_whose_claim_was_answered_into_the_void_is_found_again() {
 #[tokio::test]
 async fn what_has_ended_before_the_answer_arrives_is_not_run_again() {
     let store = Faulty::new().await;
-    let app = launch(Arc::clone(&store)).await;
+    // It is asked at renewals, too: there are none as long as this takes.
+    let app = launch_with(Arc::clone(&store), Duration::from_secs(600)).await;
     let ends = app.start(waits_first()).await.unwrap();
     store.owned_gate.is_closed.store(true, SeqCst);
     store.claims_to_lose.store(1, SeqCst);
@@ -390,6 +393,40 @@ async fn what_is_claimed_while_the_application_stops_is_handed_back() {
     let left = app.client().get(late.id()).await.unwrap().unwrap();
     assert_eq!(left.state, stepwell::State::Enqueued);
     assert_eq!(app.state().steps.load(SeqCst), 0);
+}
+
+/// All threads of the application were blocked, and its lease was lost meanwhile: the thread that keeps it
+/// has another one.
+#[tokio::test]
+async fn what_an_earlier_incarnation_has_claimed_is_not_run_by_a_later_one() {
+    let store = Faulty::new().await;
+    let app = launch(Arc::clone(&store)).await;
+    let incarnations = async || store.inner.executors().await.unwrap();
+    let first = incarnations().await.remove(0).id;
+    store.claim_gate.is_closed.store(true, SeqCst);
+    let handle = app.start(waits_first().queue(&LINE)).await.unwrap();
+    store.claim_gate.reached.notified().await;
+    // What was claimed is handed out anew.
+    store.inner.retire(&first).await.unwrap();
+    let is_later = |it: &Executor| it.id != first && it.ended_at.is_none();
+    while !incarnations().await.iter().any(is_later) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let elsewhere = App::builder("faults").store(Arc::clone(&store.inner));
+    let elsewhere = elsewhere.state(Counts::default()).launch().await.unwrap();
+    let id = handle.id().to_owned();
+    let runs = async || app.client().get(&id).await.unwrap().unwrap().state;
+    while runs().await != stepwell::State::Running {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    app.state().go.notify_one();
+    store.claim_gate.opened.notify_one();
+    elsewhere.state().go.notify_one();
+    handle.result().await.unwrap();
+    app.shutdown().await;
+    elsewhere.shutdown().await;
+    let counts = [&app, &elsewhere].map(|app| app.state().steps.load(SeqCst));
+    assert_eq!(counts, [0, 2], "its steps ran where it was not owned");
 }
 
 /// Takes several batches at once and applies them in whatever order it likes; some it refuses, of

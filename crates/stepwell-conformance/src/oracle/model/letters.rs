@@ -1,8 +1,8 @@
-//! Somebody has looked at a dead letter, or deletes what has ended.
+//! Somebody has looked at a dead letter, or deletes what is at rest.
 
 use stepwell_core::{
     Acknowledgement, WorkflowId,
-    store::{Acknowledge, Acknowledged, Deleted},
+    store::{Acknowledge, Acknowledged, CancelCause, Deleted},
 };
 
 use super::{Model, start::place_of};
@@ -29,10 +29,14 @@ impl Model {
         let Some(key) = self.key_of(id) else {
             return Deleted::NoSuchWorkflow;
         };
-        let row = &mut self.workflows[place_of(key)];
-        if !row.workflow.state.has_ended() {
-            return Deleted::Not(row.workflow.state);
+        let state = self.workflows[place_of(key)].workflow.state;
+        if !state.is_at_rest() {
+            return Deleted::Not(state);
         }
+        if !state.has_ended() {
+            self.cancel_tree(key, CancelCause::Request);
+        }
+        let row = &mut self.workflows[place_of(key)];
         row.is_deleted = true;
         row.unique = None;
         self.wake_waiters(key);
