@@ -71,7 +71,11 @@ async fn r#type(
 }
 
 #[step]
-#[allow(clippy::unused_async)]
+#[allow(clippy::unused_async, reason = "steps are async")]
+#[allow(
+    clippy::borrowed_box,
+    reason = "what a state provides is asked for as it is"
+)]
 async fn hour(#[state] clock: &Box<dyn Clock>) -> stepwell::Result<u32> {
     Ok(clock.hour())
 }
