@@ -253,7 +253,8 @@ impl<S: Send + Sync + 'static> AppBuilder<S> {
                 opened.map_err(|error| Error::of_opening(&format!("open `{url}`"), error))?
             }
         };
-        let core = ClientCore::new(store, config.payload_bytes_max, self.observers);
+        let mut core = ClientCore::new(store, config.payload_bytes_max, self.observers);
+        core.look_again = config.look_again;
         let client = Client(Arc::new(core));
         let registry = Arc::new(registry);
         let alerts = Arc::new(self.alerts);

@@ -19,6 +19,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
+    config::LOOK_AGAIN,
     engine::Engine,
     error::{Error, ErrorKind},
     hub::{Hub, Watch},
@@ -62,6 +63,8 @@ pub(crate) struct ClientCore {
     pub(crate) journal: Arc<Journal>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) payload_bytes_max: usize,
+    /// How long who waits for a workflow goes on without a look at the database.
+    pub(crate) look_again: Duration,
     pub(crate) observers: Observers,
     /// Its own tasks, where there is no engine.
     tasks: Option<open::Tasks>,
@@ -83,6 +86,7 @@ impl ClientCore {
             journal,
             hub,
             payload_bytes_max,
+            look_again: LOOK_AGAIN,
             observers,
             tasks: None,
             shared: Shared::default(),

@@ -12,6 +12,11 @@ const GRACE_MAX: Duration = Duration::from_secs(86_400);
 /// What `null` takes, and what a database can hold in one value.
 const PAYLOAD_BYTES: (usize, usize) = (4, 512 * 1024 * 1024);
 
+/// How long a client that waits for a workflow goes on without a look at the database. What ends a
+/// workflow without a word to this process (a deadline that passed in a queue, another process whose write
+/// was not noticed) is seen after this time.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// How long a workflow waits in memory unless it is said otherwise.
 const PARK_AFTER: Duration = Duration::from_secs(60);
 
@@ -29,6 +34,10 @@ pub(crate) struct Config {
     pub(crate) watch: Duration,
     /// How long the dispatcher sleeps at most if nobody wakes it: a safety net.
     pub(crate) dispatch: Duration,
+    /// How long who waits for a workflow goes on without a look at the database: a safety net.
+    pub(crate) look_again: Duration,
+    /// How often who waits for an instant looks at the store's clock.
+    pub(crate) clock: Duration,
     /// How often the schedules are read that other processes may have changed.
     pub(crate) schedules: Duration,
     /// How many recoveries without progress make a workflow dead.
@@ -62,6 +71,8 @@ impl Config {
             poll: Duration::from_millis(100),
             watch: Duration::from_millis(500),
             dispatch: Duration::from_secs(5),
+            look_again: LOOK_AGAIN,
+            clock: Duration::from_secs(60),
             schedules: Duration::from_secs(10),
             recoveries_max: 100,
             workflows_max: 10_000,
@@ -123,6 +134,8 @@ impl Config {
         self.poll = NEVER;
         self.watch = NEVER;
         self.dispatch = NEVER;
+        self.look_again = NEVER;
+        self.clock = NEVER;
         self.schedules = NEVER;
         self.upkeep = Upkeep::Beside;
         // Somebody who says when wants to see it.

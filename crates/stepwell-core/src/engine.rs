@@ -428,13 +428,12 @@ impl Engine {
     /// Waits until an instant of the store's clock. Looks at that clock again every minute: the
     /// process's own clock stands still while a laptop sleeps.
     pub(crate) async fn wait_until(&self, at: Timestamp) {
-        const LOOK_AGAIN: Duration = Duration::from_secs(60);
         loop {
             let left = Duration::try_from(at.duration_since(self.client.now())).unwrap_or_default();
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+            tokio::time::sleep(left.min(self.config.clock)).await;
         }
     }
 }

@@ -13,11 +13,6 @@ use crate::{
     workflow::{Outcome, State, Workflow},
 };
 
-/// The safety net under every wake-up: how long a wait goes on without a look at the database. What
-/// ends a workflow without a word to this process (a deadline that passed in a queue, another
-/// process whose write was not noticed) is seen after this time.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
 async fn wait_or_look(changed: impl Future<Output = ()>, at_most: Duration) {
     drop(tokio::time::timeout(at_most, changed).await);
 }
@@ -109,7 +104,7 @@ impl Client {
             if let Some(result) = watch.result() {
                 return Ok(Ended::with(result));
             }
-            let mut wait = LOOK_AGAIN;
+            let mut wait = self.0.look_again;
             if !begun {
                 match self.look(key, id, State::is_at_rest).await? {
                     Looked::Rests(ended) => return Ok(ended),
@@ -149,25 +144,26 @@ impl Client {
     /// Cancels a workflow that nobody runs, if its deadline has passed: perhaps there is no executor that
     /// would. Says when to look again: whoever waits sees the cancellation then.
     async fn see_to_deadline(&self, workflow: &Workflow) -> Duration {
+        let look_again = self.0.look_again;
         let Some(deadline_at) = workflow.deadline_at else {
-            return LOOK_AGAIN;
+            return look_again;
         };
         let left = Duration::try_from(deadline_at.duration_since(self.now())).unwrap_or_default();
         if !left.is_zero() {
-            return left.min(LOOK_AGAIN);
+            return left.min(look_again);
         }
         let waits = matches!(
             workflow.state,
             State::Delayed | State::Enqueued | State::Parked
         );
         if !waits {
-            return LOOK_AGAIN;
+            return look_again;
         }
         let cancelled = self.cancel_because(&workflow.id, CancelCause::Deadline);
         if let Err(error) = cancelled.await {
             tracing::warn!(workflow = %workflow.id, %error, "could not cancel at the deadline");
         }
-        LOOK_AGAIN
+        look_again
     }
 
     /// Whether a workflow in this state is stuck and another version may still try it.

@@ -19,6 +19,7 @@ const GO: Topic<u32> = Topic::new("go");
 const READY: Event<u32> = Event::new("ready");
 const AFTER: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const YEARS: Duration = DAY.saturating_mul(9 * 365);
 static LINE: Queue = Queue::new("parking-line");
 
 #[derive(stepwell::State, Default)]
@@ -312,4 +313,21 @@ async fn no_message_is_slept_through() {
     }
     assert_eq!(app.state().steps(), WORKFLOWS * TIMES);
     app.shutdown().await;
+}
+
+/// A look at the database every few seconds would be fifty million.
+#[tokio::test(start_paused = true)]
+async fn a_sleep_of_years_takes_a_test_no_time() {
+    #[workflow]
+    async fn sleeps_for_years(ctx: &mut Ctx) -> stepwell::Result<()> {
+        ctx.sleep(YEARS).await;
+        Ok(())
+    }
+    let test = Harness::new(()).await;
+    let begun = test.app.client().now();
+    test.app.run(sleeps_for_years()).await.unwrap();
+    assert_eq!(
+        test.app.client().now().duration_since(begun).as_secs(),
+        i64::try_from(YEARS.as_secs()).unwrap()
+    );
 }
