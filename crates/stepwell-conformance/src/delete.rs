@@ -49,7 +49,7 @@ pub async fn only_what_is_at_rest_is_deleted(backend: &dyn Backend) {
     }
 }
 
-/// Who was parked until its end hears of it, and what is attached to it is cancelled.
+/// Its end wakes a workflow that was parked until then, and cancels what is attached to it.
 pub async fn what_is_stuck_ends_when_it_is_deleted(backend: &dyn Backend) {
     let case = Case::new(backend).await;
     let worker = case.register().await;

@@ -20,7 +20,7 @@ async fn again(case: &Case<'_>) -> Fork {
     }
 }
 
-/// It keeps its own result, and nobody need look at it any more.
+/// It keeps its own result, and is no open letter any more.
 pub async fn a_failed_letter_is_acknowledged_with_its_second_try(backend: &dyn Backend) {
     let case = Case::new(backend).await;
     let worker = case.register().await;

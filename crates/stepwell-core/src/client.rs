@@ -63,7 +63,7 @@ pub(crate) struct ClientCore {
     pub(crate) journal: Arc<Journal>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) payload_bytes_max: usize,
-    /// How long who waits for a workflow goes on without a look at the database.
+    /// The longest wait for a workflow without a look at the database.
     pub(crate) look_again: Duration,
     pub(crate) observers: Observers,
     /// Its own tasks, where there is no engine.

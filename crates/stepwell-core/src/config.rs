@@ -12,7 +12,7 @@ const GRACE_MAX: Duration = Duration::from_secs(86_400);
 /// What `null` takes, and what a database can hold in one value.
 const PAYLOAD_BYTES: (usize, usize) = (4, 512 * 1024 * 1024);
 
-/// How long a client that waits for a workflow goes on without a look at the database. What ends a
+/// The longest wait of a client for a workflow without a look at the database. What ends a
 /// workflow without a word to this process (a deadline that passed in a queue, another process whose write
 /// was not noticed) is seen after this time.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -34,9 +34,9 @@ pub(crate) struct Config {
     pub(crate) watch: Duration,
     /// How long the dispatcher sleeps at most if nobody wakes it: a safety net.
     pub(crate) dispatch: Duration,
-    /// How long who waits for a workflow goes on without a look at the database: a safety net.
+    /// The longest wait of a client for a workflow without a look at the database: a safety net.
     pub(crate) look_again: Duration,
-    /// How often who waits for an instant looks at the store's clock.
+    /// The longest wait for an instant without a look at the store's clock.
     pub(crate) clock: Duration,
     /// How often the schedules are read that other processes may have changed.
     pub(crate) schedules: Duration,

@@ -214,7 +214,7 @@ impl Engine {
         declared
     }
 
-    /// Hands back what was started since it registered: it would own that, and nobody keeps its lease.
+    /// Hands back what was started since this executor registered: its lease is not kept.
     async fn leave(&self) {
         self.drop_runs();
         shutdown::retire(self).await;
@@ -420,7 +420,7 @@ impl Engine {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a workflow has ended here since what is owned was asked for.
+    /// Says whether a workflow has ended here since the question what this executor owns.
     fn has_ended(&self, key: WorkflowKey) -> bool {
         (self.ended().as_ref()).is_some_and(|ended| ended.contains(&key))
     }

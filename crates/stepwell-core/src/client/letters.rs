@@ -77,7 +77,7 @@ impl Client {
             key: Some(workflow.key),
         });
         match self.request(&format!("delete `{id}`"), delete).await? {
-            // Somebody else may have been quicker: this very workflow is gone.
+            // Another client may have been quicker: this very workflow is gone.
             Applied::Delete(Deleted::Now | Deleted::NoSuchWorkflow) => Ok(()),
             Applied::Delete(Deleted::Not(state)) => Err(not_at_rest(id, state)),
             _ => Err(unexpected("a deletion")),

@@ -18,10 +18,10 @@ use crate::{
 /// How many workflows one claim takes at most.
 const CLAIM_MAX: u32 = 100;
 
-/// How many workflows are read at once of those that are owned and not on their way.
+/// The bound of workflows that are read at once, of those that are owned and not on their way.
 const OWNED_PAGE: usize = 100;
 
-/// How long is waited before what is due and was not claimed is claimed again.
+/// The pause before what is due and was not claimed is claimed again.
 const LEFT_AGAIN: Duration = Duration::from_millis(50);
 
 /// Claims and launches until the executor takes nothing more.
@@ -208,7 +208,7 @@ async fn next_wake(engine: &Engine) {
         }
     };
     match wake_at {
-        // The claim before has left it: a transaction of somebody else may hold its row.
+        // The claim before has left it: a transaction of the application may hold its row.
         Some(at) if at <= engine.client.now() => tokio::time::sleep(LEFT_AGAIN).await,
         Some(at) => drop(tokio::time::timeout(engine.config.dispatch, engine.wait_until(at)).await),
         None => tokio::time::sleep(engine.config.dispatch).await,

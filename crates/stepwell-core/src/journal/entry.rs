@@ -21,7 +21,7 @@ pub(super) struct Entry {
     /// None once it was given.
     pub(super) answer: Option<Answer>,
     pub(super) since: Instant,
-    /// Which group it was handed in with. What is left of a group goes into one batch, if one can hold it.
+    /// The group that it was handed in with. What is left of a group goes into one batch, if one can hold it.
     pub(super) group: u64,
     /// About how many bytes it brings into a batch.
     pub(super) bytes: usize,

@@ -1,12 +1,12 @@
-//! What a change came to that was handed in before, and whose first answer was lost.
+//! Answers to changes that were handed in before, and whose first answer was lost.
 
 use crate::{
     store::{Applied, Change, Deleted, Resumed, ScheduleChange, Scheduled},
     workflow::State,
 };
 
-/// The answer to a change that may find its own work. Where things are as it wanted them, that is what it
-/// came to, whoever was first. All other changes say so themselves, by their ids and positions.
+/// The answer to a change that may find its own work. Where things are as it wanted them, it is done,
+/// also if another client was first. All other changes say so themselves, by their ids and positions.
 pub(super) fn answer(change: &Change, again: Applied) -> Applied {
     match (change, again) {
         (_, Applied::Resume(Resumed::Not(state))) if is_on_its_way(state) => {

@@ -1,4 +1,4 @@
-//! Somebody has looked at a dead letter, or deletes what is at rest.
+//! A dead letter is acknowledged; a workflow at rest is deleted.
 
 use stepwell_core::{
     Acknowledgement, WorkflowId,
